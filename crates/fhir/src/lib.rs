@@ -1,0 +1,20 @@
+//! The words of FHIR R4 that the rest of Lethe speaks: resource types, ids, instants, references, resources, bundles, outcomes.
+//!
+//! Vocabulary only: no input or output, no clock, no randomness, no storage.
+
+mod instant;
+mod logical_id;
+mod outcome;
+mod reference;
+mod resource;
+mod resource_type;
+
+pub mod bundle;
+pub mod limits;
+
+pub use instant::{FhirDate, FhirDateError, Instant};
+pub use logical_id::{InvalidLogicalId, LogicalId};
+pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
+pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};
+pub use resource::{Body, Resource, ResourceError, render_resource};
+pub use resource_type::{ResourceType, UnknownResourceType};

@@ -1,0 +1,19 @@
+//! The limits that every input is held to. Each has an error that names it.
+
+/// Bytes of one resource as JSON, 16 MiB.
+pub const RESOURCE_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of one Bundle as JSON, 64 MiB.
+pub const BUNDLE_BYTES_MAX: usize = 64 << 20;
+
+/// Entries of one batch or transaction Bundle.
+pub const BUNDLE_ENTRIES_MAX: usize = 25_000;
+
+/// Nested objects and arrays of one resource.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Resources on one page of a listing or history.
+pub const PAGE_COUNT_MAX: usize = 1_000;
+
+/// Resources on one page when `_count` is not given.
+pub const PAGE_COUNT_DEFAULT: usize = 50;

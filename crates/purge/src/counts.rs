@@ -1,0 +1,42 @@
+//! What became of the resources that a purge set out to remove.
+
+use std::ops::AddAssign;
+
+/// Numbers of resources. Whenever a batch, type or job has ended: `planned = deleted + spared + held + failed` (INV-4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Were targets at kick-off, the Provenance and Binary that go along included.
+    pub planned: u64,
+    /// Gone, with all their versions.
+    pub deleted: u64,
+    /// Left alone: updated, deleted or created anew after kick-off, or still needed by something that was.
+    pub spared: u64,
+    /// Left alone because of a legal hold.
+    pub held: u64,
+    /// Not removed because their batch failed.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// What has no outcome yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.planned.saturating_sub(self.deleted + self.spared + self.held + self.failed)
+    }
+
+    /// Whether INV-4 holds.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.planned == self.deleted + self.spared + self.held + self.failed
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.planned += other.planned;
+        self.deleted += other.deleted;
+        self.spared += other.spared;
+        self.held += other.held;
+        self.failed += other.failed;
+    }
+}

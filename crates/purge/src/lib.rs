@@ -1,0 +1,24 @@
+//! The centre: what a purge is, decided purely. Read it in this order:
+//!
+//! 1. [`request`]: what was asked, parsed once.
+//! 2. [`selection`]: which resources are targets (INV-1).
+//! 3. [`plan`]: targets → batches, as ranges (INV-7).
+//! 4. [`companions`]: the Provenance and Binary that go along.
+//! 5. [`settle`]: what is left for one pass at the end, and whether a pass pays.
+//! 6. [`certify`]: whether it may be called successful (INV-4).
+//!
+//! No input or output, no clock, no randomness, no storage.
+
+pub mod certify;
+pub mod companions;
+pub mod plan;
+pub mod request;
+pub mod selection;
+pub mod settle;
+
+mod counts;
+mod phase;
+
+pub use counts::Counts;
+pub use phase::{Phase, UnknownPhase};
+pub use selection::{Selection, Seq};

@@ -1,0 +1,93 @@
+//! Targets, streamed in order, cut into batches that are stored as ranges (INV-7).
+
+use lethe_fhir::ResourceType;
+
+use crate::Seq;
+
+/// How large a batch may become. One batch is one transaction, so this bounds how long a writer waits for it.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    /// Resources.
+    pub batch_targets_max: u64,
+    /// Stored bytes of their current versions.
+    pub batch_bytes_max: u64,
+}
+
+impl Default for BatchLimits {
+    /// 2,500 resources or 8 MiB: about 20 ms of work on the embedded store (docs/adr/0004).
+    fn default() -> Self {
+        Self { batch_targets_max: 2_500, batch_bytes_max: 8 << 20 }
+    }
+}
+
+/// Where the targets of a batch lie. Everything between the bounds that fits the selection belongs to it, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchRange {
+    /// The type.
+    pub resource_type: ResourceType,
+    /// The first target.
+    pub first_seq: Seq,
+    /// The last target.
+    pub last_seq: Seq,
+    /// Targets within, as counted for the plan.
+    pub targets: u64,
+}
+
+/// Cuts a stream of targets of one type into [`BatchRange`]s. Holds one unfinished range and nothing more.
+#[derive(Debug)]
+pub struct BatchCutter {
+    resource_type: ResourceType,
+    limits: BatchLimits,
+    open: Option<(BatchRange, u64)>,
+}
+
+impl BatchCutter {
+    /// For the targets of one type.
+    #[must_use]
+    pub fn new(resource_type: ResourceType, limits: BatchLimits) -> Self {
+        Self { resource_type, limits, open: None }
+    }
+
+    /// Takes the next target, in ascending order, and gives back a range if that one is now full.
+    pub fn push(&mut self, seq: Seq, stored_bytes: u64) -> Option<BatchRange> {
+        let (range, bytes) = match self.open.take() {
+            None => (BatchRange { resource_type: self.resource_type, first_seq: seq, last_seq: seq, targets: 1 }, stored_bytes),
+            Some((range, bytes)) => (BatchRange { last_seq: seq, targets: range.targets + 1, ..range }, bytes + stored_bytes),
+        };
+        if range.targets >= self.limits.batch_targets_max || bytes >= self.limits.batch_bytes_max {
+            return Some(range);
+        }
+        self.open = Some((range, bytes));
+        None
+    }
+
+    /// The last range, if one is open.
+    #[must_use]
+    pub fn finish(self) -> Option<BatchRange> {
+        self.open.map(|(range, _)| range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(sizes: &[u64], limits: BatchLimits) -> Vec<BatchRange> {
+        let mut cutter = BatchCutter::new(ResourceType::BINARY, limits);
+        let mut ranges: Vec<_> =
+            sizes.iter().enumerate().filter_map(|(index, bytes)| cutter.push(Seq(index as u64 * 10), *bytes)).collect();
+        ranges.extend(cutter.finish());
+        ranges
+    }
+
+    #[test]
+    fn ranges_cover_every_target_once_and_keep_both_limits() {
+        let limits = BatchLimits { batch_targets_max: 3, batch_bytes_max: 100 };
+        let bounds =
+            |sizes: &[u64]| cut(sizes, limits).iter().map(|range| (range.first_seq.0, range.last_seq.0, range.targets)).collect::<Vec<_>>();
+        assert_eq!(bounds(&[]), []);
+        assert_eq!(bounds(&[1]), [(0, 0, 1)]);
+        assert_eq!(bounds(&[1, 1, 1, 1]), [(0, 20, 3), (30, 30, 1)]);
+        assert_eq!(bounds(&[99, 1, 500, 1]), [(0, 10, 2), (20, 20, 1), (30, 30, 1)], "bytes close a batch too");
+    }
+}
