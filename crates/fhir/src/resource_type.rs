@@ -13,7 +13,7 @@ use thiserror::Error;
 pub struct ResourceType(u8);
 
 /// The name is no R4 resource type.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("'{0}' is not a FHIR R4 resource type (names are case-sensitive, for example 'Observation')")]
 pub struct UnknownResourceType(pub String);
 

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The ports: what the server needs of a database, by caller. Adapters implement them; `lethe-store-suite` holds each to the same behaviour.
+//!
+//! No SQL, no HTTP. Times come from the [`Clock`] that an adapter is opened with, so that tests can move it.
+
+mod accounts;
+mod clock;
+mod error;
+mod purges;
+mod resources;
+
+pub mod residence;
+
+pub use accounts::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoredToken, UserFilter};
+pub use clock::{Clock, SystemClock};
+pub use error::StoreError;
+pub use purges::{
+    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob,
+    PurgeWork, Purges, SweepTask,
+};
+pub use resources::{
+    Change, ChangeKind, Expect, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError, WriteOutcome,
+};
+
+/// Every port of one database.
+pub trait Store: Accounts + Resources + Purges + PurgeWork {}
+
+impl<T: Accounts + Resources + Purges + PurgeWork> Store for T {}

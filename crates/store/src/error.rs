@@ -1,0 +1,22 @@
+//! What can go wrong in any port.
+
+use thiserror::Error;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A port could not do what was asked. Nothing of it was written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database is busy or out of reach. May be retried.
+    #[error("the database is not available at the moment")]
+    Unavailable(#[source] Source),
+    /// The database refuses to work: no space, an I/O error, a damaged file. Retrying helps only after somebody has acted.
+    #[error("the database failed: {0}")]
+    Failed(#[source] Source),
+    /// Another worker owns the job by now, or it has ended (INV-3). Stop.
+    #[error("the lease on the job is lost")]
+    LeaseLost,
+    /// Something stored is not known to this version (INV-9).
+    #[error("the database holds something that this version does not understand: {0}")]
+    NotUnderstood(String),
+}

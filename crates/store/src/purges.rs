@@ -1,0 +1,239 @@
+//! Ports: purge jobs as their owner sees them ([`Purges`]), and as the worker runs them ([`PurgeWork`]).
+
+use async_trait::async_trait;
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::{Instant, ResourceType};
+use lethe_jobs::{JobEvent, JobState, Lease, Refused};
+use lethe_purge::{Counts, Phase, Selection, Seq, certify::Residue, plan::BatchLimits};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// Id of a purge job.
+pub type JobId = Uuid;
+
+/// A kick-off.
+#[derive(Clone, Debug)]
+pub struct NewPurge {
+    /// Its id, freshly generated.
+    pub job_id: JobId,
+    /// For which account, or for all of a client.
+    pub owner: Scope,
+    /// What is selected.
+    pub selection: Selection,
+    /// Why, in the words of whoever asked.
+    pub reason: Option<String>,
+}
+
+/// What came of a kick-off.
+#[derive(Clone, Debug)]
+pub enum KickOff {
+    /// It is stored with its watermark and its audit record.
+    Started(Box<PurgeJob>),
+    /// One is in progress for the account, its client, or an account of the client. Nothing changed.
+    Conflict {
+        /// The one in progress.
+        running: JobId,
+    },
+}
+
+/// A purge job as stored at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PurgeJob {
+    /// Its id.
+    pub job_id: JobId,
+    /// For whom it runs.
+    pub owner: Scope,
+    /// What is selected.
+    pub selection: Selection,
+    /// Why, if said.
+    pub reason: Option<String>,
+    /// The last version, in the order of commits, that it may touch.
+    pub watermark: Seq,
+    /// Where it stands.
+    pub state: JobState,
+    /// How far the walk has come.
+    pub phase: Phase,
+    /// How often its owner retried it.
+    pub retry_count: u32,
+    /// Kick-off.
+    pub created_on: Instant,
+    /// When the plan was sealed; counts and batches mean nothing before.
+    pub initialized_on: Option<Instant>,
+    /// The last change.
+    pub last_updated: Option<Instant>,
+    /// When it ended.
+    pub completed_on: Option<Instant>,
+    /// By type, in order of type.
+    pub counts: Vec<(ResourceType, Counts)>,
+    /// Batches.
+    pub batches: BatchTally,
+    /// The failed batches, at most [`PurgeJob::FAILURES_MAX`].
+    pub failures: Vec<BatchFailure>,
+    /// Why the job as a whole failed, if no batch did.
+    pub failure: Option<String>,
+}
+
+impl PurgeJob {
+    /// Failures that are told with a job.
+    pub const FAILURES_MAX: usize = 20;
+
+    /// The sum over all types.
+    #[must_use]
+    pub fn totals(&self) -> Counts {
+        self.counts.iter().fold(Counts::default(), |mut sum, (_, counts)| {
+            sum += *counts;
+            sum
+        })
+    }
+}
+
+/// Numbers of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchTally {
+    /// In the plan.
+    pub total: u64,
+    /// Whose outcome is committed.
+    pub completed: u64,
+    /// Out of attempts.
+    pub failed: u64,
+}
+
+/// A batch that is out of attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchFailure {
+    /// Its number within the job, from 1.
+    pub batch: u64,
+    /// The type of its resources.
+    pub resource_type: ResourceType,
+    /// How often it was tried since the last retry.
+    pub attempts: u32,
+    /// What went wrong the last time.
+    pub cause: String,
+}
+
+/// What came of a cancel or retry.
+#[derive(Clone, Debug)]
+pub enum CanceledOrRetried {
+    /// The event was taken; the job as it is now.
+    Taken(Box<PurgeJob>),
+    /// The event does not apply in the job's state; nothing changed.
+    Refused(Refused),
+    /// There is no such job for this owner.
+    Unknown,
+}
+
+/// Purge jobs, as their owner sees them. A job is visible to its account, and to its client's `client` scope.
+#[async_trait]
+pub trait Purges: Send + Sync {
+    /// Starts a job: takes the writers' lock, checks that none is in progress for the account or its client, reads the watermark, stores
+    /// the job and opens its audit record (INV-5), in one short transaction whose cost does not depend on what is stored.
+    async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff, StoreError>;
+    /// One job.
+    async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>, StoreError>;
+    /// Jobs, newest first, at most `count`, older than `before` if given.
+    async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>, StoreError>;
+    /// Asks a job to stop. What is running finishes its batch first: see [`PurgeJob::state`].
+    async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
+    /// Puts a failed job back in line; exactly its failed batches run again, with their attempts counted anew. The watermark stays.
+    /// Refused like a kick-off, as [`CanceledOrRetried::Refused`] in the state `Failed`, while another job is in progress.
+    async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
+}
+
+/// A job that a worker has claimed.
+#[derive(Clone, Debug)]
+pub struct ClaimedPurge {
+    /// The right to write for it.
+    pub lease: Lease<JobId>,
+    /// The job.
+    pub job: PurgeJob,
+}
+
+/// A batch that a worker has claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimedBatch {
+    /// Its number within the job, from 1.
+    pub batch: u64,
+    /// Attempts, this one included.
+    pub attempts: u32,
+}
+
+/// What the worker is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextBatch {
+    /// Run this one: its attempt is counted (INV-6).
+    Run(ClaimedBatch),
+    /// Every batch that is left backs off; none before this time.
+    WaitUntil(Instant),
+    /// All targets have their outcome: look at the companions once more, then ask again.
+    PrepareCompanions,
+    /// Every batch has its outcome.
+    Drained,
+    /// Somebody asked to cancel: run nothing more.
+    Canceled,
+}
+
+/// What a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// Resources removed, with all their versions.
+    pub deleted: u64,
+    /// Resources left alone.
+    pub spared: u64,
+}
+
+/// One account and type that lost resources and whose index rows are to be swept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepTask {
+    /// The account.
+    pub account_id: AccountId,
+    /// The type.
+    pub resource_type: ResourceType,
+}
+
+/// The steps of one purge, as the worker runs them. Each renews the lease; each fails with [`StoreError::LeaseLost`], having written
+/// nothing, when another worker has claimed the job since (INV-3). Each may be run again after a crash.
+#[async_trait]
+pub trait PurgeWork: Send + Sync {
+    /// Ends every lease at once: for a server that owns its database alone and has just started, so that nobody else can hold one.
+    async fn release_leases(&self) -> Result<(), StoreError>;
+    /// Claims the oldest job that waits or whose lease has ended.
+    async fn claim_purge(&self) -> Result<Option<ClaimedPurge>, StoreError>;
+
+    /// Throws away an unfinished plan and returns the accounts to plan for.
+    async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>, StoreError>;
+    /// Stores the batches of one account's targets, in order of type and commit. Which they are depends on the selection, the watermark
+    /// and what is stored, and not on when this runs (INV-7): what was changed since kick-off is counted, and will be spared.
+    async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<(), StoreError>;
+    /// Stores the list and the batches of the Provenance and Binary that go along.
+    async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<(), StoreError>;
+    /// Seals the plan: from now on the job has counts, and batches run.
+    async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
+
+    /// Claims the next batch: targets first, companions after the last of them is done.
+    async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch, StoreError>;
+    /// Strikes off the companions that something remaining needs, now that all targets have their outcome.
+    async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
+    /// Removes every stored version of one batch, re-checking INV-1 in the deleting statement, and commits rows, counters and outcome in
+    /// one transaction (INV-2).
+    ///
+    /// # Errors
+    /// Nothing was written; the caller records it with [`PurgeWork::fail_batch`].
+    async fn purge_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome, StoreError>;
+    /// Records that an attempt failed: the batch waits until `retry_at`, or has failed if that is `None`.
+    async fn fail_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch, cause: &str, retry_at: Option<Instant>)
+    -> Result<(), StoreError>;
+
+    /// Enters the next phase.
+    async fn enter_phase(&self, lease: &Lease<JobId>, phase: Phase) -> Result<(), StoreError>;
+    /// What is to be swept: every account and type that lost resources.
+    async fn sweep_tasks(&self, lease: &Lease<JobId>) -> Result<Vec<SweepTask>, StoreError>;
+    /// Removes the index rows of what is gone, in steps that keep nobody waiting; returns the rows removed.
+    async fn sweep(&self, lease: &Lease<JobId>, task: SweepTask) -> Result<u64, StoreError>;
+    /// Overwrites freed bytes and gives free space back, in steps. Waits, and may fail as unavailable, while a long read pins old pages.
+    async fn erase(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
+    /// Looks into every residence for rows of what was purged.
+    async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>, StoreError>;
+    /// Ends the job with `Complete`, `Fail` or `Stop`, and closes its audit record (INV-5).
+    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob, StoreError>;
+}

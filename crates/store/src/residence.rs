@@ -1,0 +1,41 @@
+//! The one list of where resource data lives (INV-10).
+//!
+//! A table that holds resource data and is missing here would be forgotten by a purge; so every table of an adapter's schema must be in
+//! [`RESIDENCES`] or in [`WITHOUT_RESOURCE_DATA`], and the suite compares the lists with the live schema.
+
+/// A table that holds resource data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residence {
+    /// Name of the table.
+    pub table: &'static str,
+    /// What of a resource it holds.
+    pub holds: &'static str,
+    /// Which step removes it.
+    pub emptied_by: EmptiedBy,
+}
+
+/// The step of a purge that empties a residence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptiedBy {
+    /// The batch, together with the version.
+    Batch,
+    /// The sweep after the last batch.
+    Sweep,
+}
+
+/// Every table that holds resource data.
+pub const RESIDENCES: [Residence; 5] = [
+    Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
+    Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
+    Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
+    Residence { table: "reference", holds: "target → versions that refer to it", emptied_by: EmptiedBy::Sweep },
+    Residence {
+        table: "purge_companion",
+        holds: "the list of Provenance and Binary that go along with a purge",
+        emptied_by: EmptiedBy::Batch,
+    },
+];
+
+/// Every other table: no content, no resource ids.
+pub const WITHOUT_RESOURCE_DATA: [&str; 9] =
+    ["client", "user_account", "auth_code", "token", "commit_order", "type_total", "purge_job", "purge_batch", "purge_audit"];
