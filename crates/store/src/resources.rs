@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{Body, Instant, LogicalId, ResourceType};
+use lethe_fhir::{Body, Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_purge::Seq;
-use lethe_search::{IndexEntries, LastUpdatedFilter};
+use lethe_search::{IndexEntries, LastUpdatedFilter, ReferenceErrors, index_entries};
 use thiserror::Error;
 
 use crate::StoreError;
@@ -20,6 +20,17 @@ pub struct Write {
     pub change: Change,
     /// What must hold for that.
     pub expect: Expect,
+}
+
+impl Write {
+    /// A new version of `id` with the content of `resource`: the one way in, for the server and for imports.
+    ///
+    /// # Errors
+    /// References that FHIR does not allow.
+    pub fn put(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Self, ReferenceErrors> {
+        let index = index_entries(resource, bases)?;
+        Ok(Self { resource_type: resource.resource_type, id, change: Change::Put { body: resource.body(), index }, expect })
+    }
 }
 
 /// What is to become of a resource.
