@@ -4,10 +4,20 @@ use std::{fmt, str::FromStr};
 
 use serde::Serialize;
 
+use crate::secret::hex;
+
 /// The public id of an application, `client_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ClientId(pub String);
+
+impl ClientId {
+    /// A new id made of these random bytes. It is public: it names, it does not prove.
+    #[must_use]
+    pub fn generate(random: [u8; 16]) -> Self {
+        Self(format!("c{}", hex(&random)))
+    }
+}
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,6 +29,16 @@ impl fmt::Display for ClientId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct AccountId(pub i64);
+
+impl FromStr for AccountId {
+    type Err = String;
+
+    /// Digits only: `+251` and `-1` name nobody.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
+        number.map(Self).ok_or_else(|| "a oneup_user_id is a whole number, such as 251".to_owned())
+    }
+}
 
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +93,7 @@ impl FromStr for AuthMethods {
     }
 }
 
-/// A registered application.
+/// A registered application. Its secret is not here, nor is its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Its public id.

@@ -2,12 +2,9 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, AuthMethods, Client, ClientId, User};
+pub use lethe_auth::{IssuedTokens, KeyedHash};
 
 use crate::StoreError;
-
-/// HMAC-SHA-256 of a generated secret or token. What is stored in its place: it gives nothing away without the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeyedHash(pub [u8; 32]);
 
 /// A client to register.
 #[derive(Clone, Debug)]
@@ -42,21 +39,6 @@ pub struct UserFilter {
     pub after: Option<AccountId>,
     /// At most so many.
     pub count: usize,
-}
-
-/// A pair of tokens to store.
-#[derive(Clone, Copy, Debug)]
-pub struct IssuedTokens {
-    /// All tokens that descend from one code share a family: the hash of its first refresh token.
-    pub family: KeyedHash,
-    /// Hash of the access token.
-    pub access_hash: KeyedHash,
-    /// End of the access token, in milliseconds since the epoch.
-    pub access_expires_on_ms: i64,
-    /// Hash of the refresh token.
-    pub refresh_hash: KeyedHash,
-    /// End of the refresh token, in milliseconds since the epoch.
-    pub refresh_expires_on_ms: i64,
 }
 
 /// A token that is valid at this moment: known, not revoked, not expired, its user and client active.
