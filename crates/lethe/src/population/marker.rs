@@ -1,8 +1,10 @@
 //! Strings planted in a population, so that a search of the store's files shows whether its content is there.
 
+use std::collections::HashSet;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use super::random::Random;
+use super::{random::Random, vocabulary::SENTENCES};
 
 /// Where a [`Marker`] is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,10 +58,11 @@ impl Marker {
     #[must_use]
     pub fn series(seed: u64, count: usize) -> Vec<Self> {
         let mut random = Random::new(seed, u64::MAX);
+        let mut seen = MarkerPlace::ALL.map(SeenWindows::new);
         (0..count)
-            .map(|index| Self {
-                place: MarkerPlace::ALL[index % MarkerPlace::ALL.len()],
-                text: (0..MARGIN_CHARS + MIDDLE_CHARS + MARGIN_CHARS).map(|_| char::from(*random.pick(BASE32))).collect(),
+            .map(|index| {
+                let seen = &mut seen[index % MarkerPlace::ALL.len()];
+                Self { place: seen.place, text: seen.fresh_text(&mut random) }
             })
             .collect()
     }
@@ -81,6 +84,49 @@ impl Marker {
     pub fn needles(&self) -> [String; 2] {
         let middle = &self.text[MARGIN_CHARS..MARGIN_CHARS + MIDDLE_CHARS];
         [middle.to_owned(), BASE64_STANDARD.encode(middle)]
+    }
+}
+
+/// Every four bytes in a row that the markers of one place have, as they are stored. Four are what a compressor of the LZ77 family replaces
+/// by a reference to an earlier place, so markers that share none stay literal even side by side in one resource.
+struct SeenWindows {
+    place: MarkerPlace,
+    windows: HashSet<[u8; 4]>,
+}
+
+impl SeenWindows {
+    /// How often to try for a text that shares nothing; only series of many thousands come near.
+    const TRIES_MAX: usize = 100;
+
+    /// Knows the prose of documents already, as base64 writes it at each of its three alignments; no other place holds capitals in a row.
+    fn new(place: MarkerPlace) -> Self {
+        let prose = ["", " ", "  "].map(|shift| BASE64_STANDARD.encode(format!("{shift}{}", SENTENCES.join(" "))));
+        Self { place, windows: prose.iter().flat_map(|text| text.as_bytes().array_windows().copied()).collect() }
+    }
+
+    fn fresh_text(&mut self, random: &mut Random) -> String {
+        let mut text = String::new();
+        for _ in 0..Self::TRIES_MAX {
+            text = (0..MARGIN_CHARS + MIDDLE_CHARS + MARGIN_CHARS).map(|_| char::from(*random.pick(BASE32))).collect();
+            if self.insert_all_or_none(&text) {
+                break;
+            }
+        }
+        text
+    }
+
+    fn insert_all_or_none(&mut self, text: &str) -> bool {
+        let stored = match self.place {
+            MarkerPlace::BinaryContent => BASE64_STANDARD.encode(text),
+            _ => text.to_owned(),
+        };
+        let windows: Vec<[u8; 4]> = stored.as_bytes().array_windows::<4>().copied().collect();
+        let distinct: HashSet<[u8; 4]> = windows.iter().copied().collect();
+        let is_fresh = distinct.len() == windows.len() && distinct.is_disjoint(&self.windows);
+        if is_fresh {
+            self.windows.extend(distinct);
+        }
+        is_fresh
     }
 }
 
