@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The embedded store: one SQLite file, one writer, several readers.
+//!
+//! How rows are laid out, and why, is in docs/adr/0004 and docs/schema.md. SQL stands in `sql/`, one statement a file.
+
+mod accounts;
+mod columns;
+mod connections;
+mod error;
+mod migrate;
+mod open;
+mod purge;
+mod resources;
+
+pub use migrate::MigrateError;
+pub use open::{OpenError, SqliteStore};

@@ -119,6 +119,11 @@ pub enum CanceledOrRetried {
     Taken(Box<PurgeJob>),
     /// The event does not apply in the job's state; nothing changed.
     Refused(Refused),
+    /// A retry while another job is in progress for the account or its client; nothing changed.
+    Conflict {
+        /// The one in progress.
+        running: JobId,
+    },
     /// There is no such job for this owner.
     Unknown,
 }
@@ -136,7 +141,6 @@ pub trait Purges: Send + Sync {
     /// Asks a job to stop. What is running finishes its batch first: see [`PurgeJob::state`].
     async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
     /// Puts a failed job back in line; exactly its failed batches run again, with their attempts counted anew. The watermark stays.
-    /// Refused like a kick-off, as [`CanceledOrRetried::Refused`] in the state `Failed`, while another job is in progress.
     async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
 }
 

@@ -1,13 +1,16 @@
 //! Claims purge jobs and walks each through its phases. Knows no SQL and no HTTP.
-//!
-//! The interface is fixed; the walk is in progress.
 
-use std::sync::Arc;
+mod walk;
+
+use std::{sync::Arc, time::Duration};
 
 use lethe_jobs::AttemptLimits;
 use lethe_purge::plan::BatchLimits;
-use lethe_store::{Clock, Store};
-use tokio::sync::{Notify, watch};
+use lethe_store::{ClaimedPurge, Clock, Store};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
 
 /// How the worker goes about it.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +21,7 @@ pub struct WorkerOptions {
     pub poll_interval_ms: u64,
     /// Size of a batch.
     pub batch: BatchLimits,
-    /// Attempts of a batch.
+    /// Attempts of a batch, and of every other step.
     pub attempts: AttemptLimits,
 }
 
@@ -30,11 +33,8 @@ impl Default for WorkerOptions {
 
 /// Runs purge jobs of one store.
 pub struct Worker {
-    #[allow(dead_code)]
     store: Arc<dyn Store>,
-    #[allow(dead_code)]
     clock: Arc<dyn Clock>,
-    #[allow(dead_code)]
     options: WorkerOptions,
     wake: Arc<Notify>,
 }
@@ -52,8 +52,51 @@ impl Worker {
         Arc::clone(&self.wake)
     }
 
-    /// Works until `shutdown` turns true; then finishes the running batches and returns.
+    /// Works until `shutdown` turns true; then finishes the running steps and returns. What is not done is found again by the next worker.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let _ = shutdown.wait_for(|is_down| *is_down).await;
+        let mut walks = JoinSet::new();
+        while !*shutdown.borrow() {
+            while walks.len() < self.options.concurrent_jobs {
+                match self.store.claim_purge().await {
+                    Ok(Some(claimed)) => {
+                        walks.spawn(self.walk(claimed, shutdown.clone()).run());
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "looking for purge jobs failed; it is tried again");
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(self.options.poll_interval_ms)) => {}
+                Some(_) = walks.join_next(), if !walks.is_empty() => {}
+                _ = shutdown.wait_for(|is_down| *is_down) => {}
+            }
+        }
+        while walks.join_next().await.is_some() {}
+    }
+
+    /// Claims one job and walks it to its end, without waiting for more; `false` if there was none. For tests that take one step at a time.
+    pub async fn run_one(&self, shutdown: &watch::Receiver<bool>) -> Result<bool, lethe_store::StoreError> {
+        match self.store.claim_purge().await? {
+            None => Ok(false),
+            Some(claimed) => {
+                self.walk(claimed, shutdown.clone()).run().await;
+                Ok(true)
+            }
+        }
+    }
+
+    fn walk(&self, claimed: ClaimedPurge, shutdown: watch::Receiver<bool>) -> walk::Walk {
+        walk::Walk {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            options: self.options,
+            lease: claimed.lease,
+            job: claimed.job,
+            shutdown,
+        }
     }
 }

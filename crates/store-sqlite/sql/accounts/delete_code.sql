@@ -1,0 +1,1 @@
+delete from auth_code where code_hash = ?1

@@ -1,0 +1,1 @@
+insert into client (client_id, name, auth, secret_hash, active, created_on_ms) values (?1, ?2, ?3, ?4, 1, ?5)

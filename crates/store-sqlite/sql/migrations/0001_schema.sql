@@ -1,0 +1,190 @@
+-- Clients, users, codes, tokens. Secrets are kept as keyed hashes.
+
+create table client (
+    client_id text primary key,
+    name text not null,
+    auth text not null check (auth in ('bearer', 'headers', 'both')),
+    secret_hash blob not null,
+    active integer not null check (active in (0, 1)),
+    created_on_ms integer not null
+) strict, without rowid;
+
+create table user_account (
+    account_id integer primary key autoincrement,
+    client_id text not null references client (client_id),
+    app_user_id text not null,
+    active integer not null check (active in (0, 1)),
+    created_on_ms integer not null,
+    -- Time of the newest version: meta.lastUpdated never goes backwards within an account.
+    last_updated_ms integer not null default 0,
+    unique (client_id, app_user_id)
+) strict;
+
+create table auth_code (
+    code_hash blob primary key,
+    account_id integer not null,
+    expires_on_ms integer not null
+) strict, without rowid;
+
+create table token (
+    token_hash blob primary key,
+    kind text not null check (kind in ('access', 'refresh')),
+    family blob not null,
+    account_id integer not null,
+    expires_on_ms integer not null,
+    state text not null check (state in ('valid', 'used', 'revoked'))
+) strict, without rowid;
+
+create index token_by_family on token (family);
+create index token_by_account on token (account_id, expires_on_ms);
+
+-- Resources. Every key begins with the account (INV-8), then the type, so that what a purge removes lies together.
+
+-- The last seq that was handed out: the order of commits. One row.
+create table commit_order (
+    only_row integer primary key check (only_row = 1),
+    last_seq integer not null
+) strict;
+
+insert into commit_order (only_row, last_seq) values (1, 0);
+
+-- Every version of every resource. A logical id that is a UUID is kept as its 16 bytes, any other as text.
+create table version (
+    account_id integer not null,
+    type_id integer not null,
+    seq integer not null,
+    id any not null,
+    version_number integer not null check (version_number >= 1),
+    last_updated_ms integer not null,
+    -- 1 create, 2 update, 3 delete
+    kind integer not null check (kind in (1, 2, 3)),
+    previous_seq integer check (previous_seq < seq),
+    -- null: this is the current version
+    replaced_by_seq integer check (replaced_by_seq > seq),
+    body blob check ((body is null) = (kind = 3)),
+    primary key (account_id, type_id, seq)
+) strict, without rowid;
+
+-- Logical id → current version. After a batch and before its sweep a row may point at nothing: readers join the version.
+create table resource (
+    account_id integer not null,
+    type_id integer not null,
+    id any not null,
+    seq integer not null,
+    primary key (account_id, type_id, id)
+) strict, without rowid;
+
+-- Target → versions, current and earlier, that refer to it.
+create table reference (
+    account_id integer not null,
+    source_type_id integer not null,
+    target_type_id integer not null,
+    target_id any not null,
+    source_seq integer not null,
+    primary key (account_id, source_type_id, target_type_id, target_id, source_seq)
+) strict, without rowid;
+
+-- The targets of current Provenances, in their order. Type 0 with an empty id is a target that no purge here removes.
+create table provenance_target (
+    account_id integer not null,
+    provenance_seq integer not null,
+    target_type_id integer not null,
+    target_id any not null,
+    primary key (account_id, provenance_seq, target_type_id, target_id)
+) strict, without rowid;
+
+-- How many current resources of a type there are, deleted ones left out.
+create table type_total (
+    account_id integer not null,
+    type_id integer not null,
+    resources integer not null check (resources >= 0),
+    primary key (account_id, type_id)
+) strict, without rowid;
+
+-- Purge jobs. They hold no content and no resource ids (INV-5).
+
+create table purge_job (
+    job_number integer primary key autoincrement,
+    job_id blob not null unique,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id integer,
+    -- comma-separated type codes; null: all
+    type_ids text,
+    before_ms integer,
+    include_deleted integer not null check (include_deleted in (0, 1)),
+    reason text,
+    watermark_seq integer not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    phase text not null check (phase in ('plan', 'execute', 'settle', 'certify')),
+    retry_count integer not null default 0,
+    fence integer not null default 0,
+    lease_expires_on_ms integer,
+    companions_prepared integer not null default 0 check (companions_prepared in (0, 1)),
+    created_on_ms integer not null,
+    initialized_on_ms integer,
+    last_updated_ms integer,
+    completed_on_ms integer,
+    failure text
+) strict;
+
+create unique index purge_job_one_per_account on purge_job (account_id)
+where account_id is not null and state in ('queued', 'running', 'canceling');
+
+create unique index purge_job_one_per_client on purge_job (client_id)
+where account_id is null and state in ('queued', 'running', 'canceling');
+
+create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
+
+-- A batch is a range of targets, or a range of the list of companions.
+create table purge_batch (
+    job_number integer not null,
+    batch integer not null,
+    kind text not null check (kind in ('targets', 'companions')),
+    account_id integer not null,
+    type_id integer not null,
+    first_seq integer not null,
+    last_seq integer not null,
+    planned integer not null,
+    deleted integer not null default 0,
+    spared integer not null default 0,
+    held integer not null default 0,
+    state text not null check (state in ('pending', 'running', 'done', 'failed')),
+    attempts integer not null default 0,
+    not_before_ms integer not null default 0,
+    cause text,
+    primary key (job_number, batch),
+    -- INV-4
+    check (state <> 'done' or planned = deleted + spared + held)
+) strict, without rowid;
+
+create index purge_batch_by_state on purge_batch (job_number, state, kind, batch);
+
+create table purge_companion (
+    job_number integer not null,
+    account_id integer not null,
+    type_id integer not null,
+    seq integer not null,
+    primary key (job_number, account_id, type_id, seq)
+) strict, without rowid;
+
+-- Opens with the kick-off, closes with the end of the job (INV-5), and stays.
+create table purge_audit (
+    job_number integer primary key,
+    job_id blob not null unique,
+    client_id text not null,
+    account_id integer,
+    type_ids text,
+    before_ms integer,
+    include_deleted integer not null,
+    reason text,
+    watermark_seq integer not null,
+    opened_on_ms integer not null,
+    closed_on_ms integer,
+    outcome text check (outcome in ('successful', 'failed', 'canceled')),
+    planned integer,
+    deleted integer,
+    spared integer,
+    held integer,
+    failed integer
+) strict;

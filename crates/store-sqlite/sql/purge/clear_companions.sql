@@ -1,0 +1,1 @@
+delete from purge_companion where job_number = ?1

@@ -1,0 +1,1 @@
+select count(*) from purge_companion where job_number = ?1

@@ -1,0 +1,8 @@
+select count(*) from provenance_target
+where
+    account_id = ?1
+    and provenance_seq <= ?3
+    and not exists (
+        select 1 from version
+        where version.account_id = ?1 and version.type_id = ?2 and version.seq = provenance_target.provenance_seq
+    )

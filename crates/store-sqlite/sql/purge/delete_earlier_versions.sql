@@ -1,0 +1,17 @@
+with recursive earlier (seq) as (
+    select previous_seq from version
+    where
+        account_id = ?1
+        and type_id = ?2
+        and seq between ?3 and ?4
+        and replaced_by_seq is null
+        and previous_seq is not null
+        and (?5 is null or last_updated_ms < ?5)
+        and (kind <> 3 or ?6)
+    union all
+    select version.previous_seq
+    from earlier
+    join version on version.account_id = ?1 and version.type_id = ?2 and version.seq = earlier.seq
+    where version.previous_seq is not null
+)
+delete from version where account_id = ?1 and type_id = ?2 and seq in (select seq from earlier)

@@ -1,0 +1,87 @@
+//! Clients, users, codes and tokens.
+
+mod clients;
+mod tokens;
+mod users;
+
+use async_trait::async_trait;
+use lethe_auth::{AccountId, Client, ClientId, User};
+use lethe_store::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoreError, StoredToken, UserFilter};
+
+use crate::SqliteStore;
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn add_client(&self, client: &NewClient) -> Result<Client, StoreError> {
+        let (client, now_ms) = (client.clone(), self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| clients::add(tx, client, now_ms)).await?)
+    }
+
+    async fn client(&self, client_id: &ClientId) -> Result<Option<(Client, KeyedHash)>, StoreError> {
+        let client_id = client_id.clone();
+        self.connections.read(move |tx| clients::with_secret_hash(tx, &client_id)).await
+    }
+
+    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.connections.read(|tx| clients::all(tx)).await
+    }
+
+    async fn set_client_active(&self, client_id: &ClientId, is_active: bool) -> Result<bool, StoreError> {
+        let client_id = client_id.clone();
+        Ok(self.connections.write(move |tx| clients::set_active(tx, &client_id, is_active)).await?)
+    }
+
+    async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool, StoreError> {
+        let (client_id, secret_hash) = (client_id.clone(), *secret_hash);
+        Ok(self.connections.write(move |tx| clients::set_secret_hash(tx, &client_id, &secret_hash)).await?)
+    }
+
+    async fn add_user(&self, client_id: &ClientId, app_user_id: &str) -> Result<AddedUser, StoreError> {
+        let (client_id, app_user_id, now_ms) = (client_id.clone(), app_user_id.to_owned(), self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| users::add(tx, &client_id, &app_user_id, now_ms)).await?)
+    }
+
+    async fn user(&self, account_id: AccountId) -> Result<Option<User>, StoreError> {
+        self.connections.read(move |tx| users::by_account(tx, account_id)).await
+    }
+
+    async fn users(&self, client_id: &ClientId, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+        let (client_id, filter) = (client_id.clone(), filter.clone());
+        self.connections.read(move |tx| users::filtered(tx, &client_id, &filter)).await
+    }
+
+    async fn set_user_active(&self, client_id: &ClientId, account_id: AccountId, is_active: bool) -> Result<bool, StoreError> {
+        let client_id = client_id.clone();
+        Ok(self.connections.write(move |tx| users::set_active(tx, &client_id, account_id, is_active)).await?)
+    }
+
+    async fn put_code(&self, code_hash: &KeyedHash, account_id: AccountId, expires_on_ms: i64) -> Result<(), StoreError> {
+        let (code_hash, now_ms) = (*code_hash, self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| tokens::put_code(tx, &code_hash, account_id, expires_on_ms, now_ms)).await?)
+    }
+
+    async fn take_code(&self, code_hash: &KeyedHash, client_id: &ClientId, tokens: &IssuedTokens) -> Result<Option<User>, StoreError> {
+        let (code_hash, client_id, issued, now_ms) = (*code_hash, client_id.clone(), *tokens, self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| tokens::take_code(tx, &code_hash, &client_id, &issued, now_ms)).await?)
+    }
+
+    async fn put_tokens(&self, account_id: AccountId, tokens: &IssuedTokens) -> Result<(), StoreError> {
+        let (issued, now_ms) = (*tokens, self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| tokens::put_pair(tx, account_id, &issued, now_ms)).await?)
+    }
+
+    async fn access_token(&self, access_hash: &KeyedHash) -> Result<Option<StoredToken>, StoreError> {
+        let (access_hash, now_ms) = (*access_hash, self.clock.now().as_unix_ms());
+        self.connections.read(move |tx| tokens::valid_access_token(tx, &access_hash, now_ms)).await
+    }
+
+    async fn use_refresh_token(
+        &self,
+        refresh_hash: &KeyedHash,
+        client_id: &ClientId,
+        tokens: &IssuedTokens,
+    ) -> Result<RefreshUse, StoreError> {
+        let (refresh_hash, client_id, issued, now_ms) = (*refresh_hash, client_id.clone(), *tokens, self.clock.now().as_unix_ms());
+        Ok(self.connections.write(move |tx| tokens::use_refresh_token(tx, &refresh_hash, &client_id, &issued, now_ms)).await?)
+    }
+}

@@ -1,0 +1,143 @@
+//! One connection that writes and a few that read, lent to closures on blocking threads.
+//!
+//! The writer is lent in the order of asking, so that a purge that asks for it batch after batch never starves anybody.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lethe_store::StoreError;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::{Mutex as QueueMutex, Semaphore};
+
+use crate::error::{Error, Result};
+
+/// Readers that may work at the same time.
+const READERS_MAX: usize = 4;
+/// How long a statement waits for another process that writes, in milliseconds.
+pub(crate) const BUSY_WAIT_MS: u64 = 30_000;
+/// Page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i64 = 64 << 10;
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i64 = 8 << 10;
+/// Prepared statements kept per connection.
+const STATEMENTS_MAX: usize = 128;
+/// Bytes of a page: see docs/adr/0004.
+pub(crate) const PAGE_BYTES: i64 = 16 << 10;
+
+/// The connections to one database file.
+pub(crate) struct Connections {
+    path: PathBuf,
+    writer: Arc<QueueMutex<Connection>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Connections {
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let writer = open_writer(path)?;
+        let readers = (0..READERS_MAX).map(|_| open_reader(path)).collect::<rusqlite::Result<_>>()?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Arc::new(QueueMutex::new(writer)),
+            readers: Arc::new(Readers { idle: Mutex::new(readers), permits: Semaphore::new(READERS_MAX) }),
+        })
+    }
+
+    /// The writer itself, outside a transaction: for checkpoints and vacuum.
+    pub(crate) async fn with_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        blocking(move || work(&writer)).await
+    }
+
+    /// Runs `work` in one write transaction; what it returns as an error is rolled back.
+    pub(crate) async fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> std::result::Result<T, E> + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        E: From<Error>,
+    {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let run = move || {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Error::from)?;
+            let done = work(&transaction)?;
+            transaction.commit().map_err(Error::from)?;
+            Ok(done)
+        };
+        match tokio::task::spawn_blocking(run).await {
+            Ok(outcome) => outcome,
+            Err(join) => Err(StoreError::Failed(Box::new(join)).into()),
+        }
+    }
+
+    /// Runs `work` in one read transaction: a consistent view that blocks nobody.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let readers = Arc::clone(&self.readers);
+        let permit = self.readers.permits.acquire().await.map_err(|closed| StoreError::Unavailable(Box::new(closed)))?;
+        let path = self.path.clone();
+        let outcome = blocking(move || {
+            let lent = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            // A reader is missing only after a panic in `work`; then another is opened.
+            let mut reader = lent.map_or_else(|| open_reader(&path), Ok)?;
+            let outcome = reader.transaction().map_err(Error::from).and_then(|transaction| work(&transaction));
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            outcome
+        })
+        .await;
+        drop(permit);
+        outcome
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> std::result::Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(StoreError::from),
+        Err(join) => Err(StoreError::Failed(Box::new(join))),
+    }
+}
+
+/// A connection that may write. Creates the file if there is none.
+pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    configure(&connection, WRITER_CACHE_KIB)?;
+    // Order matters: page size and auto_vacuum take effect only before the first table exists.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // Every commit is on disk before it is acknowledged.
+    connection.pragma_update(None, "synchronous", "full")?;
+    // Checkpoints are run by `purge::erase` and the checkpointer, never inside somebody's commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&connection, READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_millis(BUSY_WAIT_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
+    connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
+    Ok(())
+}

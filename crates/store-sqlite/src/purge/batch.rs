@@ -1,0 +1,157 @@
+//! Batches: claimed one by one, each removed in one transaction (INV-1, INV-2).
+
+use lethe_auth::AccountId;
+use lethe_fhir::{Instant, ResourceType};
+use lethe_jobs::{BatchState, JobState, Lease};
+use lethe_purge::Seq;
+use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Result, companions, job::JobRow, plan::BatchKind};
+use crate::{
+    SqliteStore,
+    columns::{InstantColumn, SeqColumn, TypeColumn},
+    resources::add_to_total,
+};
+
+const SELECT_NEXT: &str = include_str!("../../sql/purge/next_pending_batch.sql");
+const SELECT_EARLIEST: &str = include_str!("../../sql/purge/earliest_pending_batch.sql");
+const CLAIM: &str = include_str!("../../sql/purge/claim_batch.sql");
+const HAS_FAILED_TARGETS: &str = include_str!("../../sql/purge/has_failed_targets.sql");
+const FAIL_WAITING_COMPANIONS: &str = include_str!("../../sql/purge/fail_waiting_companions.sql");
+const SELECT_BATCH: &str = include_str!("../../sql/purge/batch_row.sql");
+const SETTLE: &str = include_str!("../../sql/purge/settle_batch.sql");
+const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
+const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions.sql");
+const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
+const DELETE_DELETIONS: &str = include_str!("../../sql/purge/delete_current_deletions.sql");
+const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/delete_provenance_targets.sql");
+
+pub(super) async fn claim(store: &SqliteStore, lease: Lease<JobId>) -> Result<NextBatch> {
+    let now = store.clock.now();
+    store.write_under(lease, move |tx, job| next(tx, job, now)).await
+}
+
+fn next(tx: &Transaction<'_>, job: &JobRow, now: Instant) -> crate::error::Result<NextBatch> {
+    if job.job.state == JobState::Canceling {
+        return Ok(NextBatch::Canceled);
+    }
+    if let Some(next) = next_of(tx, job, BatchKind::Targets, now)? {
+        return Ok(next);
+    }
+    if tx.prepare_cached(HAS_FAILED_TARGETS)?.query_row([job.number], |row| row.get(0))? {
+        tx.prepare_cached(FAIL_WAITING_COMPANIONS)?.execute([job.number])?;
+        return Ok(NextBatch::Drained);
+    }
+    Ok(next_of(tx, job, BatchKind::Companions, now)?.unwrap_or(NextBatch::Drained))
+}
+
+/// Claims a batch of this kind, or says when one can be claimed; `None` if none is left.
+fn next_of(tx: &Transaction<'_>, job: &JobRow, kind: BatchKind, now: Instant) -> crate::error::Result<Option<NextBatch>> {
+    let ready = tx
+        .prepare_cached(SELECT_NEXT)?
+        .query_row(params![job.number, kind.stored(), InstantColumn(now)], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u32>(1)?)))
+        .optional()?;
+    if let Some((batch, attempts)) = ready {
+        if kind == BatchKind::Companions && !job.companions_prepared {
+            return Ok(Some(NextBatch::PrepareCompanions));
+        }
+        tx.prepare_cached(CLAIM)?.execute(params![job.number, batch])?;
+        return Ok(Some(NextBatch::Run(ClaimedBatch { batch, attempts: attempts + 1 })));
+    }
+    let earliest: Option<InstantColumn> =
+        tx.prepare_cached(SELECT_EARLIEST)?.query_row(params![job.number, kind.stored()], |row| row.get(0))?;
+    Ok(earliest.map(|instant| NextBatch::WaitUntil(instant.0)))
+}
+
+/// Where the targets of a batch lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchRow {
+    pub(super) account_id: AccountId,
+    pub(super) resource_type: ResourceType,
+    pub(super) first_seq: Seq,
+    pub(super) last_seq: Seq,
+}
+
+/// What one batch removed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Removed {
+    /// Resources whose current version had content.
+    pub(super) live: u64,
+    /// Resources whose current version was a FHIR delete.
+    pub(super) deletions: u64,
+}
+
+pub(super) async fn purge(store: &SqliteStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
+    store.write_under(lease, move |tx, job| purge_in(tx, job, batch)).await
+}
+
+fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch) -> crate::error::Result<BatchOutcome> {
+    let (kind, row, planned, state) = tx.prepare_cached(SELECT_BATCH)?.query_row(params![job.number, batch.batch], |row| {
+        let place = BatchRow {
+            account_id: AccountId(row.get(1)?),
+            resource_type: row.get::<_, TypeColumn>(2)?.0,
+            first_seq: row.get::<_, SeqColumn>(3)?.0,
+            last_seq: row.get::<_, SeqColumn>(4)?.0,
+        };
+        Ok((row.get::<_, String>(0)?, place, row.get::<_, u64>(5)?, row.get::<_, String>(6)?))
+    })?;
+    if state.parse() != Ok(BatchState::Running) {
+        return Err(StoreError::LeaseLost.into());
+    }
+    let removed = match kind.as_str() {
+        "targets" => remove_targets(tx, job, row)?,
+        "companions" => companions::remove(tx, job, row)?,
+        _ => return Err(StoreError::NotUnderstood(format!("purge_batch.kind = '{kind}'")).into()),
+    };
+    if row.resource_type == ResourceType::PROVENANCE {
+        tx.prepare_cached(DELETE_PROVENANCE_TARGETS)?.execute(params![
+            row.account_id.0,
+            TypeColumn(row.resource_type),
+            SeqColumn(row.first_seq),
+            SeqColumn(row.last_seq)
+        ])?;
+    }
+    if removed.live > 0 {
+        add_to_total(tx, row.account_id, row.resource_type, -(removed.live as i64))?;
+    }
+    let deleted = removed.live + removed.deletions;
+    // The set can only shrink after kick-off: what was planned and is not removed here has been changed since.
+    let spared = planned
+        .checked_sub(deleted)
+        .ok_or_else(|| StoreError::NotUnderstood(format!("batch {} would remove {deleted} of {planned}", batch.batch)))?;
+    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared])?;
+    Ok(BatchOutcome { deleted, spared })
+}
+
+fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow) -> crate::error::Result<Removed> {
+    let selection = &job.job.selection;
+    let (account, type_id) = (row.account_id.0, TypeColumn(row.resource_type));
+    // OK because ranges are cut below the watermark; this holds a damaged plan to INV-1 as well.
+    let last_seq = SeqColumn(row.last_seq.min(job.job.watermark));
+    let (first_seq, before) = (SeqColumn(row.first_seq), selection.before.map(InstantColumn));
+    tx.prepare_cached(DELETE_EARLIER)?.execute(params![account, type_id, first_seq, last_seq, before, selection.include_deleted])?;
+    let current = params![account, type_id, first_seq, last_seq, before];
+    let live = tx.prepare_cached(DELETE_CURRENT)?.execute(current)? as u64;
+    let deletions = if selection.include_deleted { tx.prepare_cached(DELETE_DELETIONS)?.execute(current)? as u64 } else { 0 };
+    Ok(Removed { live, deletions })
+}
+
+pub(super) async fn fail(
+    store: &SqliteStore,
+    lease: Lease<JobId>,
+    batch: ClaimedBatch,
+    cause: String,
+    retry_at: Option<Instant>,
+) -> Result<()> {
+    let (state, not_before_ms) = match retry_at {
+        Some(instant) => (BatchState::Pending, instant.as_unix_ms()),
+        None => (BatchState::Failed, 0),
+    };
+    store
+        .write_under(lease, move |tx, job| {
+            tx.prepare_cached(FAIL)?.execute(params![job.number, batch.batch, state.stored(), cause, not_before_ms])?;
+            Ok(())
+        })
+        .await
+}

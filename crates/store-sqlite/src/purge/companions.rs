@@ -1,0 +1,340 @@
+//! The Provenance and Binary that go along: listed with the plan, looked at again before they go.
+//!
+//! The rule itself is `lethe_purge::companions`; here the neighbours are looked up. Reading happens in chunks outside the writers' lock,
+//! and only what was found is written under it.
+
+use lethe_auth::AccountId;
+use lethe_fhir::{LogicalId, ResourceType};
+use lethe_jobs::Lease;
+use lethe_purge::{
+    Seq,
+    companions::{Neighbour, goes_along},
+    plan::{BatchCutter, BatchLimits},
+};
+use lethe_store::JobId;
+use rusqlite::{Connection, Transaction, params};
+
+use super::{
+    Result,
+    batch::{BatchRow, Removed},
+    job::JobRow,
+    neighbours::{Neighbourhood, Unlisted},
+    plan::{BatchKind, insert_batches},
+};
+use crate::{
+    SqliteStore,
+    columns::{IdColumn, SeqColumn, TypeColumn},
+};
+
+const SELECT_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/provenance_targets_from.sql");
+const SELECT_REFERRED: &str = include_str!("../../sql/purge/referred_ids_from.sql");
+const INSERT_COMPANION: &str = include_str!("../../sql/purge/insert_companion.sql");
+const DELETE_COMPANION: &str = include_str!("../../sql/purge/delete_companion.sql");
+const SELECT_COMPANIONS: &str = include_str!("../../sql/purge/companions_from.sql");
+const SELECT_BETWEEN: &str = include_str!("../../sql/purge/companions_between.sql");
+const SELECT_ACCOUNTS: &str = include_str!("../../sql/purge/companion_accounts.sql");
+const SET_PREPARED: &str = include_str!("../../sql/purge/set_companions_prepared.sql");
+const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions_of_companions.sql");
+const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_companion_versions.sql");
+const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_companions_between.sql");
+
+/// Rows looked at in one read transaction.
+const CHUNK_ROWS_MAX: usize = 20_000;
+/// Companions looked up in one read transaction.
+const CHUNK_COMPANIONS_MAX: usize = 500;
+/// A Provenance can have thousands of targets, all of which are looked up again in the transaction of its batch: so batches of companions
+/// are smaller.
+const BATCH_SHRINK: u64 = 8;
+
+/// A companion: its type and place.
+type Companion = (ResourceType, Seq);
+
+pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let job = store.renew(lease).await?;
+    if job.job.selection.takes_all_of(&[ResourceType::PROVENANCE, ResourceType::BINARY]) {
+        return Ok(());
+    }
+    // Every candidate that nothing else already keeps; each can make others candidates.
+    while add_provenances(store, lease, &job, account_id).await? + add_binaries(store, lease, &job, account_id).await? > 0 {}
+    strike_out(store, lease, &job, account_id).await?;
+    cut_batches(store, lease, &job, account_id, limits).await
+}
+
+pub(super) async fn prepare(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
+    let job = store.renew(lease).await?;
+    let number = job.number;
+    let accounts = store
+        .connections
+        .read(move |tx| {
+            let mut statement = tx.prepare_cached(SELECT_ACCOUNTS)?;
+            Ok(statement.query_map([number], |row| row.get(0).map(AccountId))?.collect::<rusqlite::Result<Vec<_>>>()?)
+        })
+        .await?;
+    for account_id in accounts {
+        strike_out(store, lease, &job, account_id).await?;
+    }
+    store
+        .write_under(lease, |tx, job| {
+            tx.prepare_cached(SET_PREPARED)?.execute([job.number])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Lists the Provenances of which a target goes and none is known to stay; returns how many are new.
+async fn add_provenances(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<usize> {
+    let mut added = 0;
+    let mut after = Some(Seq(0));
+    while let Some(start) = after {
+        let scan = job.clone();
+        let (found, next) = store.connections.read(move |tx| scan_provenances(tx, &scan, account_id, start)).await?;
+        after = next;
+        added += list(store, lease, account_id, found).await?;
+    }
+    Ok(added)
+}
+
+/// One chunk of Provenances: those to list, and where the next chunk begins.
+fn scan_provenances(
+    tx: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    after: Seq,
+) -> crate::error::Result<(Vec<Companion>, Option<Seq>)> {
+    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
+    let mut statement = tx.prepare_cached(SELECT_PROVENANCE_TARGETS)?;
+    let mut rows = statement.query(params![account_id.0, SeqColumn(after), SeqColumn(job.job.watermark)])?;
+    let mut found = Vec::new();
+    let mut open: Option<(Seq, bool, bool)> = None;
+    let mut seen = 0;
+    while let Some(row) = rows.next()? {
+        let seq = row.get::<_, SeqColumn>(0)?.0;
+        seen += 1;
+        if open.is_some_and(|(current, ..)| current != seq) {
+            let (current, is_any_going, is_kept) = open.take().unwrap_or((seq, false, true));
+            if is_any_going && !is_kept && neighbourhood.may_be_listed(ResourceType::PROVENANCE, current)? {
+                found.push((ResourceType::PROVENANCE, current));
+            }
+            if seen > CHUNK_ROWS_MAX {
+                return Ok((found, Some(current)));
+            }
+        }
+        let (_, is_any_going, is_kept) = open.get_or_insert((seq, false, false));
+        if !*is_kept {
+            match neighbourhood.target(row.get(1)?, row.get(2)?, Unlisted::MayGo)? {
+                Neighbour::Going => *is_any_going = true,
+                Neighbour::Remaining => *is_kept = true,
+                Neighbour::Absent => {}
+            }
+        }
+    }
+    if let Some((current, true, false)) = open
+        && neighbourhood.may_be_listed(ResourceType::PROVENANCE, current)?
+    {
+        found.push((ResourceType::PROVENANCE, current));
+    }
+    Ok((found, None))
+}
+
+/// Lists the Binaries to which something that goes refers and nothing that is known to stay; returns how many are new.
+async fn add_binaries(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<usize> {
+    let start = job.clone();
+    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id)?.binary_sources())).await?;
+    let mut added = 0;
+    for source in sources {
+        let can_go = job.job.selection.selects_type(source) || [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&source);
+        let mut after = can_go.then_some(None);
+        while let Some(start) = after {
+            let scan = job.clone();
+            let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, source, start)).await?;
+            after = next.map(Some);
+            added += list(store, lease, account_id, found).await?;
+        }
+    }
+    Ok(added)
+}
+
+/// One chunk of the Binaries that resources of type `source` refer to: those to list, and where the next chunk begins.
+fn scan_binaries(
+    tx: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    source: ResourceType,
+    after: Option<LogicalId>,
+) -> crate::error::Result<(Vec<Companion>, Option<LogicalId>)> {
+    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
+    let mut statement = tx.prepare_cached(SELECT_REFERRED)?;
+    // Text and bytes are both greater than any number: -1 is before the first id.
+    let after: Box<dyn rusqlite::ToSql> = after.map_or_else(|| Box::new(-1) as Box<dyn rusqlite::ToSql>, |id| Box::new(IdColumn(id)));
+    let ids: Vec<LogicalId> = statement
+        .query_map(
+            params![account_id.0, TypeColumn(source), TypeColumn(ResourceType::BINARY), after, CHUNK_COMPANIONS_MAX as i64],
+            |row| row.get::<_, IdColumn>(0).map(|id| id.0),
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    let next = (ids.len() == CHUNK_COMPANIONS_MAX).then(|| ids.last().cloned()).flatten();
+    let mut found = Vec::new();
+    for id in ids {
+        let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, &id)? else { continue };
+        if !neighbourhood.may_be_listed(ResourceType::BINARY, seq)? {
+            continue;
+        }
+        let neighbours = neighbourhood.referrers(&id, Unlisted::MayGo)?;
+        if neighbours.contains(&Neighbour::Going) && goes_along(neighbours) {
+            found.push((ResourceType::BINARY, seq));
+        }
+    }
+    Ok((found, next))
+}
+
+async fn list(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, found: Vec<Companion>) -> Result<usize> {
+    if found.is_empty() {
+        return Ok(0);
+    }
+    store
+        .write_under(lease, move |tx, job| {
+            let mut insert = tx.prepare_cached(INSERT_COMPANION)?;
+            let mut added = 0;
+            for (resource_type, seq) in found {
+                added += insert.execute(params![job.number, account_id.0, TypeColumn(resource_type), SeqColumn(seq)])?;
+            }
+            Ok(added)
+        })
+        .await
+}
+
+/// Strikes out, round after round, the companions that something remaining keeps.
+async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<()> {
+    loop {
+        let mut struck = 0;
+        let mut after = Some((0, Seq(0)));
+        while let Some(start) = after {
+            let scan = job.clone();
+            let (kept, next) = store
+                .connections
+                .read(move |tx| {
+                    let listed = listed_from(tx, &scan, account_id, start)?;
+                    let next = (listed.len() == CHUNK_COMPANIONS_MAX)
+                        .then(|| listed.last().map(|last| (last.resource_type.code(), last.seq)))
+                        .flatten();
+                    let neighbourhood = Neighbourhood::new(tx, &scan, account_id)?;
+                    let mut kept = Vec::new();
+                    for companion in listed {
+                        if !companion.still_goes(&neighbourhood)? {
+                            kept.push((companion.resource_type, companion.seq));
+                        }
+                    }
+                    Ok((kept, next))
+                })
+                .await?;
+            after = next;
+            struck += kept.len();
+            if !kept.is_empty() {
+                store.write_under(lease, move |tx, job| unlist(tx, job, account_id, &kept)).await?;
+            }
+        }
+        if struck == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn unlist(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, kept: &[Companion]) -> crate::error::Result<()> {
+    let mut delete = tx.prepare_cached(DELETE_COMPANION)?;
+    for (resource_type, seq) in kept {
+        delete.execute(params![job.number, account_id.0, TypeColumn(*resource_type), SeqColumn(*seq)])?;
+    }
+    Ok(())
+}
+
+/// A row of the list, with what is stored of it now.
+struct Listed {
+    resource_type: ResourceType,
+    seq: Seq,
+    /// `None` if the version is gone.
+    id: Option<LogicalId>,
+    is_current: bool,
+    stored_bytes: u64,
+}
+
+impl Listed {
+    /// Whether it is still as it was listed and nothing that remains needs it.
+    fn still_goes(&self, neighbourhood: &Neighbourhood<'_>) -> crate::error::Result<bool> {
+        let Some(id) = self.id.as_ref().filter(|_| self.is_current) else { return Ok(false) };
+        let neighbours = if self.resource_type == ResourceType::PROVENANCE {
+            neighbourhood.targets_of(self.seq, Unlisted::Remains)?
+        } else {
+            neighbourhood.referrers(id, Unlisted::Remains)?
+        };
+        Ok(goes_along(neighbours))
+    }
+}
+
+fn listed_from(tx: &Connection, job: &JobRow, account_id: AccountId, after: (u8, Seq)) -> crate::error::Result<Vec<Listed>> {
+    let mut statement = tx.prepare_cached(SELECT_COMPANIONS)?;
+    let rows = statement.query_map(params![job.number, account_id.0, after.0, SeqColumn(after.1), CHUNK_COMPANIONS_MAX as i64], |row| {
+        Ok(Listed {
+            resource_type: row.get::<_, TypeColumn>(0)?.0,
+            seq: row.get::<_, SeqColumn>(1)?.0,
+            id: row.get::<_, Option<IdColumn>>(2)?.map(|id| id.0),
+            is_current: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
+            stored_bytes: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let limits = BatchLimits {
+        batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
+        batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
+    };
+    for resource_type in [ResourceType::BINARY, ResourceType::PROVENANCE] {
+        let mut cutter = BatchCutter::new(resource_type, limits);
+        let mut after = Some((resource_type.code(), Seq(0)));
+        while let Some(start) = after {
+            let scan = job.clone();
+            let mut listed = store.connections.read(move |tx| listed_from(tx, &scan, account_id, start)).await?;
+            let is_full = listed.len() == CHUNK_COMPANIONS_MAX;
+            listed.retain(|companion| companion.resource_type == resource_type);
+            after = listed.last().filter(|_| is_full).map(|last| (last.resource_type.code(), last.seq));
+            let mut ranges: Vec<_> = listed.iter().filter_map(|companion| cutter.push(companion.seq, companion.stored_bytes)).collect();
+            if after.is_none() {
+                ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
+            }
+            if !ranges.is_empty() {
+                store.write_under(lease, move |tx, job| insert_batches(tx, job, account_id, BatchKind::Companions, &ranges)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes one batch of companions, after looking at each once more: a write may have begun to need one since.
+pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow) -> crate::error::Result<Removed> {
+    let range = params![job.number, row.account_id.0, TypeColumn(row.resource_type), SeqColumn(row.first_seq), SeqColumn(row.last_seq)];
+    let listed: Vec<Listed> = tx
+        .prepare_cached(SELECT_BETWEEN)?
+        .query_map(range, |found| {
+            Ok(Listed {
+                resource_type: row.resource_type,
+                seq: found.get::<_, SeqColumn>(0)?.0,
+                id: found.get::<_, Option<IdColumn>>(1)?.map(|id| id.0),
+                is_current: found.get::<_, Option<bool>>(2)?.unwrap_or(false),
+                stored_bytes: 0,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let neighbourhood = Neighbourhood::new(tx, job, row.account_id)?;
+    let mut kept = Vec::new();
+    for companion in listed {
+        if !companion.still_goes(&neighbourhood)? {
+            kept.push((companion.resource_type, companion.seq));
+        }
+    }
+    unlist(tx, job, row.account_id, &kept)?;
+    tx.prepare_cached(DELETE_EARLIER)?.execute(range)?;
+    let live = tx.prepare_cached(DELETE_VERSIONS)?.execute(range)? as u64;
+    tx.prepare_cached(CLEAR_BETWEEN)?.execute(range)?;
+    Ok(Removed { live, deletions: 0 })
+}

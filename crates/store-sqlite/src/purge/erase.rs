@@ -1,0 +1,106 @@
+//! Giving freed space back and leaving no old byte behind, in steps.
+//!
+//! `secure_delete` overwrites what a transaction frees; the write-ahead log keeps older copies of pages until it is truncated. So: give
+//! free pages back to the file system, copy the log into the database, truncate the log.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread,
+    time::Duration,
+};
+
+use lethe_jobs::Lease;
+use lethe_store::{JobId, StoreError};
+use rusqlite::Connection;
+
+use super::Result;
+use crate::{SqliteStore, connections::open_writer};
+
+/// Pages given back in one step: 8 MiB.
+const VACUUM_STEP_PAGES: i64 = 512;
+/// Tries to truncate the log while readers come and go.
+const TRUNCATE_TRIES_MAX: u32 = 200;
+/// Wait between them.
+const TRUNCATE_PAUSE: Duration = Duration::from_millis(25);
+
+pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
+    loop {
+        store.renew(lease).await?;
+        let left = store.connections.with_writer(|writer| Ok(give_back(writer)?)).await?;
+        if left == 0 {
+            break;
+        }
+    }
+    for _ in 0..TRUNCATE_TRIES_MAX {
+        if store.connections.with_writer(|writer| Ok(truncate_log(writer)?)).await? {
+            return Ok(());
+        }
+        store.renew(lease).await?;
+        tokio::time::sleep(TRUNCATE_PAUSE).await;
+    }
+    Err(StoreError::Unavailable("a long read keeps the write-ahead log from being truncated".into()))
+}
+
+/// Gives some free pages back; returns how many are left.
+fn give_back(writer: &Connection) -> rusqlite::Result<i64> {
+    {
+        let mut statement = writer.prepare_cached(&format!("pragma incremental_vacuum({VACUUM_STEP_PAGES})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    writer.pragma_query_value(None, "freelist_count", |row| row.get(0))
+}
+
+/// Copies the log into the database and cuts it to nothing. `false` if a reader or another process stood in the way.
+fn truncate_log(writer: &Connection) -> rusqlite::Result<bool> {
+    // Whoever waits for the writer waits for this too, so it does not wait for readers.
+    writer.busy_timeout(Duration::from_millis(10))?;
+    let is_blocked = writer.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));
+    writer.busy_timeout(Duration::from_millis(crate::connections::BUSY_WAIT_MS))?;
+    Ok(!is_blocked?)
+}
+
+/// Copies the log into the database now and then, on a thread and connection of its own, so that no commit has to.
+pub(crate) struct Checkpointer {
+    stop: Option<Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// The log is copied when it is longer than this, in bytes.
+const LOG_BYTES_MAX: u64 = 32 << 20;
+/// How often to look.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Checkpointer {
+    pub(crate) fn start(database: &Path) -> rusqlite::Result<Self> {
+        let connection = open_writer(database)?;
+        let log = log_path(database);
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let is_long = std::fs::metadata(&log).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
+                if is_long && let Err(error) = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())) {
+                    tracing::warn!(%error, "the write-ahead log could not be copied into the database; it grows until that works");
+                }
+            }
+        });
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn log_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}

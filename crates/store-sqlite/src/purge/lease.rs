@@ -1,0 +1,93 @@
+//! Who works for a job: claims, renewals, and the check that every write of a worker begins with (INV-3).
+
+use lethe_fhir::Instant;
+use lethe_jobs::{Fence, JobEvent, JobState, Lease};
+use lethe_store::{ClaimedPurge, JobId, StoreError};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{
+    Result,
+    job::{self, JobRow},
+};
+use crate::{SqliteStore, columns::InstantColumn};
+
+const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
+const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
+const CLAIM: &str = include_str!("../../sql/purge/claim_job.sql");
+const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batches.sql");
+const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
+
+/// How long a worker may be silent before another may take its job, in milliseconds. Each step renews it.
+const LEASE_MS: i64 = 60_000;
+
+pub(super) async fn release_all(store: &SqliteStore) -> Result<()> {
+    store
+        .connections
+        .write(|tx| -> std::result::Result<(), StoreError> {
+            tx.execute(RELEASE, []).map_err(crate::error::store_error)?;
+            Ok(())
+        })
+        .await
+}
+
+pub(super) async fn claim(store: &SqliteStore) -> Result<Option<ClaimedPurge>> {
+    let now = store.clock.now();
+    // Looking costs no lock: only when there is something to claim is the writer asked for.
+    if store.connections.read(move |tx| claimable(tx, now)).await?.is_none() {
+        return Ok(None);
+    }
+    store.connections.write(move |tx| -> std::result::Result<_, StoreError> { Ok(claim_one(tx, now)?) }).await
+}
+
+fn claimable(tx: &Transaction<'_>, now: Instant) -> crate::error::Result<Option<(i64, String)>> {
+    let mut statement = tx.prepare_cached(SELECT_CLAIMABLE)?;
+    Ok(statement.query_row([InstantColumn(now)], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+fn claim_one(tx: &Transaction<'_>, now: Instant) -> crate::error::Result<Option<ClaimedPurge>> {
+    let Some((number, stored)) = claimable(tx, now)? else { return Ok(None) };
+    let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
+    let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
+    let expires_on = now.plus_ms(LEASE_MS);
+    tx.prepare_cached(CLAIM)?.execute(params![number, from.stored(), to.stored(), InstantColumn(expires_on), InstantColumn(now)])?;
+    // A batch that was running under the last lease did not commit: it is run again. Its attempt stays counted (INV-6).
+    tx.prepare_cached(REQUEUE_RUNNING)?.execute([number])?;
+    let fence = job::row(tx, number)?.fence;
+    let job = job::job(tx, number)?;
+    Ok(Some(ClaimedPurge { lease: Lease { job_id: job.job_id, fence: Fence(fence) }, job }))
+}
+
+/// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens.
+pub(super) fn hold(tx: &Transaction<'_>, lease: Lease<JobId>, now: Instant) -> crate::error::Result<JobRow> {
+    let expires_on = now.plus_ms(LEASE_MS);
+    let number = tx
+        .prepare_cached(RENEW)?
+        .query_row(params![lease.job_id, lease.fence.0, InstantColumn(expires_on), InstantColumn(now)], |row| row.get(0))
+        .optional()?;
+    match number {
+        Some(number) => job::row(tx, number),
+        None => Err(StoreError::LeaseLost.into()),
+    }
+}
+
+impl SqliteStore {
+    /// One transaction of a worker: holds the lease, then does `work`.
+    pub(super) async fn write_under<T: Send + 'static>(
+        &self,
+        lease: Lease<JobId>,
+        work: impl FnOnce(&Transaction<'_>, &JobRow) -> crate::error::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let now = self.clock.now();
+        self.connections
+            .write(move |tx| -> std::result::Result<T, StoreError> {
+                let job = hold(tx, lease, now)?;
+                Ok(work(tx, &job)?)
+            })
+            .await
+    }
+
+    /// Renews the lease between steps that only read.
+    pub(super) async fn renew(&self, lease: Lease<JobId>) -> Result<JobRow> {
+        self.write_under(lease, |_, job| Ok(job.clone())).await
+    }
+}

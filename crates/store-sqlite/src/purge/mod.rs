@@ -1,0 +1,121 @@
+//! Purge jobs: as their owner sees them, and the steps of the walk.
+
+mod audit;
+mod batch;
+mod companions;
+mod control;
+mod erase;
+mod finish;
+mod job;
+mod kick_off;
+mod lease;
+mod neighbours;
+mod plan;
+mod probe;
+mod sweep;
+
+use async_trait::async_trait;
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::Instant;
+use lethe_jobs::{JobEvent, Lease};
+use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
+use lethe_store::{
+    BatchOutcome, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob, PurgeWork, Purges,
+    StoreError, SweepTask,
+};
+
+use crate::SqliteStore;
+
+pub(crate) use erase::Checkpointer;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[async_trait]
+impl Purges for SqliteStore {
+    async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
+        kick_off::kick_off(self, purge.clone()).await
+    }
+
+    async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
+        control::purge_job(self, owner.clone(), job_id).await
+    }
+
+    async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>> {
+        control::purge_jobs(self, owner.clone(), before, count).await
+    }
+
+    async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        control::cancel(self, owner.clone(), job_id).await
+    }
+
+    async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        control::retry(self, owner.clone(), job_id).await
+    }
+}
+
+#[async_trait]
+impl PurgeWork for SqliteStore {
+    async fn release_leases(&self) -> Result<()> {
+        lease::release_all(self).await
+    }
+
+    async fn claim_purge(&self) -> Result<Option<ClaimedPurge>> {
+        lease::claim(self).await
+    }
+
+    async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
+        plan::begin(self, *lease).await
+    }
+
+    async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        plan::targets(self, *lease, account_id, limits).await
+    }
+
+    async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        companions::plan(self, *lease, account_id, limits).await
+    }
+
+    async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {
+        plan::seal(self, *lease).await
+    }
+
+    async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
+        batch::claim(self, *lease).await
+    }
+
+    async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<()> {
+        companions::prepare(self, *lease).await
+    }
+
+    async fn purge_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
+        batch::purge(self, *lease, batch).await
+    }
+
+    async fn fail_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch, cause: &str, retry_at: Option<Instant>) -> Result<()> {
+        batch::fail(self, *lease, batch, cause.to_owned(), retry_at).await
+    }
+
+    async fn enter_phase(&self, lease: &Lease<JobId>, phase: Phase) -> Result<()> {
+        plan::enter_phase(self, *lease, phase).await
+    }
+
+    async fn sweep_tasks(&self, lease: &Lease<JobId>) -> Result<Vec<SweepTask>> {
+        sweep::tasks(self, *lease).await
+    }
+
+    async fn sweep(&self, lease: &Lease<JobId>, task: SweepTask) -> Result<u64> {
+        sweep::sweep(self, *lease, task).await
+    }
+
+    async fn erase(&self, lease: &Lease<JobId>) -> Result<()> {
+        erase::erase(self, *lease).await
+    }
+
+    async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>> {
+        probe::probe(self, *lease).await
+    }
+
+    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob> {
+        finish::finish(self, *lease, event, failure.map(str::to_owned)).await
+    }
+}

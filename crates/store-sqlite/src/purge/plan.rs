@@ -1,0 +1,177 @@
+//! The plan: batches as ranges, stored before the first deletion (INV-7).
+
+use lethe_auth::AccountId;
+use lethe_fhir::{Instant, ResourceType};
+use lethe_jobs::Lease;
+use lethe_purge::{
+    Phase, Seq,
+    plan::{BatchCutter, BatchLimits, BatchRange},
+};
+use lethe_store::JobId;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{Result, job::JobRow};
+use crate::{
+    SqliteStore,
+    columns::{InstantColumn, SeqColumn, TypeColumn},
+    resources::{ACCOUNT_FIRST, accounts_of, types_of},
+};
+
+const CLEAR_BATCHES: &str = include_str!("../../sql/purge/clear_batches.sql");
+const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
+const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_type.sql");
+const SELECT_SEQ_FROM_TIME: &str = include_str!("../../sql/purge/seq_from_time.sql");
+const SELECT_LAST_BATCH: &str = include_str!("../../sql/purge/last_batch.sql");
+const INSERT_BATCH: &str = include_str!("../../sql/purge/insert_batch.sql");
+const SEAL: &str = include_str!("../../sql/purge/seal_plan.sql");
+const SET_PHASE: &str = include_str!("../../sql/purge/set_phase.sql");
+
+/// Targets read in one go: each go is one read transaction, so that none keeps old pages for long.
+const SCAN_TARGETS_MAX: usize = 100_000;
+
+/// What the targets of a batch are chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BatchKind {
+    /// The selection, within a range.
+    Targets,
+    /// The list of companions, within a range.
+    Companions,
+}
+
+impl BatchKind {
+    pub(super) fn stored(self) -> &'static str {
+        match self {
+            Self::Targets => "targets",
+            Self::Companions => "companions",
+        }
+    }
+}
+
+pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<AccountId>> {
+    store
+        .write_under(lease, |tx, job| {
+            tx.prepare_cached(CLEAR_BATCHES)?.execute([job.number])?;
+            tx.prepare_cached(CLEAR_COMPANIONS)?.execute([job.number])?;
+            accounts_of(tx, &job.job.owner, ACCOUNT_FIRST)
+        })
+        .await
+}
+
+pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let job = store.renew(lease).await?;
+    let types = store.connections.read(move |tx| types_of(tx, account_id)).await?;
+    for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
+        let mut cutter = BatchCutter::new(resource_type, limits);
+        let mut after = Some(Seq(0));
+        while let Some(start) = after {
+            let scan = job.clone();
+            let targets = store.connections.read(move |tx| scan_targets(tx, &scan, account_id, resource_type, start)).await?;
+            after = (targets.len() == SCAN_TARGETS_MAX).then(|| targets.last().map(|(seq, _)| *seq)).flatten();
+            let mut ranges: Vec<BatchRange> = targets.into_iter().filter_map(|(seq, bytes)| cutter.push(seq, bytes)).collect();
+            if after.is_none() {
+                ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
+            }
+            store.write_under(lease, move |tx, job| insert_batches(tx, job, account_id, BatchKind::Targets, &ranges)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The next targets of one type, in order, with their stored bytes. What was current at the watermark counts, whether it still is or not.
+fn scan_targets(
+    connection: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    after: Seq,
+) -> crate::error::Result<Vec<(Seq, u64)>> {
+    let (selection, watermark) = (&job.job.selection, job.job.watermark);
+    let last = match selection.before {
+        None => watermark,
+        Some(before) => last_seq_before(connection, account_id, resource_type, before, watermark)?,
+    };
+    let mut statement = connection.prepare_cached(SELECT_TARGETS)?;
+    let rows = statement.query_map(
+        params![
+            account_id.0,
+            TypeColumn(resource_type),
+            SeqColumn(after),
+            SeqColumn(last),
+            SeqColumn(watermark),
+            selection.before.map(InstantColumn),
+            selection.include_deleted,
+            SCAN_TARGETS_MAX as i64
+        ],
+        |row| Ok((row.get::<_, SeqColumn>(0)?.0, row.get(1)?)),
+    )?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The last place up to `watermark` that was stored before `before`, by bisection. OK because time never goes backwards within an account.
+fn last_seq_before(
+    connection: &Connection,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    before: Instant,
+    watermark: Seq,
+) -> crate::error::Result<Seq> {
+    let mut statement = connection.prepare_cached(SELECT_SEQ_FROM_TIME)?;
+    let (mut low, mut high) = (0, watermark.0);
+    while low < high {
+        let middle = low + (high - low) / 2 + 1;
+        let first = statement
+            .query_row(params![account_id.0, TypeColumn(resource_type), SeqColumn(Seq(middle)), SeqColumn(watermark)], |row| {
+                Ok((row.get::<_, SeqColumn>(0)?.0, row.get::<_, InstantColumn>(1)?.0))
+            })
+            .optional()?;
+        match first {
+            Some((seq, stored_on)) if stored_on < before => low = seq.0,
+            _ => high = middle - 1,
+        }
+    }
+    Ok(Seq(low))
+}
+
+/// Appends ranges to the plan.
+pub(super) fn insert_batches(
+    tx: &Transaction<'_>,
+    job: &JobRow,
+    account_id: AccountId,
+    kind: BatchKind,
+    ranges: &[BatchRange],
+) -> crate::error::Result<()> {
+    let last: i64 = tx.prepare_cached(SELECT_LAST_BATCH)?.query_row([job.number], |row| row.get(0))?;
+    let mut insert = tx.prepare_cached(INSERT_BATCH)?;
+    for (batch, range) in (last + 1..).zip(ranges) {
+        insert.execute(params![
+            job.number,
+            batch,
+            kind.stored(),
+            account_id.0,
+            TypeColumn(range.resource_type),
+            SeqColumn(range.first_seq),
+            SeqColumn(range.last_seq),
+            range.targets
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) async fn seal(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
+    let now = store.clock.now();
+    store
+        .write_under(lease, move |tx, job| {
+            tx.prepare_cached(SEAL)?.execute(params![job.number, InstantColumn(now)])?;
+            Ok(())
+        })
+        .await
+}
+
+pub(super) async fn enter_phase(store: &SqliteStore, lease: Lease<JobId>, phase: Phase) -> Result<()> {
+    store
+        .write_under(lease, move |tx, job| {
+            tx.prepare_cached(SET_PHASE)?.execute(params![job.number, phase.stored()])?;
+            Ok(())
+        })
+        .await
+}

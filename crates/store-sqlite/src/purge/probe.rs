@@ -1,0 +1,91 @@
+//! The probe: is anything of what was purged still in a residence? Looks at rows; must be able to fail.
+
+use lethe_auth::AccountId;
+use lethe_fhir::ResourceType;
+use lethe_jobs::Lease;
+use lethe_purge::certify::Residue;
+use lethe_store::{JobId, residence::RESIDENCES};
+use rusqlite::{Connection, params};
+
+use super::{Result, job::JobRow, sweep};
+use crate::{
+    SqliteStore,
+    columns::{InstantColumn, SeqColumn, TypeColumn},
+};
+
+const SELECT_DONE_RANGES: &str = include_str!("../../sql/purge/done_ranges.sql");
+const COUNT_UNDELETED: &str = include_str!("../../sql/purge/count_undeleted.sql");
+const COUNT_BROKEN_CHAINS: &str = include_str!("../../sql/purge/count_broken_chains.sql");
+const COUNT_ORPHAN_RESOURCES: &str = include_str!("../../sql/purge/count_orphan_resources.sql");
+const COUNT_ORPHAN_REFERENCES: &str = include_str!("../../sql/purge/count_orphan_references.sql");
+const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/count_orphan_provenance_targets.sql");
+const COUNT_COMPANIONS: &str = include_str!("../../sql/purge/count_companions.sql");
+
+pub(super) async fn probe(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<Residue>> {
+    let tasks = sweep::tasks(store, lease).await?;
+    let job = store.renew(lease).await?;
+    let mut found = RESIDENCES.map(|residence| Residue { residence: residence.table, rows: 0 });
+    let in_job = job.clone();
+    let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &in_job)?, companions(tx, &in_job)?))).await?;
+    add(&mut found, "version", undeleted);
+    add(&mut found, "purge_companion", companions);
+    for task in tasks {
+        let job = store.renew(lease).await?;
+        let orphans = store.connections.read(move |tx| orphans(tx, &job, task.account_id, task.resource_type)).await?;
+        for (residence, rows) in orphans {
+            add(&mut found, residence, rows);
+        }
+    }
+    Ok(found.into())
+}
+
+fn add(found: &mut [Residue], residence: &str, rows: u64) {
+    for entry in found.iter_mut().filter(|entry| entry.residence == residence) {
+        entry.rows += rows;
+    }
+}
+
+/// Targets of finished batches that are still there.
+fn undeleted(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
+    let selection = &job.job.selection;
+    let mut ranges = tx.prepare_cached(SELECT_DONE_RANGES)?;
+    let mut count = tx.prepare_cached(COUNT_UNDELETED)?;
+    let mut rows = ranges.query([job.number])?;
+    let mut left = 0;
+    while let Some(row) = rows.next()? {
+        // A range of the list of companions spans resources that are none.
+        if !row.get::<_, bool>(4)? {
+            continue;
+        }
+        let (account, type_id, first, last): (i64, TypeColumn, SeqColumn, SeqColumn) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        left += count
+            .query_row(params![account, type_id, first, last, selection.before.map(InstantColumn), selection.include_deleted], |row| {
+                row.get::<_, u64>(0)
+            })?;
+    }
+    Ok(left)
+}
+
+fn companions(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
+    Ok(tx.prepare_cached(COUNT_COMPANIONS)?.query_row([job.number], |row| row.get(0))?)
+}
+
+/// Rows of one type that belong to a version that is gone.
+fn orphans(
+    tx: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    resource_type: ResourceType,
+) -> crate::error::Result<Vec<(&'static str, u64)>> {
+    let bounds = params![account_id.0, TypeColumn(resource_type), SeqColumn(job.job.watermark)];
+    let mut counted = Vec::new();
+    for (residence, statement) in
+        [("version", COUNT_BROKEN_CHAINS), ("resource", COUNT_ORPHAN_RESOURCES), ("reference", COUNT_ORPHAN_REFERENCES)]
+    {
+        counted.push((residence, tx.prepare_cached(statement)?.query_row(bounds, |row| row.get(0))?));
+    }
+    if resource_type == ResourceType::PROVENANCE {
+        counted.push(("provenance_target", tx.prepare_cached(COUNT_ORPHAN_PROVENANCE_TARGETS)?.query_row(bounds, |row| row.get(0))?));
+    }
+    Ok(counted)
+}

@@ -1,0 +1,222 @@
+//! The walk of one purge: plan → execute → settle → certify. Decisions are in `lethe-purge` and `lethe-jobs`, rows in the store.
+
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
+
+use lethe_jobs::{JobEvent, JobState, Lease};
+use lethe_purge::{
+    Phase,
+    certify::{Verdict, verdict},
+};
+use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeJob, Store, StoreError};
+use tokio::sync::watch;
+
+use crate::WorkerOptions;
+
+/// One claimed job.
+pub(crate) struct Walk {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: WorkerOptions,
+    pub(crate) lease: Lease<JobId>,
+    pub(crate) job: PurgeJob,
+    pub(crate) shutdown: watch::Receiver<bool>,
+}
+
+/// Why a walk ends before the job has.
+enum Halt {
+    /// The server stops, or another worker has the job: leave everything as it is.
+    Leave,
+    /// A step other than a batch is out of attempts.
+    Failed(StoreError),
+}
+
+/// How the last batch left the job.
+#[derive(Clone, Copy, PartialEq)]
+enum Drained {
+    AllTried,
+    Canceled,
+}
+
+impl Walk {
+    /// Walks the job as far as it goes.
+    pub(crate) async fn run(mut self) {
+        tracing::info!(job = %self.job.job_id, phase = self.job.phase.stored(), "a purge job is taken up");
+        match self.phases().await {
+            Ok(job) => {
+                let counts = job.totals();
+                tracing::info!(
+                    job = %job.job_id,
+                    status = job.state.status(),
+                    planned = counts.planned,
+                    deleted = counts.deleted,
+                    spared = counts.spared,
+                    failed = counts.failed,
+                    "a purge job has ended"
+                );
+            }
+            Err(Halt::Leave) => tracing::info!(job = %self.job.job_id, "a purge job is left to the next worker"),
+            Err(Halt::Failed(error)) => {
+                tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "a purge job failed; PUT retries it once the cause is mended");
+                let cause = chain(&error);
+                if let Err(error) = self.store.finish_purge(&self.lease, JobEvent::Fail, Some(&cause)).await {
+                    tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "its failure could not be recorded; the next worker takes it up");
+                }
+            }
+        }
+    }
+
+    async fn phases(&mut self) -> Result<PurgeJob, Halt> {
+        let is_canceling = self.job.state == JobState::Canceling;
+        if self.job.phase == Phase::Plan && !is_canceling {
+            self.plan().await?;
+        }
+        let drained = if self.job.phase <= Phase::Execute { self.execute().await? } else { Drained::AllTried };
+        self.enter(Phase::Settle).await?;
+        self.settle().await?;
+        if drained == Drained::Canceled || is_canceling {
+            return self.finish(JobEvent::Stop, None).await;
+        }
+        self.enter(Phase::Certify).await?;
+        self.certify().await
+    }
+
+    async fn plan(&self) -> Result<(), Halt> {
+        // The whole phase is begun anew after an error: a plan is sealed or it is nothing.
+        self.persist(|| async {
+            for account_id in self.store.begin_plan(&self.lease).await? {
+                self.store.plan_targets(&self.lease, account_id, self.options.batch).await?;
+                self.store.plan_companions(&self.lease, account_id, self.options.batch).await?;
+            }
+            self.store.seal_plan(&self.lease).await
+        })
+        .await
+    }
+
+    async fn execute(&mut self) -> Result<Drained, Halt> {
+        loop {
+            match self.persist(|| self.store.claim_batch(&self.lease)).await? {
+                NextBatch::Run(batch) => self.run_batch(batch).await?,
+                NextBatch::PrepareCompanions => self.persist(|| self.store.prepare_companions(&self.lease)).await?,
+                NextBatch::WaitUntil(instant) => {
+                    let wait_ms = instant.as_unix_ms().saturating_sub(self.clock.now().as_unix_ms());
+                    // Not longer than the longest back-off, even if the clock was set back; and often enough to notice a cancel.
+                    let wait_ms = wait_ms.clamp(1, self.options.poll_interval_ms as i64) as u64;
+                    self.pause(wait_ms).await?;
+                }
+                NextBatch::Drained => return Ok(Drained::AllTried),
+                NextBatch::Canceled => return Ok(Drained::Canceled),
+            }
+            self.leave_if_down()?;
+        }
+    }
+
+    async fn run_batch(&self, batch: ClaimedBatch) -> Result<(), Halt> {
+        match self.store.purge_batch(&self.lease, batch).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::LeaseLost) => Err(Halt::Leave),
+            Err(error) => {
+                let backoff_ms = self.options.attempts.backoff_ms(batch.attempts);
+                let retry_at = backoff_ms.map(|backoff_ms| self.clock.now().plus_ms(i64::try_from(backoff_ms).unwrap_or(i64::MAX)));
+                tracing::warn!(
+                    job = %self.lease.job_id,
+                    batch = batch.batch,
+                    attempt = batch.attempts,
+                    backoff_ms,
+                    error = &error as &dyn Error,
+                    "a purge batch failed"
+                );
+                let cause = chain(&error);
+                self.persist(|| self.store.fail_batch(&self.lease, batch, &cause, retry_at)).await
+            }
+        }
+    }
+
+    async fn settle(&self) -> Result<(), Halt> {
+        let tasks = self.persist(|| self.store.sweep_tasks(&self.lease)).await?;
+        for task in &tasks {
+            self.persist(|| self.store.sweep(&self.lease, *task)).await?;
+            self.leave_if_down()?;
+        }
+        if tasks.is_empty() { Ok(()) } else { self.persist(|| self.store.erase(&self.lease)).await }
+    }
+
+    async fn certify(&self) -> Result<PurgeJob, Halt> {
+        let residue = self.persist(|| self.store.probe(&self.lease)).await?;
+        let job = self.persist(|| self.store.purge_job(&self.job.owner, self.job.job_id)).await?.ok_or(Halt::Leave)?;
+        if job.state == JobState::Canceling {
+            return self.finish(JobEvent::Stop, None).await;
+        }
+        match verdict(&job.totals(), &residue) {
+            Verdict::Successful => self.finish(JobEvent::Complete, None).await,
+            Verdict::Failed(why) => self.finish(JobEvent::Fail, Some(&why)).await,
+        }
+    }
+
+    async fn finish(&self, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob, Halt> {
+        match self.store.finish_purge(&self.lease, event, failure).await {
+            Ok(job) => Ok(job),
+            Err(StoreError::LeaseLost) => Err(Halt::Leave),
+            // A cancel that came after the last look is taken now; anything else is tried as often as any step.
+            Err(StoreError::Unavailable(_)) if event != JobEvent::Stop && self.is_canceling().await? => {
+                self.persist(|| self.store.finish_purge(&self.lease, JobEvent::Stop, None)).await
+            }
+            Err(_) => self.persist(|| self.store.finish_purge(&self.lease, event, failure)).await,
+        }
+    }
+
+    async fn is_canceling(&self) -> Result<bool, Halt> {
+        let job = self.persist(|| self.store.purge_job(&self.job.owner, self.job.job_id)).await?;
+        Ok(job.is_some_and(|job| job.state == JobState::Canceling))
+    }
+
+    async fn enter(&self, phase: Phase) -> Result<(), Halt> {
+        self.persist(|| self.store.enter_phase(&self.lease, phase)).await
+    }
+
+    /// Runs a step until it succeeds, with back-off, up to the limit of attempts.
+    async fn persist<T, F: Future<Output = Result<T, StoreError>>>(&self, step: impl Fn() -> F) -> Result<T, Halt> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match step().await {
+                Ok(done) => return Ok(done),
+                Err(StoreError::LeaseLost) => return Err(Halt::Leave),
+                Err(error) => match self.options.attempts.backoff_ms(attempts) {
+                    None => return Err(Halt::Failed(error)),
+                    Some(backoff_ms) => {
+                        tracing::warn!(job = %self.lease.job_id, attempts, backoff_ms, error = &error as &dyn Error, "a step of a purge failed; it is tried again");
+                        self.pause(backoff_ms).await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Waits, unless the server stops.
+    async fn pause(&self, wait_ms: u64) -> Result<(), Halt> {
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Ok(()),
+            _ = shutdown.wait_for(|is_down| *is_down) => Err(Halt::Leave),
+        }
+    }
+
+    fn leave_if_down(&self) -> Result<(), Halt> {
+        if *self.shutdown.borrow() { Err(Halt::Leave) } else { Ok(()) }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
