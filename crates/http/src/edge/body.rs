@@ -1,0 +1,106 @@
+//! Bodies: within their limit, and JSON by their own account.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use lethe_fhir::limits;
+
+use crate::{App, error::ApiError};
+
+/// What a body says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// JSON, or silent about it.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// Reads `Content-Type`.
+///
+/// # Errors
+/// Any other type, or a charset that is not UTF-8.
+pub fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(BodyKind::Json) };
+    let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+    let mut parts = text.split(';').map(str::trim);
+    let kind = match parts.next().unwrap_or_default() {
+        "application/fhir+json" | "application/json" | "text/json" => Some(BodyKind::Json),
+        "application/x-www-form-urlencoded" => Some(BodyKind::Form),
+        _ => None,
+    };
+    let is_utf8 = parts
+        .filter_map(|parameter| parameter.strip_prefix("charset="))
+        .all(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
+    kind.filter(|_| is_utf8).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        ApiError::UnsupportedMediaType(format!("the body is '{shown}': send JSON as 'Content-Type: application/fhir+json'"))
+    })
+}
+
+/// The whole body.
+///
+/// # Errors
+/// Over `bytes_max`, or broken off.
+pub async fn read_body(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::TooLarge(format!("the body has more than {bytes_max} bytes: send it in parts"));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|announced| announced > bytes_max as u64) {
+        return Err(too_large());
+    }
+    to_bytes(body, bytes_max).await.map_err(|_| too_large())
+}
+
+/// The body of a call that carries one resource.
+pub struct JsonBody(pub Bytes);
+
+impl FromRequest<Arc<App>> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        if body_kind(&parts.headers)? == BodyKind::Form {
+            return Err(ApiError::UnsupportedMediaType(
+                "the body is a form: send JSON as 'Content-Type: application/fhir+json'".to_owned(),
+            ));
+        }
+        read_body(&parts.headers, body, limits::RESOURCE_BYTES_MAX).await.map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(content_type: &str) -> Option<BodyKind> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        body_kind(&headers).ok()
+    }
+
+    #[test]
+    fn json_by_any_of_its_names_and_nothing_else() {
+        for json in ["application/fhir+json", "application/json; charset=UTF-8", "Text/JSON", "application/fhir+json;fhirVersion=4.0"] {
+            assert_eq!(kind(json), Some(BodyKind::Json), "{json}");
+        }
+        assert_eq!(kind("application/x-www-form-urlencoded"), Some(BodyKind::Form));
+        for other in ["application/fhir+xml", "text/plain", "application/json; charset=utf-16", "application/json-patch+json", ""] {
+            assert_eq!(kind(other), None, "{other}");
+        }
+        assert_eq!(body_kind(&HeaderMap::new()).ok(), Some(BodyKind::Json));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_limit_is_refused_announced_or_not() {
+        let body = || Body::from(vec![b' '; 11]);
+        let mut announced = HeaderMap::new();
+        announced.insert(header::CONTENT_LENGTH, "11".parse().unwrap());
+        assert!(read_body(&HeaderMap::new(), body(), 11).await.is_ok(), "the control");
+        assert!(matches!(read_body(&announced, body(), 10).await, Err(ApiError::TooLarge(_))));
+        assert!(matches!(read_body(&HeaderMap::new(), body(), 10).await, Err(ApiError::TooLarge(_))));
+    }
+}

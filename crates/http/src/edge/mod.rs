@@ -1,0 +1,17 @@
+//! What every call goes through before and after its verb: path, format, time, log; and how its parts are read.
+
+mod address;
+mod body;
+mod negotiation;
+mod observation;
+mod path;
+mod query;
+mod reply;
+
+pub use address::{HostBases, InstancePath, TypePath, VersionPath};
+pub use body::{BodyKind, JsonBody, body_kind, read_body};
+pub use negotiation::negotiate;
+pub use observation::{answer_panic, limit_time, log_call};
+pub use path::{no_such_path, normalise_path, wrong_method};
+pub use query::{Pairs, encode_pairs, parse_pairs};
+pub use reply::{http_date, reply, with_header};

@@ -1,0 +1,59 @@
+//! The FHIR REST interactions, one file each (<https://hl7.org/fhir/R4/http.html>).
+//!
+//! - `create`, `update`, `delete`, `bundle`: writes, all through `writing`.
+//! - `read`, `vread`, `history`, `list`, `metadata`: reads.
+//! - `entry`, `batch`, `transaction`, `reference_map`: the inside of a Bundle.
+
+mod batch;
+mod bundle;
+mod create;
+mod delete;
+mod entry;
+mod history;
+mod list;
+mod metadata;
+mod page;
+mod preference;
+mod provenance;
+mod read;
+mod reference_map;
+mod transaction;
+mod update;
+mod version_tag;
+mod vread;
+mod writing;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use lethe_fhir::{LogicalId, ResourceType};
+
+use crate::App;
+
+/// The routes of FHIR REST.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/r4", post(bundle::post_bundle))
+        .route("/r4/metadata", get(metadata::capabilities))
+        .route(metadata::PURGE_DEFINITION_PATH, get(metadata::purge_definition))
+        .route("/r4/_history", get(history::of_system))
+        .route("/r4/{type}", get(list::list).post(create::create))
+        .route("/r4/{type}/_search", post(list::search))
+        .route("/r4/{type}/_history", get(history::of_type))
+        .route("/r4/{type}/{id}", get(read::read).put(update::update).post(update::update_by_post).delete(delete::delete))
+        .route("/r4/{type}/{id}/_history", get(history::of_instance))
+        .route("/r4/{type}/{id}/_history/{version}", get(vread::vread))
+}
+
+/// The absolute URL of a resource.
+fn instance_url(app: &App, resource_type: ResourceType, id: &LogicalId) -> String {
+    format!("{}/r4/{resource_type}/{id}", app.public_url)
+}
+
+/// The absolute URL of one version.
+fn version_url(app: &App, resource_type: ResourceType, id: &LogicalId, version: u64) -> String {
+    format!("{}/_history/{version}", instance_url(app, resource_type, id))
+}

@@ -1,0 +1,169 @@
+//! The way of every single write: for whom, under which conditions, with which Provenance, and what is answered.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
+    response::Response,
+};
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::{IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, limits, render_resource};
+use lethe_store::{Change, ChangeKind, Expect, Write, WriteOutcome};
+
+use super::{
+    preference::ReturnPreference,
+    provenance::{self, HeaderProvenance},
+    reference_map::conditional_reference,
+    version_tag::{expectation, single_header, version_tag},
+    version_url,
+};
+use crate::{
+    App,
+    authenticate::Authenticated,
+    edge::{HostBases, http_date, reply, with_header},
+    error::ApiError,
+};
+
+/// The account of a scope that may write.
+///
+/// # Errors
+/// The scope is all of a client's users: none of them is meant in particular.
+pub fn one_account(scope: &Scope) -> Result<AccountId, ApiError> {
+    scope.account_id().ok_or_else(|| {
+        ApiError::bad(
+            IssueType::BusinessRule,
+            "'x-oneup-user-id: client' stands for all users, so it serves for reads and $purge only: name one user by number",
+        )
+    })
+}
+
+/// What a write carries beside the resource.
+pub struct WriteCall {
+    /// Where it goes: one account, never all of a client's.
+    pub scope: Scope,
+    /// Addresses of this server.
+    pub bases: LocalBases,
+    /// `If-Match`.
+    pub expect: Expect,
+    /// `X-Provenance`.
+    pub provenance: Option<HeaderProvenance>,
+    /// `Prefer`.
+    pub returns: ReturnPreference,
+}
+
+impl FromRequestParts<Arc<App>> for WriteCall {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Authenticated { scope, .. } = Authenticated::from_request_parts(parts, app).await?;
+        one_account(&scope)?;
+        let HostBases(bases) = HostBases::from_request_parts(parts, app).await?;
+        for (name, instead) in [("if-none-exist", "conditional create"), ("if-none-match", "'If-None-Match' on a write")] {
+            // Ignored, it would write what the client wanted left alone.
+            if parts.headers.contains_key(name) {
+                return Err(ApiError::bad(IssueType::NotSupported, format!("{instead} is not supported: leave the header '{name}' out")));
+            }
+        }
+        Ok(Self {
+            expect: expectation(single_header(&parts.headers, header::IF_MATCH)?)?,
+            provenance: HeaderProvenance::of(&parts.headers, &bases)?,
+            returns: ReturnPreference::of(&parts.headers),
+            bases,
+            scope,
+        })
+    }
+}
+
+impl WriteCall {
+    /// Stores one resource under `id` and answers with it.
+    pub async fn put(self, app: &App, resource: &Resource, id: LogicalId, expect: Expect) -> Result<Response, ApiError> {
+        let write = write_of(resource, id.clone(), &self.bases, expect)?;
+        let outcome = self.write(app, write).await?;
+        Ok(self.answer(app, resource, &id, outcome))
+    }
+
+    /// Does one write.
+    pub async fn write(&self, app: &App, write: Write) -> Result<WriteOutcome, ApiError> {
+        let outcomes = provenance::write(app, &self.scope, vec![write], self.provenance.as_ref(), &self.bases)
+            .await
+            .map_err(|refusal| refusal.error)?;
+        outcomes.first().copied().ok_or(ApiError::Defect)
+    }
+
+    fn answer(&self, app: &App, resource: &Resource, id: &LogicalId, outcome: WriteOutcome) -> Response {
+        let status = match outcome.kind {
+            Some(ChangeKind::Create) => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        };
+        let url = version_url(app, resource.resource_type, id, outcome.version);
+        let response = match self.returns {
+            ReturnPreference::Minimal => without_body(status),
+            ReturnPreference::OperationOutcome => reply(status, confirmation(&format!("stored as version {}", outcome.version))),
+            ReturnPreference::Unsaid | ReturnPreference::Representation => {
+                let text = render_resource(resource.resource_type, id, outcome.version, outcome.last_updated, &resource.body());
+                reply(status, text)
+            }
+        };
+        let response = with_header(response, header::ETAG, &version_tag(outcome.version));
+        let response = with_header(response, header::LAST_MODIFIED, &http_date(outcome.last_updated));
+        let place = if status == StatusCode::CREATED { header::LOCATION } else { header::CONTENT_LOCATION };
+        with_header(response, place, &url)
+    }
+}
+
+/// An answer of headers alone.
+pub fn without_body(status: StatusCode) -> Response {
+    let mut response = reply(status, "");
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
+/// An OperationOutcome that says what was done.
+pub fn confirmation(text: &str) -> String {
+    OperationOutcome::information(text).to_json().to_string()
+}
+
+/// The write of a resource, checked.
+///
+/// # Errors
+/// Malformed and conditional references; a size over the limit.
+pub fn write_of(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Write, ApiError> {
+    if let Some(text) = conditional_reference(resource, bases) {
+        let shown: String = text.chars().take(120).collect();
+        return Err(ApiError::bad(
+            IssueType::NotSupported,
+            format!("the conditional reference '{shown}' is not supported: look the resource up and refer to it as Type/id"),
+        ));
+    }
+    let write = Write::put(resource, id, bases, expect)?;
+    match &write.change {
+        Change::Put { body, .. } if body.as_bytes().len() > limits::RESOURCE_BYTES_MAX => {
+            Err(ResourceError::TooLarge(body.as_bytes().len()).into())
+        }
+        _ => Ok(write),
+    }
+}
+
+/// Refuses a resource of another type than its address.
+pub fn require_type(resource: &Resource, resource_type: ResourceType) -> Result<(), ApiError> {
+    if resource.resource_type == resource_type {
+        return Ok(());
+    }
+    let text = format!("the body is a {}, the address is that of a {resource_type}: they must be the same", resource.resource_type);
+    Err(ApiError::bad(IssueType::Invalid, text))
+}
+
+/// Refuses a resource whose id is not that of its address.
+pub fn require_id(resource: &Resource, id: &LogicalId) -> Result<(), ApiError> {
+    match &resource.id {
+        Some(own) if own == id => Ok(()),
+        Some(own) => {
+            Err(ApiError::bad(IssueType::Invalid, format!("the body has the id '{own}', the address '{id}': they must be the same")))
+        }
+        None => Err(ApiError::bad(
+            IssueType::Required,
+            format!("the body has no id: an update carries the id of its address, \"id\": \"{id}\""),
+        )),
+    }
+}

@@ -1,0 +1,53 @@
+//! `POST /r4/$purge`: starts a job. Costs the same whatever is stored.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use lethe_purge::request::PurgeRequest;
+use lethe_store::{JobId, KickOff, NewPurge};
+use uuid::Uuid;
+
+use super::{
+    parameters::{KICK_OFF_BYTES_MAX, body_pairs},
+    wire::{answer_kick_off, status_url},
+};
+use crate::{
+    App,
+    authenticate::Authenticated,
+    edge::{Pairs, read_body},
+    error::ApiError,
+};
+
+/// Reads the parameters strictly and stores the job; the worker is woken to plan it.
+pub async fn kick_off(
+    State(app): State<Arc<App>>,
+    Authenticated { scope, .. }: Authenticated,
+    Pairs(mut pairs): Pairs,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
+    pairs.extend(body_pairs(&parts.headers, &body)?);
+    let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    let purge = NewPurge { job_id: Uuid::new_v4(), owner: scope, selection: request.selection(), reason: request.reason };
+    match app.store.kick_off(&purge).await? {
+        KickOff::Started(job) => {
+            app.wake.notify_one();
+            Ok(answer_kick_off(&app, &job))
+        }
+        KickOff::Conflict { running } => Err(conflict_with(&app, running)),
+    }
+}
+
+/// 409: one job at a time.
+pub fn conflict_with(app: &App, running: JobId) -> ApiError {
+    ApiError::Conflict {
+        text: format!(
+            "the purge job {running} is in progress for this account or its client; nothing was started: wait for it, or cancel it with DELETE"
+        ),
+        content_location: Some(status_url(app, running)),
+    }
+}

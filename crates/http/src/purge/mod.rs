@@ -1,0 +1,23 @@
+//! The operation `$purge` and its jobs, one file for each call. Nothing here removes anything: the worker does.
+
+mod cancel;
+mod job_address;
+mod jobs;
+mod kick_off;
+mod parameters;
+mod retry;
+mod status;
+mod wire;
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+
+use crate::App;
+
+/// The routes of `$purge`.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/r4/$purge", get(jobs::jobs).post(kick_off::kick_off))
+        .route("/r4/$purge/{job_id}", get(status::status).put(retry::retry).delete(cancel::cancel))
+}

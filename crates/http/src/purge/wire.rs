@@ -1,0 +1,246 @@
+//! A job as JSON. The keys as printed in the contract come first, in exactly that order; our own come after.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use lethe_auth::Scope;
+use lethe_fhir::{Instant, ResourceType};
+use lethe_purge::{Counts, Phase};
+use lethe_store::{JobId, PurgeJob};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    App,
+    edge::{reply, with_header},
+};
+
+/// How long a client should wait before it asks again, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
+/// Where a job tells its status.
+pub fn status_url(app: &App, job_id: JobId) -> String {
+    format!("{}/r4/$purge/{job_id}", app.public_url)
+}
+
+/// The answer to a kick-off.
+pub fn answer_kick_off(app: &App, job: &PurgeJob) -> Response {
+    answer(app, job, json!({ "job": kick_off_json(job) }))
+}
+
+/// The answer to status, retry and cancel.
+pub fn answer_status(app: &App, job: &PurgeJob) -> Response {
+    answer(app, job, json!({ "job": status_json(job) }))
+}
+
+/// A JSON answer that is no FHIR resource.
+pub fn plain_json(json: &Value) -> Response {
+    let mut response = reply(StatusCode::OK, json.to_string());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    response
+}
+
+fn answer(app: &App, job: &PurgeJob, json: Value) -> Response {
+    let response = with_header(plain_json(&json), header::CONTENT_LOCATION, &status_url(app, job.job_id));
+    if job.state.is_ended() {
+        return response;
+    }
+    let response = with_header(response, header::RETRY_AFTER, RETRY_AFTER_S);
+    with_header(response, HeaderName::from_static("x-progress"), &progress(job))
+}
+
+/// `1200/1568`: resources that have their outcome, of those planned.
+fn progress(job: &PurgeJob) -> String {
+    match job.initialized_on {
+        None => "planning".to_owned(),
+        Some(_) => {
+            let totals = job.totals();
+            format!("{}/{}", totals.planned - totals.pending(), totals.planned)
+        }
+    }
+}
+
+fn user_id(owner: &Scope) -> String {
+    match owner {
+        Scope::Account { account_id, .. } => account_id.to_string(),
+        Scope::Client { .. } => "client".to_owned(),
+    }
+}
+
+fn type_list(job: &PurgeJob) -> Vec<&'static str> {
+    job.selection.types.iter().flatten().map(|resource_type| resource_type.name()).collect()
+}
+
+fn time(instant: Option<Instant>) -> Value {
+    instant.map_or(Value::Null, |instant| Value::String(instant.to_string()))
+}
+
+fn kick_off_json(job: &PurgeJob) -> Value {
+    json!({
+        "userId": user_id(&job.owner),
+        "clientId": job.owner.client_id(),
+        "typeList": type_list(job),
+        "beforeDate": time(job.selection.before),
+        "id": job.job_id.to_string(),
+        "status": job.state.status(),
+        "retryCount": job.retry_count,
+        "createdOn": job.created_on.to_string(),
+        "completedOn": null,
+        "lastUpdated": null,
+        "resourceCount": null,
+        "deletedCount": null,
+        "initializedOn": null,
+    })
+}
+
+/// What a list of jobs holds of each.
+pub fn status_json(job: &PurgeJob) -> Value {
+    let totals = job.totals();
+    // A number that is not known yet is null, never 0.
+    let planned = |number: u64| job.initialized_on.map_or(Value::Null, |_| json!(number));
+    json!({
+        "id": job.job_id.to_string(),
+        "clientId": job.owner.client_id(),
+        "userId": user_id(&job.owner),
+        "status": job.state.status(),
+        "retryCount": job.retry_count,
+        "createdOn": job.created_on.to_string(),
+        "completedOn": time(job.completed_on),
+        "lastUpdated": time(job.last_updated),
+        "resourceCount": planned(totals.planned),
+        "deletedCount": totals.deleted,
+        "typeList": type_list(job),
+        "beforeDate": time(job.selection.before),
+        "initializedOn": time(job.initialized_on),
+        "completedBatches": job.batches.completed,
+        "failedBatches": job.batches.failed,
+        "totalBatches": planned(job.batches.total),
+        "sparedCount": totals.spared,
+        "heldCount": totals.held,
+        "failedCount": totals.failed,
+        "phase": phase(job.phase),
+        "includeDeleted": job.selection.include_deleted,
+        "reason": job.reason,
+        "counts": counts_by_type(&job.counts),
+        "failures": failures(job),
+        "failure": job.failure,
+    })
+}
+
+fn phase(phase: Phase) -> &'static str {
+    phase.stored()
+}
+
+fn counts_by_type(counts: &[(ResourceType, Counts)]) -> Value {
+    let by_type: Map<String, Value> = counts
+        .iter()
+        .map(|(resource_type, counts)| {
+            let Counts { planned, deleted, spared, held, failed } = counts;
+            let json = json!({ "planned": planned, "deleted": deleted, "spared": spared, "held": held, "failed": failed });
+            (resource_type.to_string(), json)
+        })
+        .collect();
+    Value::Object(by_type)
+}
+
+fn failures(job: &PurgeJob) -> Vec<Value> {
+    job.failures
+        .iter()
+        .map(|failure| {
+            json!({
+                "batch": failure.batch,
+                "type": failure.resource_type.name(),
+                "attempts": failure.attempts,
+                "cause": failure.cause,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_auth::{AccountId, ClientId};
+    use lethe_jobs::JobState;
+    use lethe_purge::{Selection, Seq};
+    use lethe_store::{BatchFailure, BatchTally};
+
+    use super::*;
+
+    fn job() -> PurgeJob {
+        let at = |ms: i64| Instant::from_unix_ms(1_690_835_974_575 + ms);
+        let patient: ResourceType = "Patient".parse().unwrap();
+        PurgeJob {
+            job_id: "f707145c-7c51-44ae-8bcd-9a55bff81974".parse().unwrap(),
+            owner: Scope::Account { client_id: ClientId("c123".to_owned()), account_id: AccountId(251) },
+            selection: Selection { types: Some(vec![patient]), before: None, include_deleted: false },
+            reason: None,
+            watermark: Seq(9),
+            state: JobState::Running,
+            phase: Phase::Execute,
+            retry_count: 0,
+            created_on: at(0),
+            initialized_on: Some(at(1)),
+            last_updated: Some(at(2)),
+            completed_on: None,
+            counts: vec![
+                (ResourceType::BINARY, Counts { planned: 100, deleted: 90, spared: 3, held: 2, failed: 1 }),
+                (patient, Counts { planned: 1_468, deleted: 1_104, ..Counts::default() }),
+            ],
+            batches: BatchTally { total: 2, completed: 1, failed: 0 },
+            failures: vec![BatchFailure { batch: 2, resource_type: patient, attempts: 5, cause: "disk full".to_owned() }],
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_kick_off_is_answered_byte_for_byte_as_printed() {
+        let job = PurgeJob { state: JobState::Queued, initialized_on: None, last_updated: None, counts: Vec::new(), ..job() };
+        assert_eq!(
+            json!({ "job": kick_off_json(&job) }).to_string(),
+            concat!(
+                r#"{"job":{"userId":"251","clientId":"c123","typeList":["Patient"],"beforeDate":null,"#,
+                r#""id":"f707145c-7c51-44ae-8bcd-9a55bff81974","status":"in progress","retryCount":0,"createdOn":"2023-07-31T20:39:34.575Z","#,
+                r#""completedOn":null,"lastUpdated":null,"resourceCount":null,"deletedCount":null,"initializedOn":null}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_status_begins_byte_for_byte_as_printed() {
+        let text = status_json(&job()).to_string();
+        let printed = concat!(
+            r#"{"id":"f707145c-7c51-44ae-8bcd-9a55bff81974","clientId":"c123","userId":"251","status":"in progress","retryCount":0,"#,
+            r#""createdOn":"2023-07-31T20:39:34.575Z","completedOn":null,"lastUpdated":"2023-07-31T20:39:34.577Z","#,
+            r#""resourceCount":1568,"deletedCount":1194,"typeList":["Patient"],"beforeDate":null,"#,
+            r#""initializedOn":"2023-07-31T20:39:34.576Z","completedBatches":1,"failedBatches":0,"totalBatches":2"#
+        );
+        assert!(text.starts_with(printed), "{text}");
+        let json = status_json(&job());
+        assert_eq!((&json["sparedCount"], &json["heldCount"], &json["failedCount"]), (&json!(3), &json!(2), &json!(1)));
+        assert_eq!(json["counts"]["Patient"]["deleted"], 1_104);
+        assert_eq!(json["failures"][0]["cause"], "disk full");
+    }
+
+    #[test]
+    fn before_the_plan_is_stored_its_numbers_are_null_and_progress_says_so() {
+        let job = PurgeJob { initialized_on: None, counts: Vec::new(), batches: BatchTally::default(), ..job() };
+        let json = status_json(&job);
+        assert_eq!((&json["resourceCount"], &json["totalBatches"], &json["initializedOn"]), (&Value::Null, &Value::Null, &Value::Null));
+        assert_eq!(json["deletedCount"], 0);
+        assert_eq!(progress(&job), "planning");
+    }
+
+    #[test]
+    fn progress_counts_what_has_its_outcome() {
+        assert_eq!(progress(&job()), "1200/1568");
+    }
+
+    #[test]
+    fn a_client_wide_job_of_every_type_says_so() {
+        let selection = Selection { before: Some(Instant::from_unix_ms(0)), ..Selection::default() };
+        let job = PurgeJob { owner: Scope::Client { client_id: ClientId("c123".to_owned()) }, selection, ..job() };
+        let json = status_json(&job);
+        assert_eq!((&json["userId"], &json["typeList"]), (&json!("client"), &json!([])));
+        assert_eq!(json["beforeDate"], "1970-01-01T00:00:00.000Z");
+    }
+}
