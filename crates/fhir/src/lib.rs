@@ -6,6 +6,7 @@ mod instant;
 mod logical_id;
 mod outcome;
 mod reference;
+mod reference_map;
 mod resource;
 mod resource_type;
 
@@ -16,5 +17,6 @@ pub use instant::{FhirDate, FhirDateError, Instant};
 pub use logical_id::{InvalidLogicalId, LogicalId};
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};
+pub use reference_map::{ReferenceMap, conditional_reference};
 pub use resource::{Body, Resource, ResourceError, render_resource};
 pub use resource_type::{ResourceType, UnknownResourceType};

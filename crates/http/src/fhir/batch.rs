@@ -1,12 +1,11 @@
 //! A batch: each entry for itself. References between entries are left as they stand, as FHIR has it.
 
-use lethe_fhir::{LocalBases, bundle::RequestEntry};
+use lethe_fhir::{LocalBases, ReferenceMap, bundle::RequestEntry};
 use lethe_store::{Expect, Write};
 
 use super::{
     entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
     provenance,
-    reference_map::ReferenceMap,
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use lethe_auth::Scope;
 use lethe_fhir::{
-    Body, IssueType, LocalBases, LogicalId, Resource, ResourceType,
+    Body, IssueType, LocalBases, LogicalId, ReferenceMap, Resource, ResourceType,
     bundle::{EntryTarget, RequestEntry},
     render_resource,
 };
@@ -15,7 +15,6 @@ use super::{
     list::searchset,
     preference::ReturnPreference,
     read::{current, render_version},
-    reference_map::ReferenceMap,
     version_tag::{expectation, version_tag},
     version_url,
     writing::{require_id, require_type, write_of},

@@ -2,7 +2,7 @@
 //!
 //! - `create`, `update`, `delete`, `bundle`: writes, all through `writing`.
 //! - `read`, `vread`, `history`, `list`, `metadata`: reads.
-//! - `entry`, `batch`, `transaction`, `reference_map`: the inside of a Bundle.
+//! - `entry`, `batch`, `transaction`: the inside of a Bundle.
 
 mod batch;
 mod bundle;
@@ -16,7 +16,6 @@ mod page;
 mod preference;
 mod provenance;
 mod read;
-mod reference_map;
 mod transaction;
 mod update;
 mod version_tag;

@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use lethe_fhir::{IssueType, LocalBases, bundle::RequestEntry};
+use lethe_fhir::{IssueType, LocalBases, ReferenceMap, bundle::RequestEntry};
 use lethe_store::Write;
 
 use super::{
     entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
     provenance,
-    reference_map::ReferenceMap,
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};

@@ -8,13 +8,15 @@ use axum::{
     response::Response,
 };
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, limits, render_resource};
+use lethe_fhir::{
+    IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, conditional_reference, limits,
+    render_resource,
+};
 use lethe_store::{Change, ChangeKind, Expect, Write, WriteOutcome};
 
 use super::{
     preference::ReturnPreference,
     provenance::{self, HeaderProvenance},
-    reference_map::conditional_reference,
     version_tag::{expectation, single_header, version_tag},
     version_url,
 };

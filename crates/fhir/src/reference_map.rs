@@ -1,10 +1,11 @@
-//! References inside a transaction: from the names that its entries have in the Bundle to the ids that they get
+//! References inside a Bundle: from the names that its entries have in the Bundle to the ids that they get
 //! (<https://hl7.org/fhir/R4/http.html#trules>).
 
 use std::collections::HashMap;
 
-use lethe_fhir::{LocalBases, LogicalId, Reference, Resource, ResourceType};
 use serde_json::{Map, Value};
+
+use crate::{LocalBases, LogicalId, Reference, Resource, ResourceType};
 
 /// Elements of the type string, code, id or markdown: text that looks like a name is only text there. Above all `Identifier.value`.
 const PLAIN_TEXT: [&str; 12] =
