@@ -81,7 +81,8 @@ pub trait Accounts: Send + Sync {
     async fn user(&self, account_id: AccountId) -> Result<Option<User>, StoreError>;
     /// Users of a client.
     async fn users(&self, client_id: &ClientId, filter: &UserFilter) -> Result<Vec<User>, StoreError>;
-    /// Switches a user of this client on or off; `false` if there is none.
+    /// Switches a user of this client on or off; `false` if there is none. Switched off, its codes and tokens are worthless at once, and stay
+    /// so when it is switched on again.
     async fn set_user_active(&self, client_id: &ClientId, account_id: AccountId, is_active: bool) -> Result<bool, StoreError>;
 
     /// Stores a code.

@@ -20,11 +20,15 @@ create table user_account (
     unique (client_id, app_user_id)
 ) strict;
 
+create index user_account_by_client on user_account (client_id, account_id);
+
 create table auth_code (
     code_hash blob primary key,
     account_id integer not null,
     expires_on_ms integer not null
 ) strict, without rowid;
+
+create index auth_code_by_account on auth_code (account_id, expires_on_ms);
 
 create table token (
     token_hash blob primary key,

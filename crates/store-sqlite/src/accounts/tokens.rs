@@ -91,3 +91,52 @@ pub(super) fn use_refresh_token(
         other => Err(StoreError::NotUnderstood(format!("token.state: {other}")).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection with the schema, one client and two users.
+    fn connection() -> (Connection, [AccountId; 2]) {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::migrate::migrate(&mut connection).unwrap();
+        connection.execute("insert into client values ('c1', 'one', 'both', x'00', 1, 0)", []).unwrap();
+        let accounts = ["u1", "u2"].map(|name| {
+            let added = super::super::users::add(&connection, &ClientId("c1".into()), name, 0).unwrap();
+            let lethe_store::AddedUser::Added(user) = added else { panic!("{added:?}") };
+            user.account_id
+        });
+        (connection, accounts)
+    }
+
+    fn issued(number: u8, expires_on_ms: i64) -> IssuedTokens {
+        IssuedTokens {
+            family: KeyedHash([number; 32]),
+            access_hash: KeyedHash([number + 1; 32]),
+            access_expires_on_ms: expires_on_ms,
+            refresh_hash: KeyedHash([number; 32]),
+            refresh_expires_on_ms: expires_on_ms + 1_000,
+        }
+    }
+
+    fn rows(connection: &Connection, sql: &str) -> Vec<(i64, i64)> {
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(|row| row.unwrap()).collect()
+    }
+
+    #[test]
+    fn issuing_for_an_account_removes_what_had_expired_there_and_nowhere_else() {
+        let (connection, [one, two]) = connection();
+        for (number, account_id) in [(10, one), (20, two)] {
+            put_pair(&connection, account_id, &issued(number, 100), 0).unwrap();
+            put_code(&connection, &KeyedHash([number; 32]), account_id, 100, 0).unwrap();
+        }
+        put_pair(&connection, one, &issued(30, 500), 100).unwrap();
+        put_code(&connection, &KeyedHash([30; 32]), one, 500, 100).unwrap();
+
+        let tokens = "select account_id, expires_on_ms from token order by account_id, expires_on_ms";
+        assert_eq!(rows(&connection, tokens), [(one.0, 500), (one.0, 1_100), (one.0, 1_500), (two.0, 100), (two.0, 1_100)]);
+        let codes = "select account_id, expires_on_ms from auth_code order by account_id, expires_on_ms";
+        assert_eq!(rows(&connection, codes), [(one.0, 500), (two.0, 100)]);
+    }
+}
