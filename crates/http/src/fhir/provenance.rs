@@ -110,23 +110,23 @@ async fn bind_versions(app: &App, scope: &Scope, writes: &[Write]) -> Result<(Ve
     let mut bound = Vec::with_capacity(writes.len() + 1);
     let mut targets = Vec::with_capacity(writes.len());
     for write in writes {
+        let target = format!("{}/{}", write.resource_type, write.id);
         let mut write = write.clone();
         if write.expect == Expect::Anything {
             let current = app.store.read(scope, write.resource_type, &write.id).await?;
-            write.expect = match (&write.change, current) {
-                (Change::Delete, None) => Expect::Anything,
-                (Change::Delete, Some(current)) if current.kind == ChangeKind::Delete => Expect::Anything,
-                (_, Some(current)) => Expect::Version(current.version),
-                (Change::Put { .. }, None) => Expect::Absent,
-            };
+            match (&write.change, current.map(|current| (current.kind, current.version))) {
+                (Change::Delete, None | Some((ChangeKind::Delete, _))) => {}
+                // What was deleted and comes back cannot be tied to a version, so none is named: better than one that may be wrong.
+                (Change::Put { .. }, Some((ChangeKind::Delete, _))) => targets.push(target.clone()),
+                (Change::Put { .. }, None) => write.expect = Expect::Absent,
+                (_, Some((_, version))) => write.expect = Expect::Version(version),
+            }
         }
-        let version = match write.expect {
-            Expect::Absent => Some(1),
-            Expect::Version(current) => Some(current + 1),
-            // A delete of what is not there.
+        targets.extend(match write.expect {
+            Expect::Absent => Some(format!("{target}/_history/1")),
+            Expect::Version(current) => Some(format!("{target}/_history/{}", current + 1)),
             Expect::Anything => None,
-        };
-        targets.extend(version.map(|version| format!("{}/{}/_history/{version}", write.resource_type, write.id)));
+        });
         bound.push(write);
     }
     Ok((bound, targets))
