@@ -151,7 +151,7 @@ mod tests {
             let column = IdColumn(id.parse().unwrap());
             let stored = match column.to_sql().unwrap() {
                 ToSqlOutput::Owned(value) => value,
-                ToSqlOutput::Borrowed(value) => value.into(),
+                ToSqlOutput::Borrowed(value) => value.try_into().unwrap(),
                 _ => panic!("another form"),
             };
             assert_eq!(matches!(stored, Value::Blob(_)), is_packed, "{id}");

@@ -1,1 +1,88 @@
-//! Placeholder.
+//! One suite of behaviours that every adapter of the ports is held to. An adapter's tests are one line: [`store_suite!`].
+//!
+//! Each case begins with a positive control, looks at rows as well as at answers, and leaves the bystander account as it was.
+
+// OK because this crate is nothing but tests, and the name of a case says what it does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod backend;
+mod faults;
+mod harness;
+
+pub mod companions;
+pub mod concurrency;
+pub mod control;
+pub mod erasure;
+pub mod failures;
+pub mod model;
+pub mod residences;
+pub mod resources;
+pub mod restarts;
+pub mod targets;
+
+pub use backend::{Backend, TestClock};
+pub use faults::FaultyStore;
+pub use harness::Harness;
+
+/// Makes a test of every case for one [`Backend`].
+#[macro_export]
+macro_rules! store_suite {
+    ($backend:ty) => {
+        $crate::store_suite! { @cases $backend;
+            resources: create_read_update_delete_and_their_versions;
+            resources: expectations_that_do_not_hold_change_nothing;
+            resources: a_list_of_writes_is_all_or_nothing;
+            resources: time_never_goes_backwards_within_an_account;
+            resources: listings_page_without_shifting_while_others_write;
+            resources: histories_are_newest_first_and_page;
+            resources: accounts_do_not_see_each_other;
+            targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
+            targets: types_and_date_select;
+            targets: the_cut_off_is_strict;
+            targets: deleted_resources_keep_their_history_unless_included;
+            targets: what_changes_after_kick_off_is_spared_and_counted;
+            targets: what_changes_while_the_plan_is_made_is_spared_and_counted;
+            targets: ids_can_be_used_again;
+            targets: a_client_purge_covers_all_its_users_and_no_other_client;
+            targets: an_empty_account_is_purged_successfully;
+            companions: provenance_goes_with_its_last_target;
+            companions: provenance_with_a_foreign_target_stays;
+            companions: a_target_that_is_spared_keeps_its_provenance;
+            companions: binary_goes_when_nothing_that_remains_refers_to_it;
+            companions: an_earlier_version_of_what_remains_keeps_a_binary;
+            companions: a_reference_written_after_kick_off_keeps_a_binary;
+            companions: provenance_and_binary_that_depend_on_each_other_go_together;
+            companions: companions_never_go_past_the_watermark;
+            companions: a_large_provenance_goes_with_its_thousands_of_targets;
+            control: one_job_at_a_time_per_account_and_per_client;
+            control: many_kick_offs_at_once_start_one_job;
+            control: another_owner_sees_nothing;
+            control: cancel_stops_within_one_batch_and_deletes_nothing_afterwards;
+            control: a_job_that_has_not_begun_is_canceled_at_once;
+            control: cancel_and_retry_are_refused_in_every_other_state;
+            control: jobs_are_listed_newest_first;
+            failures: a_batch_that_fails_once_is_tried_again;
+            failures: a_failed_batch_leaves_the_rest_running_and_retry_runs_exactly_it;
+            failures: companions_wait_for_failed_targets;
+            failures: retry_keeps_the_first_watermark;
+            restarts: a_job_goes_on_after_a_restart_at_any_step;
+            restarts: a_worker_that_lost_its_lease_changes_nothing;
+            restarts: running_a_batch_twice_removes_and_counts_once;
+            residences: the_list_names_every_table;
+            residences: every_residence_is_empty_after_a_purge;
+            residences: a_leftover_in_any_residence_fails_the_job;
+            concurrency: writers_cannot_slip_under_the_watermark;
+            model: random_histories_and_purges_agree_with_the_model;
+            erasure: no_planted_string_is_left_in_the_files;
+            erasure: a_partial_purge_leaves_no_planted_string_either;
+        }
+    };
+    (@cases $backend:ty; $($module:ident: $case:ident;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::$module::$case($crate::Harness::<$backend>::open().await).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,76 @@
+//! The embedded store, held to the suite.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use lethe_store::{Clock, Store};
+use lethe_store_sqlite::SqliteStore;
+use lethe_store_suite::{Backend, TestClock};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+struct Sqlite {
+    directory: TempDir,
+    clock: Arc<TestClock>,
+    store: Option<Arc<SqliteStore>>,
+}
+
+impl Sqlite {
+    fn connection(&self) -> Connection {
+        Connection::open(self.directory.path().join("lethe.db")).unwrap()
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn open(clock: Arc<TestClock>) -> Self {
+        let mut opened = Self { directory: TempDir::new().unwrap(), clock, store: None };
+        opened.restart().await;
+        opened
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().unwrap()) as Arc<dyn Store>
+    }
+
+    async fn restart(&mut self) {
+        self.store = None;
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        self.store = Some(Arc::new(SqliteStore::open_for_serving(self.directory.path(), clock).await.unwrap()));
+    }
+
+    async fn tables(&self) -> Vec<String> {
+        let connection = self.connection();
+        let mut statement = connection.prepare("select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    async fn rows(&self, table: &str) -> u64 {
+        self.connection().query_row(&format!("select count(*) from {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    async fn plant_leftover(&self, residence: &str, account: i64) {
+        let patient = "Patient".parse::<lethe_fhir::ResourceType>().unwrap().code();
+        let provenance = lethe_fhir::ResourceType::PROVENANCE.code();
+        let statement = match residence {
+            // An earlier version whose successor is gone.
+            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, x'00')"),
+            "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
+            "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
+            "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
+            "purge_companion" => format!("insert into purge_companion values (1, {account}, {provenance}, 1)"),
+            other => panic!("no leftover is known for {other}"),
+        };
+        assert_eq!(self.connection().execute(&statement, []).unwrap(), 1);
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        std::fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    fn erases_files() -> bool {
+        true
+    }
+}
+
+lethe_store_suite::store_suite!(Sqlite);

@@ -1,0 +1,227 @@
+//! A store in front of another that fails where it is told to.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use lethe_auth::{AccountId, Client, ClientId, Scope, User};
+use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_jobs::{JobEvent, Lease};
+use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
+use lethe_store::*;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Passes everything on, but lets attempts at chosen batches fail, or lets the worker die after a number of steps.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    /// Batch → attempts that still fail.
+    failing: Mutex<BTreeMap<u64, u32>>,
+    /// Batches whose purge was asked for, in order.
+    attempted: Mutex<Vec<u64>>,
+    /// Steps of the worker until it dies.
+    steps_left: AtomicU64,
+}
+
+impl FaultyStore {
+    /// In front of `inner`; fails the next `times` attempts at each of `batches`.
+    pub fn new(inner: Arc<dyn Store>, batches: &[u64], times: u32) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            failing: Mutex::new(batches.iter().map(|batch| (*batch, times)).collect()),
+            attempted: Mutex::default(),
+            steps_left: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    /// In front of `inner`; the worker dies after `steps` steps: the last is carried out, but its answer is never heard.
+    pub fn dying_after(inner: Arc<dyn Store>, steps: u64) -> Arc<Self> {
+        let faulty = Self::new(inner, &[], 0);
+        faulty.steps_left.store(steps, Ordering::SeqCst);
+        faulty
+    }
+
+    /// Whether the worker has died.
+    pub fn is_dead(&self) -> bool {
+        self.steps_left.load(Ordering::SeqCst) == 0
+    }
+
+    async fn step<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        // To the worker, death looks like a lost lease: it stops where it is and writes nothing more.
+        let Ok(left) = self.steps_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) else {
+            return Err(StoreError::LeaseLost);
+        };
+        let heard = step.await;
+        if left == 1 { Err(StoreError::LeaseLost) } else { heard }
+    }
+
+    /// Batches that were attempted, in order; forgets them.
+    pub fn take_attempted(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.attempted.lock().unwrap())
+    }
+
+    /// Nothing fails any more.
+    pub fn mend(&self) {
+        self.failing.lock().unwrap().clear();
+    }
+}
+
+#[async_trait]
+impl PurgeWork for FaultyStore {
+    async fn purge_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
+        self.attempted.lock().unwrap().push(batch.batch);
+        if let Some(left) = self.failing.lock().unwrap().get_mut(&batch.batch).filter(|left| **left > 0) {
+            *left -= 1;
+            return Err(StoreError::Failed("planted fault".into()));
+        }
+        self.step(self.inner.purge_batch(lease, batch)).await
+    }
+
+    async fn release_leases(&self) -> Result<()> {
+        self.inner.release_leases().await
+    }
+    async fn claim_purge(&self) -> Result<Option<ClaimedPurge>> {
+        self.inner.claim_purge().await
+    }
+    async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
+        self.step(self.inner.begin_plan(lease)).await
+    }
+    async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        self.step(self.inner.plan_targets(lease, account_id, limits)).await
+    }
+    async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        self.step(self.inner.plan_companions(lease, account_id, limits)).await
+    }
+    async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.step(self.inner.seal_plan(lease)).await
+    }
+    async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
+        self.step(self.inner.claim_batch(lease)).await
+    }
+    async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.step(self.inner.prepare_companions(lease)).await
+    }
+    async fn fail_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch, cause: &str, retry_at: Option<Instant>) -> Result<()> {
+        self.step(self.inner.fail_batch(lease, batch, cause, retry_at)).await
+    }
+    async fn enter_phase(&self, lease: &Lease<JobId>, phase: Phase) -> Result<()> {
+        self.step(self.inner.enter_phase(lease, phase)).await
+    }
+    async fn sweep_tasks(&self, lease: &Lease<JobId>) -> Result<Vec<SweepTask>> {
+        self.step(self.inner.sweep_tasks(lease)).await
+    }
+    async fn sweep(&self, lease: &Lease<JobId>, task: SweepTask) -> Result<u64> {
+        self.step(self.inner.sweep(lease, task)).await
+    }
+    async fn erase(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.step(self.inner.erase(lease)).await
+    }
+    async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>> {
+        self.step(self.inner.probe(lease)).await
+    }
+    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob> {
+        self.step(self.inner.finish_purge(lease, event, failure)).await
+    }
+}
+
+#[async_trait]
+impl Purges for FaultyStore {
+    async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
+        self.inner.kick_off(purge).await
+    }
+    async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
+        self.inner.purge_job(owner, job_id).await
+    }
+    async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>> {
+        self.inner.purge_jobs(owner, before, count).await
+    }
+    async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        self.inner.cancel_purge(owner, job_id).await
+    }
+    async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        self.inner.retry_purge(owner, job_id).await
+    }
+}
+
+#[async_trait]
+impl Resources for FaultyStore {
+    async fn write(&self, account_id: AccountId, writes: Vec<Write>) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
+        self.inner.write(account_id, writes).await
+    }
+    async fn read(&self, scope: &Scope, resource_type: ResourceType, id: &LogicalId) -> Result<Option<StoredVersion>> {
+        self.inner.read(scope, resource_type, id).await
+    }
+    async fn read_version(
+        &self,
+        scope: &Scope,
+        resource_type: ResourceType,
+        id: &LogicalId,
+        version: u64,
+    ) -> Result<Option<StoredVersion>> {
+        self.inner.read_version(scope, resource_type, id, version).await
+    }
+    async fn history(&self, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<Vec<StoredVersion>> {
+        self.inner.history(account_id, of, query).await
+    }
+    async fn list(&self, scope: &Scope, resource_type: ResourceType, query: &ListQuery) -> Result<Vec<StoredVersion>> {
+        self.inner.list(scope, resource_type, query).await
+    }
+    async fn count(&self, scope: &Scope, resource_type: ResourceType, query: &ListQuery) -> Result<u64> {
+        self.inner.count(scope, resource_type, query).await
+    }
+    async fn totals(&self, scope: &Scope) -> Result<Vec<(ResourceType, u64)>> {
+        self.inner.totals(scope).await
+    }
+}
+
+#[async_trait]
+impl Accounts for FaultyStore {
+    async fn add_client(&self, client: &NewClient) -> Result<Client> {
+        self.inner.add_client(client).await
+    }
+    async fn client(&self, client_id: &ClientId) -> Result<Option<(Client, KeyedHash)>> {
+        self.inner.client(client_id).await
+    }
+    async fn clients(&self) -> Result<Vec<Client>> {
+        self.inner.clients().await
+    }
+    async fn set_client_active(&self, client_id: &ClientId, is_active: bool) -> Result<bool> {
+        self.inner.set_client_active(client_id, is_active).await
+    }
+    async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool> {
+        self.inner.set_client_secret(client_id, secret_hash).await
+    }
+    async fn add_user(&self, client_id: &ClientId, app_user_id: &str) -> Result<AddedUser> {
+        self.inner.add_user(client_id, app_user_id).await
+    }
+    async fn user(&self, account_id: AccountId) -> Result<Option<User>> {
+        self.inner.user(account_id).await
+    }
+    async fn users(&self, client_id: &ClientId, filter: &UserFilter) -> Result<Vec<User>> {
+        self.inner.users(client_id, filter).await
+    }
+    async fn set_user_active(&self, client_id: &ClientId, account_id: AccountId, is_active: bool) -> Result<bool> {
+        self.inner.set_user_active(client_id, account_id, is_active).await
+    }
+    async fn put_code(&self, code_hash: &KeyedHash, account_id: AccountId, expires_on_ms: i64) -> Result<()> {
+        self.inner.put_code(code_hash, account_id, expires_on_ms).await
+    }
+    async fn take_code(&self, code_hash: &KeyedHash, client_id: &ClientId, tokens: &IssuedTokens) -> Result<Option<User>> {
+        self.inner.take_code(code_hash, client_id, tokens).await
+    }
+    async fn put_tokens(&self, account_id: AccountId, tokens: &IssuedTokens) -> Result<()> {
+        self.inner.put_tokens(account_id, tokens).await
+    }
+    async fn access_token(&self, access_hash: &KeyedHash) -> Result<Option<StoredToken>> {
+        self.inner.access_token(access_hash).await
+    }
+    async fn use_refresh_token(&self, refresh_hash: &KeyedHash, client_id: &ClientId, tokens: &IssuedTokens) -> Result<RefreshUse> {
+        self.inner.use_refresh_token(refresh_hash, client_id, tokens).await
+    }
+}

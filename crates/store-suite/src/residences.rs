@@ -1,0 +1,82 @@
+//! Where resource data lives, and that nothing of it is left there (INV-10).
+
+use std::collections::BTreeSet;
+
+use lethe_jobs::JobState;
+use lethe_store::{
+    Store,
+    residence::{RESIDENCES, WITHOUT_RESOURCE_DATA},
+};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::{
+    Backend, FaultyStore, Harness,
+    harness::{account_of, everything, types},
+};
+
+pub async fn the_list_names_every_table<B: Backend>(harness: Harness<B>) {
+    let listed: BTreeSet<String> =
+        RESIDENCES.iter().map(|residence| residence.table).chain(WITHOUT_RESOURCE_DATA).map(str::to_owned).collect();
+    let live: BTreeSet<String> = harness.backend.tables().await.into_iter().collect();
+    assert_eq!(listed, live, "left: residence.rs, right: the schema");
+}
+
+/// Fills every residence that a write can fill.
+async fn fill<B: Backend>(harness: &Harness<B>) {
+    harness.put(json!({"resourceType": "Patient", "id": "a"})).await;
+    harness.put(json!({"resourceType": "Patient", "id": "a", "active": true})).await;
+    harness.put(json!({"resourceType": "Media", "id": "m", "subject": {"reference": "Patient/a"}, "content": {"url": "Binary/b"}})).await;
+    harness.put(json!({"resourceType": "Binary", "id": "b", "contentType": "text/plain"})).await;
+    harness.put(json!({"resourceType": "Provenance", "id": "v", "target": [{"reference": "Media/m"}]})).await;
+}
+
+async fn rows<B: Backend>(harness: &Harness<B>) -> Vec<(&'static str, u64)> {
+    let mut rows = Vec::new();
+    for residence in RESIDENCES {
+        rows.push((residence.table, harness.backend.rows(residence.table).await));
+    }
+    rows
+}
+
+pub async fn every_residence_is_empty_after_a_purge<B: Backend>(harness: Harness<B>) {
+    let bystander_only = rows(&harness).await;
+    fill(&harness).await;
+    for ((table, before), (_, filled)) in bystander_only.iter().zip(rows(&harness).await) {
+        assert!(filled > *before || *table == "purge_companion", "{table} is filled: the control");
+    }
+    assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
+    assert_eq!(rows(&harness).await, bystander_only);
+    // The same where the Provenance and Binary go along instead of being selected.
+    fill(&harness).await;
+    assert_eq!(harness.purge(types(&["Patient", "Media"])).await.totals().deleted, 4);
+    assert_eq!(rows(&harness).await, bystander_only);
+}
+
+pub async fn a_leftover_in_any_residence_fails_the_job<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for residence in RESIDENCES {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        let job_id = harness.kick_off(everything()).await;
+        // Walk up to the probe: it is the second step from the end.
+        let mut steps = 1;
+        loop {
+            let dying = FaultyStore::dying_after(harness.store(), steps);
+            let (_stop, shutdown) = watch::channel(false);
+            harness.store().release_leases().await.unwrap();
+            harness.worker_over(dying as std::sync::Arc<dyn Store>).run_one(&shutdown).await.unwrap();
+            if harness.job(job_id).await.phase == lethe_purge::Phase::Certify {
+                break;
+            }
+            steps += 1;
+        }
+        harness.backend.plant_leftover(residence.table, account_of(&harness.account).0).await;
+        let store = harness.store();
+        store.release_leases().await.unwrap();
+        let claimed = store.claim_purge().await.unwrap().unwrap();
+        let found = store.probe(&claimed.lease).await.unwrap();
+        let left: Vec<&str> = found.iter().filter(|residue| residue.rows > 0).map(|residue| residue.residence).collect();
+        assert_eq!(left, [residence.table]);
+    }
+}
