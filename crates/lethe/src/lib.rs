@@ -1,3 +1,19 @@
 //! The binary's library: configuration, wiring, command line, and the generated population that the benchmark shares.
+//!
+//! The only crate that knows every other: here the ports get their adapter, the router its ports, and the worker its store.
 
+pub mod byte_search;
+pub mod command_line;
 pub mod population;
+pub mod server;
+
+mod api_client;
+mod commands;
+mod configuration;
+mod embedded;
+mod failure;
+mod import;
+mod progress;
+mod purge_watch;
+mod secret_key;
+mod terminal;

@@ -1,0 +1,185 @@
+//! `lethe client`: the applications that may use the server.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use lethe_auth::{AuthMethods, Client, ClientId, Secret, SecretKind};
+use lethe_store::{Accounts, NewClient};
+use serde_json::{Value, json};
+
+use crate::{
+    embedded::{EmbeddedStore, StoreOptions},
+    failure::Advice,
+    secret_key::random_bytes,
+    terminal,
+};
+
+/// Register and manage applications
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    Add(Add),
+    List(List),
+    Disable(Disable),
+    Enable(Enable),
+    Rotate(Rotate),
+}
+
+/// Register a client, and print its secret, once
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// What people call it
+    name: String,
+    /// How it may authenticate: bearer, headers or both
+    #[arg(long, value_name = "WAY", default_value = "both")]
+    auth: AuthMethods,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// List all clients
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Refuse a client everywhere, at once
+#[derive(Debug, Args)]
+pub(crate) struct Disable {
+    #[command(flatten)]
+    one: One,
+}
+
+/// Let a disabled client in again
+#[derive(Debug, Args)]
+pub(crate) struct Enable {
+    #[command(flatten)]
+    one: One,
+}
+
+/// Give a client a new secret, and print it, once; the old one is refused from then on
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    #[command(flatten)]
+    one: One,
+}
+
+#[derive(Debug, Args)]
+struct One {
+    /// The client_id
+    client_id: String,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    #[command(flatten)]
+    store: StoreOptions,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A client with the secret that its owner must note now.
+pub(crate) struct AddedClient {
+    pub(crate) client: Client,
+    pub(crate) secret: Secret,
+}
+
+/// Registers a client under a generated id.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn add_client(embedded: &EmbeddedStore, name: &str, auth: AuthMethods) -> Result<AddedClient> {
+    let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
+    let secret_hash = embedded.secrets.hash(SecretKind::ClientSecret, secret.expose());
+    let client_id = ClientId(uuid::Uuid::new_v4().simple().to_string());
+    let client = embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, secret_hash }).await?;
+    Ok(AddedClient { client, secret })
+}
+
+impl ClientCommand {
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Add(command) => command.run().await,
+            Self::List(command) => command.run().await,
+            Self::Disable(Disable { one }) => one.set_active(false).await,
+            Self::Enable(Enable { one }) => one.set_active(true).await,
+            Self::Rotate(Rotate { one }) => one.rotate().await,
+        }
+    }
+}
+
+impl Add {
+    async fn run(self) -> Result<ExitCode> {
+        let embedded = self.output.store.open()?;
+        let AddedClient { client, secret } = add_client(&embedded, &self.name, self.auth).await?;
+        let mut shown = to_json(&client);
+        shown["client_secret"] = json!(secret.expose());
+        self.output.print(&shown);
+        eprintln!("The secret is shown this once. Next: lethe user add --client {} APP_USER_ID", client.client_id);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<ExitCode> {
+        let clients = self.output.store.open()?.store.clients().await?;
+        if self.output.json {
+            println!("{}", Value::Array(clients.iter().map(to_json).collect()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = terminal::table(["client_id", "name", "auth", "active", "created"]);
+        for client in &clients {
+            let is_active = if client.is_active { "yes" } else { "no" };
+            table.add_row([&client.client_id.0, &client.name, client.auth.stored(), is_active, &created_on(client)]);
+        }
+        println!("{table}");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl One {
+    async fn set_active(self, is_active: bool) -> Result<ExitCode> {
+        let client_id = ClientId(self.client_id);
+        let is_known = self.output.store.open()?.store.set_client_active(&client_id, is_active).await?;
+        is_known.then_some(()).with_context(|| unknown(&client_id))?;
+        self.output.print(&json!({ "client_id": client_id, "active": is_active }));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn rotate(self) -> Result<ExitCode> {
+        let embedded = self.output.store.open()?;
+        let client_id = ClientId(self.client_id);
+        let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
+        let secret_hash = embedded.secrets.hash(SecretKind::ClientSecret, secret.expose());
+        let is_known = embedded.store.set_client_secret(&client_id, &secret_hash).await?;
+        is_known.then_some(()).with_context(|| unknown(&client_id))?;
+        self.output.print(&json!({ "client_id": client_id, "client_secret": secret.expose() }));
+        eprintln!("The secret is shown this once; the old one is refused from now on.");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Output {
+    /// One object, as JSON or one member a line.
+    fn print(&self, object: &Value) {
+        if self.json { println!("{object}") } else { terminal::print_members(object) }
+    }
+}
+
+fn unknown(client_id: &ClientId) -> Advice {
+    Advice::new(format!("there is no client '{client_id}'"), "lethe client list shows who there is")
+}
+
+fn to_json(client: &Client) -> Value {
+    json!({
+        "client_id": client.client_id, "name": client.name, "auth": client.auth, "active": client.is_active, "created": created_on(client),
+    })
+}
+
+fn created_on(client: &Client) -> String {
+    lethe_fhir::Instant::from_unix_ms(client.created_on_ms).to_string()
+}

@@ -1,0 +1,10 @@
+//! One file per sub-command.
+
+pub(crate) mod client;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod migrate;
+pub(crate) mod purge;
+pub(crate) mod serve;
+pub(crate) mod user;
+pub(crate) mod version;

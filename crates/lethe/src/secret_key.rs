@@ -1,0 +1,104 @@
+//! The server's own key: a file beside the database, made on first use.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result, anyhow};
+use lethe_auth::{Secret, SecretKey};
+
+use crate::failure::Advice;
+
+/// Name of the file in the data directory.
+const FILE_NAME: &str = "secret.key";
+
+/// Bytes from the operating system's cryptographic random source.
+///
+/// # Errors
+/// The operating system has none.
+pub(crate) fn random_bytes() -> Result<[u8; Secret::RANDOM_BYTES]> {
+    let mut bytes = [0; Secret::RANDOM_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("the operating system gives no random bytes: {error}"))?;
+    Ok(bytes)
+}
+
+/// Reads the key of the store in `directory`; makes one if there is none. Two processes that start at once end up with the same key.
+///
+/// # Errors
+/// The file cannot be read or written, or does not hold exactly [`SecretKey::BYTES`] bytes.
+pub(crate) fn load_or_create(directory: &Path) -> Result<SecretKey> {
+    let path = directory.join(FILE_NAME);
+    if !fs::exists(&path).with_context(|| format!("{} cannot be read", path.display()))? {
+        create(directory, &path).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let length = bytes.len();
+    let key: [u8; SecretKey::BYTES] = bytes.try_into().map_err(|_| {
+        Advice::new(
+            format!("{} has {length} bytes, and a key has {}", path.display(), SecretKey::BYTES),
+            "restore the file from a backup; without it every client needs a new secret (remove the file, then lethe client rotate)",
+        )
+    })?;
+    Ok(SecretKey::new(key))
+}
+
+/// Written whole under another name and then linked, so that nobody ever reads half a key, and the first of two writers wins.
+fn create(directory: &Path, path: &Path) -> Result<()> {
+    let draft = directory.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    file.write_all(&random_bytes()?)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => Ok(File::open(directory)?.sync_all()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_auth::SecretKind;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_private_to_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let hash = || load_or_create(directory.path()).unwrap().hash(SecretKind::ClientSecret, "x");
+        assert_eq!(hash(), hash());
+        let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [FILE_NAME], "no draft is left");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(directory.path().join(FILE_NAME)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn many_who_start_at_once_agree_on_one_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let hashes: Vec<_> = std::thread::scope(|scope| {
+            let start = || load_or_create(directory.path()).unwrap().hash(SecretKind::ClientSecret, "x");
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    }
+
+    #[test]
+    fn a_key_of_another_length_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(FILE_NAME), b"short").unwrap();
+        let message = load_or_create(directory.path()).unwrap_err().to_string();
+        assert!(message.contains("has 5 bytes, and a key has 32"), "{message}");
+        assert_eq!(fs::read(directory.path().join(FILE_NAME)).unwrap(), b"short");
+    }
+}

@@ -1,0 +1,120 @@
+//! A running server: the store, the worker, and the HTTP edge over them, started and stopped together.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use lethe_fhir::LocalBases;
+use lethe_store::{Accounts, Store};
+use lethe_worker::{Worker, WorkerOptions};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+
+use crate::{
+    embedded::{EmbeddedStore, StoreOptions},
+    failure::Advice,
+};
+
+/// How long a stopping server waits for calls that are still being answered.
+const CALLS_WAIT: Duration = Duration::from_secs(10);
+/// How long it waits for the running batches. A batch takes milliseconds; this is for a disk that hangs.
+const WORKER_WAIT: Duration = Duration::from_secs(30);
+
+/// A server that answers calls and runs jobs until it is stopped.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where links in its answers lead, without `/r4`.
+    pub public_url: String,
+    store: EmbeddedStore,
+    stopping: watch::Sender<bool>,
+    calls: JoinHandle<std::io::Result<()>>,
+    worker: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens on `listen` and serves the store in `data`, which is made if there is none.
+    ///
+    /// # Errors
+    /// The address is taken, the directory cannot be used, or another process serves it; nothing is left running.
+    pub async fn start(data: &Path, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
+        let options = StoreOptions { data: data.to_owned(), database_url: None };
+        Self::start_with(&options, listen, public_url).await
+    }
+
+    pub(crate) async fn start_with(options: &StoreOptions, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
+        let listener = TcpListener::bind(listen).await.with_context(|| {
+            Advice::new(format!("cannot listen on {listen}"), "stop the program that uses this address, or choose another with --listen")
+        })?;
+        let address = listener.local_addr()?;
+        let store = options.open_for_serving().await?;
+        let public_url = public_url.map_or_else(|| own_url(address), |url| url.trim_end_matches('/').to_owned());
+
+        let (stopping, stop) = watch::channel(false);
+        let port: Arc<dyn Store> = Arc::clone(&store.store) as Arc<dyn Store>;
+        let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.clock), WorkerOptions::default());
+        let app = lethe_http::App {
+            store: port,
+            clock: Arc::clone(&store.clock),
+            secrets: store.secrets.clone(),
+            bases: local_bases(address, &public_url),
+            public_url: public_url.clone(),
+            wake: worker.wake(),
+        };
+        let worker = tokio::spawn(worker.run(stop.clone()));
+        let calls = tokio::spawn(async move {
+            let stopped = async move {
+                let mut stop = stop;
+                let _ = stop.wait_for(|is_stopping| *is_stopping).await;
+            };
+            axum::serve(listener, lethe_http::router(Arc::new(app))).with_graceful_shutdown(stopped).await
+        });
+        Ok(Self { address, public_url, store, stopping, calls, worker })
+    }
+
+    /// Whether any client is registered; without one nobody can use the server.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn has_clients(&self) -> Result<bool> {
+        Ok(!self.store.store.clients().await?.is_empty())
+    }
+
+    pub(crate) fn store(&self) -> &EmbeddedStore {
+        &self.store
+    }
+
+    /// Returns when the server has died, which it never should.
+    pub(crate) async fn died(&mut self) -> anyhow::Error {
+        tokio::select! {
+            ended = &mut self.calls => anyhow!("the server no longer listens: {ended:?}"),
+            ended = &mut self.worker => anyhow!("the worker has ended: {ended:?}"),
+        }
+    }
+
+    /// Accepts no more calls, lets the running batches finish, and closes the store.
+    ///
+    /// # Errors
+    /// A batch did not finish in time; the next start goes on from the stored plan.
+    pub async fn stop(self) -> Result<()> {
+        self.stopping.send_replace(true);
+        let worker = timeout(WORKER_WAIT, self.worker).await;
+        let calls = self.calls.abort_handle();
+        if timeout(CALLS_WAIT, self.calls).await.is_err() {
+            tracing::warn!("some calls were still open after {CALLS_WAIT:?}; their connections are closed");
+            calls.abort();
+        }
+        worker
+            .map_err(|_| anyhow!("a batch was still running after {WORKER_WAIT:?}; the next start goes on from the stored plan"))?
+            .context("the worker has failed")
+    }
+}
+
+/// Where a server on this address can be reached from the same machine.
+fn own_url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("http://127.0.0.1:{}", address.port()) } else { format!("http://{address}") }
+}
+
+/// Absolute references to these addresses are references to this server.
+fn local_bases(address: SocketAddr, public_url: &str) -> LocalBases {
+    let localhost = format!("http://localhost:{}", address.port());
+    LocalBases::new([public_url, &own_url(address), &format!("http://{address}"), &localhost])
+}
