@@ -147,6 +147,17 @@ impl ApiError {
         }
     }
 
+    /// Writes to the log what the client is not told. Called once for each refusal, where it is worded.
+    pub fn log(&self) {
+        match self {
+            Self::Store(error @ StoreError::Unavailable(_)) => {
+                tracing::warn!(error = error as &dyn std::error::Error, "the store was not available to a call");
+            }
+            Self::Store(error) => tracing::error!(error = error as &dyn std::error::Error, "the store failed a call"),
+            _ => {}
+        }
+    }
+
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
             Self::Unauthenticated(_) => vec![(header::WWW_AUTHENTICATE, "Bearer".to_owned())],
@@ -159,9 +170,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::Store(error) = &self {
-            tracing::error!(error = error as &dyn std::error::Error, "the store failed a call");
-        }
+        self.log();
         let mut response = Response::new(Body::from(self.outcome().to_json().to_string()));
         *response.status_mut() = self.status();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+json; charset=utf-8"));

@@ -1,5 +1,8 @@
 //! Single interactions of FHIR REST: create, read, vread, update, delete, history, listing.
 
+// Clippy knows tests by their attribute; what they share has none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod caller;
 mod test_server;
 
@@ -294,4 +297,23 @@ async fn a_provenance_in_a_header_is_stored_with_what_it_is_about() {
     }
     assert_eq!(caller.get("/r4/Patient/p9").await.status, StatusCode::NOT_FOUND);
     assert_eq!(targets().await.len(), 4, "a refused write leaves no Provenance");
+}
+
+#[tokio::test]
+async fn a_provenance_in_a_header_names_the_version_that_its_write_made_whoever_races() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    let provenance = [("x-provenance", r#"{"resourceType":"Provenance","recorded":"2024-01-01T00:00:00Z"}"#)];
+    let put = async || caller.call("PUT", "/r4/Patient/p1", &provenance, PATIENT).await.status;
+    let (first, second, third) = tokio::join!(put(), put(), put());
+    assert!([first, second, third].iter().all(|status| status.is_success()), "{first} {second} {third}");
+    let page = caller.get("/r4/Provenance").await.json();
+    let mut targets: Vec<_> = page["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["target"].to_string()).collect();
+    targets.sort();
+    assert_eq!(targets, [1, 2, 3].map(|version| format!(r#"[{{"reference":"Patient/p1/_history/{version}"}}]"#)));
+
+    caller.delete("/r4/Patient/p1").await;
+    assert!(put().await.is_success(), "brought back");
+    let newest = caller.get("/r4/Provenance/_history?_count=1").await.json();
+    assert_eq!(newest["entry"][0]["resource"]["target"][0]["reference"], "Patient/p1");
 }

@@ -1,10 +1,16 @@
 //! The calls of `$purge`, line by line of the contract: answers, headers, and what a purge leaves behind.
 
+// Clippy knows tests by their attribute; what they share has none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod caller;
 mod test_server;
 
 use axum::http::StatusCode;
 use caller::{Caller, header_text, run_worker};
+use lethe_jobs::JobEvent;
+use lethe_purge::plan::BatchLimits;
+use lethe_store::NextBatch;
 use serde_json::{Value, json};
 use test_server::{Answer, TestServer};
 
@@ -197,6 +203,34 @@ async fn one_job_at_a_time_per_account_and_per_client() {
     conflict(&neighbour.post("/r4/$purge", "").await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_kick_offs_at_once_one_starts() {
+    let server = Box::leak(Box::new(TestServer::start()));
+    let caller: &'static Caller<'static> = Box::leak(Box::new(Caller::new(server).await));
+    let kick_offs: Vec<_> = (0..32)
+        .map(|number| {
+            tokio::spawn(async move {
+                match number % 2 {
+                    0 => caller.post("/r4/$purge", "").await,
+                    _ => caller.as_client("POST", "/r4/$purge", "").await,
+                }
+            })
+        })
+        .collect();
+    let mut started = Vec::new();
+    let mut in_the_way = Vec::new();
+    for kick_off in kick_offs {
+        let answer = kick_off.await.unwrap();
+        match answer.status {
+            StatusCode::OK => started.push(header_text(&answer, "content-location").to_owned()),
+            StatusCode::CONFLICT => in_the_way.push(header_text(&answer, "content-location").to_owned()),
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    assert_eq!((started.len(), in_the_way.len()), (1, 31));
+    assert!(in_the_way.iter().all(|url| *url == started[0]), "each is shown the one that runs");
+}
+
 #[tokio::test]
 async fn unknown_and_foreign_jobs_have_the_same_404() {
     let server = TestServer::start();
@@ -281,6 +315,57 @@ async fn a_cancel_waits_for_the_worker_that_has_the_job() {
     };
     let (canceled, ()) = tokio::join!(cancel, stop);
     assert_eq!(canceled.json()["job"]["status"], "canceled", "{}", canceled.text);
+}
+
+/// Plans the job and lets its batches fail for good, as a worker would on a broken disk.
+async fn fail_every_batch(server: &TestServer) {
+    let claimed = server.store.claim_purge().await.unwrap().expect("a job waits");
+    let lease = &claimed.lease;
+    for account_id in server.store.begin_plan(lease).await.unwrap() {
+        server.store.plan_targets(lease, account_id, BatchLimits::default()).await.unwrap();
+        server.store.plan_companions(lease, account_id, BatchLimits::default()).await.unwrap();
+    }
+    server.store.seal_plan(lease).await.unwrap();
+    loop {
+        match server.store.claim_batch(lease).await.unwrap() {
+            NextBatch::Run(batch) => server.store.fail_batch(lease, batch, "the disk is broken", None).await.unwrap(),
+            NextBatch::PrepareCompanions => server.store.prepare_companions(lease).await.unwrap(),
+            _ => break,
+        }
+    }
+    server.store.finish_purge(lease, JobEvent::Fail, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_job_tells_its_causes_and_is_retried() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    store_patients(&caller, 3).await;
+    let id = caller.purge("?_type=Patient").await;
+    let path = format!("/r4/$purge/{id}");
+    fail_every_batch(&server).await;
+    let failed = caller.job(&id).await;
+    assert_eq!((&failed["status"], &failed["failedBatches"], &failed["deletedCount"]), (&json!("failed"), &json!(1), &json!(0)));
+    assert_eq!((&failed["failures"][0]["cause"], &failed["failures"][0]["type"]), (&json!("the disk is broken"), &json!("Patient")));
+    assert_eq!(failed["counts"]["Patient"], json!({ "planned": 3, "deleted": 0, "spared": 0, "held": 0, "failed": 3 }));
+    assert!(conflict(&caller.delete(&path).await).contains("'failed'"), "only a job in progress is canceled");
+
+    let other = caller.purge("?_type=Group").await;
+    let refused = caller.put(&path, "").await;
+    assert!(conflict(&refused).contains(&other), "another job is in the way");
+    assert_eq!(header_text(&refused, "content-location"), status_url(&other));
+    run_worker(&server).await;
+
+    caller.stored("/r4/Patient/later", r#"{"resourceType":"Patient","id":"later"}"#).await;
+    let retried = caller.put(&path, "").await;
+    assert_eq!(retried.status, StatusCode::OK, "{}", retried.text);
+    let job = retried.json()["job"].clone();
+    assert_eq!((&job["status"], &job["retryCount"], &job["completedOn"]), (&json!("in progress"), &json!(1), &Value::Null));
+    assert_eq!((header_text(&retried, "content-location"), header_text(&retried, "x-progress")), (status_url(&id).as_str(), "0/3"));
+    assert!(run_worker(&server).await);
+    let done = caller.job(&id).await;
+    assert_eq!((&done["status"], &done["deletedCount"], &done["failedBatches"]), (&json!("successful"), &json!(3), &json!(0)));
+    assert_eq!(caller.get("/r4/Patient/later").await.status, StatusCode::OK, "the first watermark stays");
 }
 
 #[tokio::test]

@@ -196,6 +196,7 @@ impl DoneWrite {
 
 /// The entry of the answer to an entry that was refused.
 pub fn refused_entry(error: &ApiError) -> String {
+    error.log();
     let response: Value = json!({ "status": error.status().to_string(), "outcome": error.outcome().to_json() });
     json!({ "response": response }).to_string()
 }

@@ -60,7 +60,7 @@ fn resource_capability(resource_type: ResourceType) -> Value {
     json!({
         "type": resource_type.name(),
         "interaction": interactions,
-        "versioning": "versioned-update",
+        "versioning": "versioned",
         "readHistory": true,
         "updateCreate": true,
         "conditionalCreate": false,
