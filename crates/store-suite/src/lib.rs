@@ -9,6 +9,7 @@ mod backend;
 mod faults;
 mod harness;
 
+pub mod accounts;
 pub mod companions;
 pub mod concurrency;
 pub mod control;
@@ -29,6 +30,15 @@ pub use harness::Harness;
 macro_rules! store_suite {
     ($backend:ty) => {
         $crate::store_suite! { @cases $backend;
+            accounts: clients_are_kept_switched_and_given_another_secret;
+            accounts: a_user_is_added_once_even_by_many_at_once;
+            accounts: users_are_listed_in_pages_and_only_to_their_client;
+            accounts: a_user_is_switched_by_its_own_client_and_loses_codes_and_tokens_for_good;
+            accounts: a_code_serves_once_in_time_and_its_own_client;
+            accounts: an_access_token_is_valid_only_while_all_it_stands_on_is;
+            accounts: a_refresh_token_serves_once_and_its_reuse_revokes_the_family;
+            accounts: many_uses_of_a_refresh_token_at_once_leave_nothing_valid;
+            accounts: what_has_expired_goes_when_its_account_gets_something_new;
             resources: create_read_update_delete_and_their_versions;
             resources: expectations_that_do_not_hold_change_nothing;
             resources: a_list_of_writes_is_all_or_nothing;
