@@ -49,6 +49,7 @@ enum Command {
     Export(commands::export::Export),
     #[command(subcommand)]
     Purge(commands::purge::PurgeCommand),
+    Demo(commands::demo::Demo),
     Migrate(commands::migrate::Migrate),
     Version(commands::version::Version),
 }
@@ -93,6 +94,7 @@ impl Command {
             Self::Import(command) => command.run().await,
             Self::Export(command) => command.run().await,
             Self::Purge(command) => command.run().await,
+            Self::Demo(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Version(command) => command.run(),
         }

@@ -10,6 +10,7 @@ pub mod server;
 mod api_client;
 mod commands;
 mod configuration;
+mod demo;
 mod embedded;
 mod failure;
 mod import;

@@ -51,8 +51,39 @@ impl JobView {
         self.0[name].as_u64()
     }
 
+    /// As the API gives it, one member a line, and in `counts` one type a line.
+    pub(crate) fn to_lines(&self) -> Vec<String> {
+        let mut lines = vec![r#"{"job": {"#.to_owned()];
+        lines.extend(member_lines(&self.0, 2));
+        lines.push("}}".to_owned());
+        lines
+    }
+
     fn phase(&self) -> &str {
         self.0["phase"].as_str().unwrap_or("")
+    }
+}
+
+fn member_lines(object: &Value, indent: usize) -> Vec<String> {
+    let members = object.as_object().into_iter().flatten();
+    let mut lines = Vec::new();
+    for (name, value) in members {
+        end_with_comma(&mut lines);
+        let pad = " ".repeat(indent);
+        if name == "counts" && value.as_object().is_some_and(|counts| !counts.is_empty()) {
+            lines.push(format!("{pad}{name:?}: {{"));
+            lines.extend(member_lines(value, indent + 2));
+            lines.push(format!("{pad}}}"));
+        } else {
+            lines.push(format!("{pad}{name:?}: {value}"));
+        }
+    }
+    lines
+}
+
+fn end_with_comma(lines: &mut [String]) {
+    if let Some(last) = lines.last_mut() {
+        last.push(',');
     }
 }
 
@@ -78,5 +109,21 @@ pub(crate) async fn watch_to_end(client: &ApiClient, path: &str) -> Result<(Answ
             return Ok((answer, job));
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_job_are_its_json() {
+        let job =
+            json!({ "id": "x", "typeList": [], "counts": { "Binary": { "planned": 1 }, "Patient": { "planned": 2 } }, "failure": null });
+        let lines = JobView(job.clone()).to_lines();
+        assert_eq!(serde_json::from_str::<Value>(&lines.concat()).unwrap(), json!({ "job": job }));
+        assert_eq!(lines.len(), 9, "{lines:#?}");
     }
 }

@@ -1,6 +1,7 @@
 //! One file per sub-command.
 
 pub(crate) mod client;
+pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod migrate;
