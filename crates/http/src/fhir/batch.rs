@@ -27,7 +27,7 @@ impl PlannedBatch {
         let mut acts = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
             let act = AddressedEntry::of(index, entry, public_url).and_then(|entry| {
-                let turn = entry.turn();
+                let turn = entry.turn;
                 entry.into_act(&no_names, bases).map(|act| (turn, act))
             });
             match act {

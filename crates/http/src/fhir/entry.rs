@@ -30,14 +30,45 @@ pub enum Act {
     Read(EntryTarget),
 }
 
+/// When an entry is done: FHIR deletes first, then creates, then updates, and reads last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// `DELETE`.
+    Delete,
+    /// `POST`, also where it updates.
+    Create,
+    /// `PUT`.
+    Update,
+    /// `GET` and `HEAD`.
+    Read,
+}
+
+impl Turn {
+    fn of(method: &str) -> Result<Self, ApiError> {
+        match method {
+            "DELETE" => Ok(Self::Delete),
+            "POST" => Ok(Self::Create),
+            "PUT" => Ok(Self::Update),
+            "GET" | "HEAD" => Ok(Self::Read),
+            "PATCH" => Err(not_supported("PATCH is not supported: read, change and PUT")),
+            other => {
+                let shown: String = other.chars().take(20).collect();
+                Err(ApiError::bad(IssueType::Value, format!("request.method '{shown}' is none of GET, POST, PUT, DELETE")))
+            }
+        }
+    }
+}
+
 /// An entry whose URL and method have been read, and whose id is decided.
 #[derive(Debug)]
 pub struct AddressedEntry {
     /// Its place in the Bundle.
     pub index: usize,
+    /// When it is done.
+    pub turn: Turn,
     /// Its address.
     pub target: EntryTarget,
-    /// The id that it writes to.
+    /// The id that it writes to; none for reads, and for a write whose address lacks one.
     pub id: Option<LogicalId>,
     entry: RequestEntry,
 }
@@ -45,40 +76,23 @@ pub struct AddressedEntry {
 impl AddressedEntry {
     /// Reads method and URL, and chooses an id for what is created.
     pub fn of(index: usize, entry: RequestEntry, public_url: &str) -> Result<Self, ApiError> {
+        let turn = Turn::of(&entry.method)?;
         let url = entry.url.strip_prefix(public_url).map_or(entry.url.as_str(), |path| path.strip_prefix("/r4").unwrap_or(path));
-        let target = EntryTarget::parse(url).map_err(|error| ApiError::bad(IssueType::Value, format!("request.url: {error}")))?;
+        let in_url = |error: String| ApiError::bad(IssueType::Value, format!("request.url: {error}"));
+        let target = EntryTarget::parse(url).map_err(|error| in_url(error.to_string()))?;
         if entry.if_none_exist.is_some() {
             return Err(not_supported("request.ifNoneExist (conditional create) is not supported: leave it out"));
         }
-        let is_create = entry.method == "POST" && target.id.is_none();
-        let id = match &target.id {
-            Some(id) => Some(
-                id.parse()
-                    .map_err(|error: lethe_fhir::InvalidLogicalId| ApiError::bad(IssueType::Value, format!("request.url: {error}")))?,
-            ),
-            None => is_create.then(new_id),
+        if turn != Turn::Read && target.query.is_some() {
+            return Err(not_supported("conditional writes are not supported: search first, and address the resource as Type/id"));
+        }
+        let id = match (&target.id, turn) {
+            (_, Turn::Read) => None,
+            (Some(id), _) => Some(id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| in_url(error.to_string()))?),
+            (None, Turn::Create) => Some(new_id()),
+            (None, Turn::Delete | Turn::Update) => None,
         };
-        match (entry.method.as_str(), &target.query) {
-            ("GET" | "HEAD", _) | ("POST" | "PUT" | "DELETE", None) => Ok(Self { index, target, id, entry }),
-            ("POST" | "PUT" | "DELETE", Some(_)) => {
-                Err(not_supported("conditional writes are not supported: search first, and address the resource as Type/id"))
-            }
-            ("PATCH", _) => Err(not_supported("PATCH is not supported: read, change and PUT")),
-            (other, _) => {
-                let shown: String = other.chars().take(20).collect();
-                Err(ApiError::bad(IssueType::Value, format!("request.method '{shown}' is none of GET, POST, PUT, DELETE")))
-            }
-        }
-    }
-
-    /// Its turn: FHIR does DELETE first, then POST, PUT, and GET last.
-    pub fn turn(&self) -> u8 {
-        match self.entry.method.as_str() {
-            "DELETE" => 0,
-            "POST" => 1,
-            "PUT" => 2,
-            _ => 3,
-        }
+        Ok(Self { index, turn, target, id, entry })
     }
 
     /// The names by which other entries may refer to it.
@@ -99,51 +113,44 @@ impl AddressedEntry {
 
     /// The id in the body of a create, which another takes the place of.
     fn replaced_id(&self) -> Option<&str> {
-        let is_create = self.entry.method == "POST" && self.target.id.is_none();
+        let is_create = self.turn == Turn::Create && self.target.id.is_none();
         self.entry.resource.as_ref().filter(|_| is_create)?.get("id")?.as_str()
     }
 
     /// What it asks for, its resource checked and its references rewritten.
-    pub fn into_act(mut self, map: &ReferenceMap, bases: &LocalBases) -> Result<Act, ApiError> {
-        let Some(id) = self.id.take().filter(|_| self.turn() < 3) else {
-            return if self.turn() == 3 { Ok(Act::Read(self.target)) } else { Err(needs_id(self.target.resource_type)) };
-        };
-        let expect = expectation(self.entry.if_match.as_deref())?;
-        if self.entry.method == "DELETE" {
-            return Ok(Act::Write(Write { resource_type: self.target.resource_type, id, change: Change::Delete, expect }));
+    pub fn into_act(self, map: &ReferenceMap, bases: &LocalBases) -> Result<Act, ApiError> {
+        let Self { turn, target, id, entry, .. } = self;
+        let resource_type = target.resource_type;
+        if turn == Turn::Read {
+            return Ok(Act::Read(target));
         }
-        let json = self.entry.resource.take().ok_or_else(|| ApiError::bad(IssueType::Required, "the entry has no resource to write"))?;
+        let id = id.ok_or_else(|| ApiError::bad(IssueType::Required, format!("request.url needs an id: {resource_type}/id")))?;
+        let expect = expectation(entry.if_match.as_deref())?;
+        if turn == Turn::Delete {
+            return Ok(Act::Write(Write { resource_type, id, change: Change::Delete, expect }));
+        }
+        let json = entry.resource.ok_or_else(|| ApiError::bad(IssueType::Required, "the entry has no resource to write"))?;
         let mut resource = Resource::from_json(json)?;
-        require_type(&resource, self.target.resource_type)?;
-        let expect = match (&self.target.id, self.entry.method.as_str()) {
-            (None, _) if expect != Expect::Anything => {
-                return Err(ApiError::bad(
-                    IssueType::Invalid,
-                    "request.ifMatch cannot hold for a create: what is created has no version yet",
-                ));
-            }
-            (None, _) => Expect::Absent,
-            (Some(_), "PUT") => {
-                require_id(&resource, &id)?;
-                expect
-            }
-            (Some(_), _) => {
+        require_type(&resource, resource_type)?;
+        let is_create = target.id.is_none();
+        if is_create && expect != Expect::Anything {
+            let text = "request.ifMatch cannot hold for a create: what is created has no version yet";
+            return Err(ApiError::bad(IssueType::Invalid, text));
+        }
+        if !is_create {
+            if turn == Turn::Create {
+                // An update by POST may leave the id to its address.
                 resource.id.get_or_insert_with(|| id.clone());
-                require_id(&resource, &id)?;
-                expect
             }
-        };
+            require_id(&resource, &id)?;
+        }
         map.rewrite(&mut resource);
-        Ok(Act::Write(write_of(&resource, id, bases, expect)?))
+        Ok(Act::Write(write_of(&resource, id, bases, if is_create { Expect::Absent } else { expect })?))
     }
 }
 
 fn not_supported(text: &str) -> ApiError {
     ApiError::bad(IssueType::NotSupported, text)
-}
-
-fn needs_id(resource_type: ResourceType) -> ApiError {
-    ApiError::bad(IssueType::Required, format!("request.url needs an id: {resource_type}/id"))
 }
 
 /// A write that was done, with what is needed to show it.

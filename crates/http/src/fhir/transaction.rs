@@ -29,7 +29,7 @@ impl PlannedTransaction {
             .map(|(index, entry)| AddressedEntry::of(index, entry, public_url).map_err(|error| error.in_entry(index)))
             .collect::<Result<Vec<_>, _>>()?;
         let map = name_resources(&addressed)?;
-        addressed.sort_by_key(AddressedEntry::turn);
+        addressed.sort_by_key(|entry| entry.turn);
         let acts = addressed
             .into_iter()
             .map(|entry| {
@@ -86,7 +86,7 @@ impl PlannedTransaction {
 fn name_resources(entries: &[AddressedEntry]) -> Result<ReferenceMap, ApiError> {
     let mut map = ReferenceMap::default();
     let mut written = HashSet::new();
-    for entry in entries.iter().filter(|entry| entry.turn() < 3) {
+    for entry in entries {
         let Some(id) = &entry.id else { continue };
         let resource_type = entry.target.resource_type;
         if !written.insert((resource_type, id)) {
