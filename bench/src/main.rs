@@ -1,1 +1,111 @@
-fn main() {}
+//! Measures import and purge of the embedded store and prints one table.
+//!
+//! `cargo run --release -p lethe-bench` fills a database for each size, copies it for each scenario, and runs every scenario in a process
+//! of its own, so that peak memory is that scenario's. Wall time on a shared machine wobbles: compare within one run.
+
+mod fill;
+mod live;
+mod measure;
+mod scenario;
+mod table;
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+use measure::Figures;
+use scenario::Case;
+
+/// Measures import and purge of the embedded store and prints one table.
+#[derive(Parser)]
+struct Arguments {
+    /// Resources in the account that is purged, one table column each.
+    #[arg(long, value_delimiter = ',', default_value = "100000,1000000")]
+    resources: Vec<u64>,
+    /// Directory for the databases; a temporary one if not given.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Only these scenarios.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Case>,
+    #[command(subcommand)]
+    step: Option<Step>,
+}
+
+/// One process of a run; the driver starts these itself.
+#[derive(Subcommand)]
+enum Step {
+    /// Fills a database.
+    #[command(hide = true)]
+    Fill {
+        /// Where.
+        dir: PathBuf,
+        /// How many resources.
+        resources: u64,
+    },
+    /// Runs one scenario.
+    #[command(hide = true)]
+    Run {
+        /// Which.
+        case: Case,
+        /// Over which database.
+        dir: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match &arguments.step {
+        None => drive(&arguments),
+        Some(Step::Fill { dir, resources }) => print(&runtime()?.block_on(fill::fill(dir, *resources))?),
+        Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+fn print(figures: &Figures) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(figures)?);
+    Ok(())
+}
+
+fn drive(arguments: &Arguments) -> anyhow::Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let root = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let cases: Vec<Case> = Case::ALL.into_iter().filter(|case| arguments.only.is_empty() || arguments.only.contains(case)).collect();
+    let mut columns = Vec::new();
+    for resources in &arguments.resources {
+        let filled = root.join(format!("filled-{resources}"));
+        eprintln!("{resources} resources: filling");
+        let mut figures = vec![step(&["fill".as_ref(), filled.as_os_str(), resources.to_string().as_ref()])?];
+        for case in &cases {
+            let copy = root.join("copy");
+            copy_database(&filled, &copy)?;
+            eprintln!("{resources} resources: {}", case.label());
+            figures.push(step(&["run".as_ref(), case.name().as_ref(), copy.as_os_str()])?);
+            std::fs::remove_dir_all(&copy)?;
+        }
+        std::fs::remove_dir_all(&filled)?;
+        columns.push((*resources, figures));
+    }
+    println!("{}", table::render(&columns));
+    Ok(())
+}
+
+/// Runs one step in a process of its own and reads its figures.
+fn step(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<Figures> {
+    let output = Command::new(std::env::current_exe()?).args(arguments).stderr(std::process::Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "a step of the benchmark failed: {}", output.status);
+    serde_json::from_slice(&output.stdout).context("a step of the benchmark printed no figures")
+}
+
+fn copy_database(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}

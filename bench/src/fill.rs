@@ -1,0 +1,108 @@
+//! Fills a database: one account to purge, one beside it that is read and written meanwhile.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use anyhow::Context;
+use lethe::population::{GeneratedKind, Population};
+use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
+use lethe_fhir::{LocalBases, Resource};
+use lethe_store::{Accounts, AddedUser, Expect, KeyedHash, NewClient, Resources, SystemClock, Write};
+use lethe_store_sqlite::SqliteStore;
+use tokio::sync::mpsc;
+
+use crate::measure::{Figures, cpu_seconds, peak_mib, rate, thousands};
+
+/// The account that is purged.
+pub const PURGED: AccountId = AccountId(1);
+/// The account beside it.
+pub const BESIDE: AccountId = AccountId(2);
+/// Resources of the account beside it.
+const BESIDE_RESOURCES: u64 = 20_000;
+/// Resources in one write transaction.
+const WRITES: usize = 500;
+/// File that holds the instant in milliseconds when half of the resources had been written.
+pub const HALF_FILE: &str = "half-ms";
+
+/// The scope of one of the accounts.
+pub fn scope(account_id: AccountId) -> Scope {
+    Scope::Account { client_id: ClientId("bench".to_owned()), account_id }
+}
+
+pub async fn fill(dir: &Path, resources: u64) -> anyhow::Result<Figures> {
+    let store = Arc::new(SqliteStore::open(dir, Arc::new(SystemClock))?);
+    let client = NewClient {
+        client_id: ClientId("bench".to_owned()),
+        name: "bench".to_owned(),
+        auth: AuthMethods::Headers,
+        secret_hash: KeyedHash([0; 32]),
+    };
+    store.add_client(&client).await?;
+    for (app_user_id, account_id) in [("purged", PURGED), ("beside", BESIDE)] {
+        match store.add_user(&client.client_id, app_user_id).await? {
+            AddedUser::Added(user) if user.account_id == account_id => {}
+            other => anyhow::bail!("the database in {} is not empty: {other:?}", dir.display()),
+        }
+    }
+    write_population(&store, dir, BESIDE, 7, BESIDE_RESOURCES).await?;
+    let (start, cpu) = (Instant::now(), cpu_seconds()?);
+    let bytes = write_population(&store, dir, PURGED, 1, resources).await?;
+    let mut figures = Figures::default();
+    figures.add("import", rate(resources, start.elapsed()));
+    figures.add("import, processor", format!("{:.1} s", cpu_seconds()? - cpu));
+    figures.add("JSON per resource", format!("{} B", thousands(bytes / resources)));
+    figures.add("import, peak memory", format!("{} MiB", peak_mib()?));
+    drop(store);
+    let stored: u64 = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.metadata()?.len())).sum::<anyhow::Result<u64>>()?;
+    figures.add("database", format!("{} MiB", stored >> 20));
+    Ok(figures)
+}
+
+/// Writes until the account has `resources` resources; returns their bytes as JSON. Generating and parsing run beside the writing.
+async fn write_population(store: &Arc<SqliteStore>, dir: &Path, account_id: AccountId, seed: u64, resources: u64) -> anyhow::Result<u64> {
+    let (sender, mut receiver) = mpsc::channel::<(Vec<Write>, u64)>(4);
+    let generating = std::thread::spawn(move || generate(seed, resources, &sender));
+    let (mut written, mut bytes) = (0, 0);
+    while let Some((writes, json_bytes)) = receiver.recv().await {
+        let is_half_before = written < resources / 2;
+        written += writes.len() as u64;
+        bytes += json_bytes;
+        let outcomes = store.write(account_id, writes).await?;
+        if is_half_before && written >= resources / 2 {
+            let half_ms = outcomes.last().context("a write has an outcome")?.last_updated.as_unix_ms() + 1;
+            std::fs::write(dir.join(HALF_FILE), half_ms.to_string())?;
+            // So that what follows is younger, by the clock as well.
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+    generating.join().map_err(|_| anyhow::anyhow!("the generator panicked"))??;
+    Ok(bytes)
+}
+
+/// Sends the first version of each generated resource, so that the number of resources is exact.
+fn generate(seed: u64, resources: u64, sender: &mpsc::Sender<(Vec<Write>, u64)>) -> anyhow::Result<()> {
+    let bases = LocalBases::default();
+    let (mut writes, mut bytes, mut sent) = (Vec::with_capacity(WRITES), 0, 0);
+    let mut seen = std::collections::HashSet::new();
+    for change in Population::new(seed, resources) {
+        let GeneratedKind::Put(json) = change.kind else { continue };
+        let resource = Resource::parse(json.as_bytes())?;
+        let id = resource.id.clone().context("a generated resource has an id")?;
+        // Updates follow soon after: a short memory of ids is enough to leave them out.
+        if !seen.insert((change.resource_type, id.clone())) {
+            continue;
+        }
+        if seen.len() > 100_000 {
+            seen.clear();
+        }
+        bytes += json.len() as u64;
+        writes.push(Write::put(&resource, id, &bases, Expect::Anything)?);
+        sent += 1;
+        if writes.len() == WRITES || sent == resources {
+            sender.blocking_send((std::mem::take(&mut writes), std::mem::take(&mut bytes)))?;
+        }
+        if sent == resources {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the population has fewer than {resources} resources")
+}

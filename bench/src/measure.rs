@@ -1,0 +1,56 @@
+//! Figures and how they are taken.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// Named figures of one step, in the order of the table.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Figures(pub Vec<(String, String)>);
+
+impl Figures {
+    /// Adds one.
+    pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+}
+
+/// Resources per second, with thousands set apart.
+pub fn rate(resources: u64, elapsed: Duration) -> String {
+    format!("{}/s", thousands((resources as f64 / elapsed.as_secs_f64()) as u64))
+}
+
+/// `1234567` → `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}
+
+/// Milliseconds with two decimals.
+pub fn ms(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1e3)
+}
+
+/// The value below which `share` of `sorted` lie.
+pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(index).copied().unwrap_or_default()
+}
+
+/// Peak resident memory of this process, in MiB.
+pub fn peak_mib() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
+}
+
+/// Processor seconds that this process has used, user and system.
+pub fn cpu_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).context("short /proc/self/stat")?.parse::<f64>().map_err(anyhow::Error::from);
+    // Linux counts in hundredths of a second for every process (USER_HZ).
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
