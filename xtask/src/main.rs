@@ -1,1 +1,41 @@
-fn main() {}
+//! `cargo xtask`: what a developer and the build server run. Nothing of the product lives here.
+
+mod tests;
+mod tidy;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+  test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed
+  tidy          the rules of the house that a program can check";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        Some("test") => repository().and_then(|root| tests::run(&root, &arguments.collect::<Vec<_>>())),
+        Some("tidy") => repository().and_then(|root| tidy::run(&root)),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn repository() -> Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).context("xtask lies one level below the root of the workspace")
+}
