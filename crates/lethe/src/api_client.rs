@@ -17,7 +17,7 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// Client, when authenticating by headers
-    #[arg(long, value_name = "ID", requires = "client_secret")]
+    #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// Its secret
     #[arg(long, value_name = "SECRET")]
@@ -63,8 +63,9 @@ impl ServerOptions {
             (None, Some(client_id), Some(client_secret)) => {
                 Credentials::Headers { client_id: client_id.clone(), client_secret: client_secret.clone(), user: self.user.clone() }
             }
-            (None, None, _) => bail!(UsageError("who calls? give --token, or --client-id with --client-secret and --user".to_owned())),
-            _ => bail!(UsageError("give either --token or --client-id with --client-secret, not both".to_owned())),
+            (None, None, None) => bail!(UsageError("who calls? give --token, or --client-id with --client-secret and --user".to_owned())),
+            (Some(_), ..) => bail!(UsageError("give either --token or --client-id with --client-secret, not both".to_owned())),
+            _ => bail!(UsageError("--client-id and --client-secret are needed together".to_owned())),
         };
         ApiClient::new(&self.server, credentials)
     }

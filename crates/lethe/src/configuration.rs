@@ -38,7 +38,7 @@ pub(crate) fn with_file(command: Command, arguments: &[OsString]) -> Result<Comm
     let Some((path, text)) = read_file(arguments)? else { return Ok(command) };
     let values = parse(&text, &option_names(&command)).with_context(|| UsageError(format!("{} cannot be used", path.display())))?;
     Ok(map_options(command, &|option, name| match values.get(name) {
-        Some(values) => option.default_values(values),
+        Some(values) => option.default_values(values).required(false),
         None => option,
     }))
 }

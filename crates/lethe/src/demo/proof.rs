@@ -145,24 +145,32 @@ pub(super) fn print_counts(before: &Proof, after: &Proof) {
 /// # Errors
 /// The job has no status.
 pub(super) fn print_verdict(paint: Paint, before: &Proof, after: &Proof, job: &JobView) -> Result<bool> {
+    let claims = claims(before, after, job.status()?);
+    for (holds, claim) in &claims {
+        println!("   {} {claim}", if *holds { paint.good("✓") } else { paint.bad("✗") });
+    }
+    let all_hold = claims.iter().all(|(holds, _)| *holds);
+    let verdict = if all_hold { paint.good("Everything holds.") } else { paint.bad("NOT EVERYTHING HOLDS.") };
+    println!("\n   {}", paint.bold(&verdict));
+    Ok(all_hold)
+}
+
+/// Each claim begins with its control: what is gone must have been there.
+fn claims(before: &Proof, after: &Proof, status: &str) -> Vec<(bool, String)> {
     let (alice, bob) = (after.purged.name, after.bystander.name);
-    let gone = after.purged.reads_answered(StatusCode::NOT_FOUND);
-    let claims = [
-        (job.status()? == "successful", "the job says that it is successful".to_owned()),
+    let (gone, alice_reads) = (after.purged.reads_answered(StatusCode::NOT_FOUND), after.purged.all_reads());
+    vec![
+        (status == "successful", "the job says that it is successful".to_owned()),
         (
             !before.purged.counts.is_empty() && after.purged.counts.is_empty(),
-            format!("{alice}: no resource of any of the 146 types is left"),
+            format!("{alice}: no resource of any of the {} types is left", ResourceType::all().count()),
         ),
         (before.purged.has_history && !after.purged.has_history, format!("{alice}: no version is left in the history of the account")),
         (
-            before.purged.reads_answered(StatusCode::OK) > 0 && gone == after.purged.all_reads(),
-            format!(
-                "{alice}: {} of {} reads (read, vread, history of each resource) answer 404",
-                grouped(gone),
-                grouped(after.purged.all_reads())
-            ),
+            before.purged.reads_answered(StatusCode::OK) > 0 && gone == alice_reads,
+            format!("{alice}: {} of {} reads (read, vread, history of each resource) answer 404", grouped(gone), grouped(alice_reads)),
         ),
-        (before.bystander.counts == after.bystander.counts, format!("{bob}: every count is the same as before")),
+        (before.bystander.counts == after.bystander.counts, format!("{bob}: every count is as before")),
         (
             before.bystander.reads == after.bystander.reads,
             format!("{bob}: {} reads of the same ids answer as before", grouped(after.bystander.all_reads())),
@@ -171,12 +179,55 @@ pub(super) fn print_verdict(paint: Paint, before: &Proof, after: &Proof, job: &J
             before.purged.found == before.purged.planted && after.purged.found == 0 && after.bystander.found == after.bystander.planted,
             after.describe_bytes(),
         ),
-    ];
-    for (holds, claim) in &claims {
-        println!("   {} {claim}", if *holds { paint.good("✓") } else { paint.bad("✗") });
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(name: &'static str) -> AccountView {
+        AccountView {
+            name,
+            counts: [(ResourceType::BINARY, 7)].into(),
+            has_history: true,
+            reads: [(StatusCode::OK, 20), (StatusCode::GONE, 1)].into(),
+            planted: 5,
+            found: 5,
+        }
     }
-    let all_hold = claims.iter().all(|(holds, _)| *holds);
-    let verdict = if all_hold { paint.good("Everything holds.") } else { paint.bad("NOT EVERYTHING HOLDS.") };
-    println!("\n   {}", paint.bold(&verdict));
-    Ok(all_hold)
+
+    fn proof(purged: AccountView, bystander: AccountView) -> Proof {
+        Proof { purged, bystander, files: 3, file_bytes: 1 }
+    }
+
+    fn emptied() -> AccountView {
+        AccountView { counts: BTreeMap::new(), has_history: false, reads: [(StatusCode::NOT_FOUND, 21)].into(), found: 0, ..view("alice") }
+    }
+
+    #[test]
+    fn each_failing_claim_is_seen_and_no_other() {
+        let failing = |purged: AccountView, bystander: AccountView, status: &str| {
+            let before = proof(view("alice"), view("bob"));
+            let claims = claims(&before, &proof(purged, bystander), status);
+            claims.iter().enumerate().filter(|(_, (holds, _))| !holds).map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        assert!(failing(emptied(), view("bob"), "successful").is_empty(), "the control");
+        assert_eq!(failing(emptied(), view("bob"), "failed"), [0]);
+        assert_eq!(failing(AccountView { counts: [(ResourceType::BINARY, 1)].into(), ..emptied() }, view("bob"), "successful"), [1]);
+        assert_eq!(failing(AccountView { has_history: true, ..emptied() }, view("bob"), "successful"), [2]);
+        let one_left = [(StatusCode::NOT_FOUND, 20), (StatusCode::GONE, 1)].into();
+        assert_eq!(failing(AccountView { reads: one_left, ..emptied() }, view("bob"), "successful"), [3]);
+        assert_eq!(failing(emptied(), AccountView { counts: BTreeMap::new(), ..view("bob") }, "successful"), [4]);
+        assert_eq!(failing(emptied(), AccountView { reads: [(StatusCode::OK, 21)].into(), ..view("bob") }, "successful"), [5]);
+        assert_eq!(failing(AccountView { found: 1, ..emptied() }, view("bob"), "successful"), [6]);
+        assert_eq!(failing(emptied(), AccountView { found: 4, ..view("bob") }, "successful"), [6]);
+    }
+
+    #[test]
+    fn what_was_never_there_proves_nothing() {
+        let before = proof(emptied(), view("bob"));
+        let holding: Vec<bool> = claims(&before, &proof(emptied(), view("bob")), "successful").iter().map(|(holds, _)| *holds).collect();
+        assert_eq!(holding, [true, false, false, false, true, true, false]);
+    }
 }
