@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::{commands, configuration, failure};
+use crate::{
+    commands, configuration,
+    failure::{self, UsageError},
+};
 
 const AFTER_HELP: &str = "\
 Every option can also be given in the environment (--public-url as LETHE_PUBLIC_URL) or in lethe.toml (public-url = \"…\").
@@ -64,13 +67,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => return failure::report(&error),
         },
     };
-    log_to_stderr(&line);
-    run_to_end(line.command).unwrap_or_else(|error| failure::report(&error))
+    run_to_end(line).unwrap_or_else(|error| failure::report(&error))
 }
 
-fn run_to_end(command: Command) -> Result<ExitCode> {
+fn run_to_end(line: CommandLine) -> Result<ExitCode> {
+    log_to_stderr(&line)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(command.run())
+    runtime.block_on(line.command.run())
 }
 
 fn parse(arguments: &[OsString]) -> Result<CommandLine> {
@@ -101,14 +104,16 @@ impl Command {
     }
 }
 
-fn log_to_stderr(line: &CommandLine) {
+fn log_to_stderr(line: &CommandLine) -> Result<(), UsageError> {
     let default = if matches!(line.command, Command::Serve(_)) { "info" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::new(line.log.as_deref().unwrap_or(default));
+    let filter = tracing_subscriber::EnvFilter::try_new(line.log.as_deref().unwrap_or(default))
+        .map_err(|error| UsageError(format!("--log: {error}")))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match line.log_format {
         LogFormat::Text => logs.with_ansi(crate::terminal::is_colourful(&std::io::stderr())).init(),
         LogFormat::Json => logs.json().init(),
     }
+    Ok(())
 }
 
 #[cfg(test)]

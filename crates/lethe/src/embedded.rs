@@ -10,7 +10,7 @@ use lethe_store_sqlite::{OpenError, SqliteStore};
 
 use crate::{
     failure::{Advice, UsageError},
-    secret_key,
+    secret_key::{self, LoadedKey},
 };
 
 /// Where the data is.
@@ -36,11 +36,11 @@ impl StoreOptions {
     ///
     /// # Errors
     /// The directory, the database or the key cannot be used.
-    pub(crate) fn open(&self) -> Result<EmbeddedStore> {
+    pub(crate) async fn open(&self) -> Result<EmbeddedStore> {
         self.refuse_database_url()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = SqliteStore::open(&self.data, Arc::clone(&clock)).map_err(|error| self.advise(error))?;
-        self.with_key(store, clock)
+        self.with_key(store, clock).await
     }
 
     /// For the one process that serves it.
@@ -51,11 +51,18 @@ impl StoreOptions {
         self.refuse_database_url()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = SqliteStore::open_for_serving(&self.data, Arc::clone(&clock)).await.map_err(|error| self.advise(error))?;
-        self.with_key(store, clock)
+        self.with_key(store, clock).await
     }
 
-    fn with_key(&self, store: SqliteStore, clock: Arc<dyn Clock>) -> Result<EmbeddedStore> {
-        Ok(EmbeddedStore { store: Arc::new(store), secrets: secret_key::load_or_create(&self.data)?, clock })
+    async fn with_key(&self, store: SqliteStore, clock: Arc<dyn Clock>) -> Result<EmbeddedStore> {
+        let LoadedKey { key, is_new } = secret_key::load_or_create(&self.data)?;
+        if is_new && !store.clients().await?.is_empty() {
+            eprintln!(
+                "warning: the key file of this store was missing, and a new one has been made: secrets and tokens issued before are refused.\n\
+                 Restore secret.key from a backup, or give every client a new secret with lethe client rotate."
+            );
+        }
+        Ok(EmbeddedStore { store: Arc::new(store), secrets: key, clock })
     }
 
     fn refuse_database_url(&self) -> Result<()> {

@@ -24,13 +24,21 @@ pub(crate) fn random_bytes() -> Result<[u8; Secret::RANDOM_BYTES]> {
     Ok(bytes)
 }
 
+/// The key of a store.
+pub(crate) struct LoadedKey {
+    pub(crate) key: SecretKey,
+    /// There was none: nothing that was hashed before can be checked with it.
+    pub(crate) is_new: bool,
+}
+
 /// Reads the key of the store in `directory`; makes one if there is none. Two processes that start at once end up with the same key.
 ///
 /// # Errors
 /// The file cannot be read or written, or does not hold exactly [`SecretKey::BYTES`] bytes.
-pub(crate) fn load_or_create(directory: &Path) -> Result<SecretKey> {
+pub(crate) fn load_or_create(directory: &Path) -> Result<LoadedKey> {
     let path = directory.join(FILE_NAME);
-    if !fs::exists(&path).with_context(|| format!("{} cannot be read", path.display()))? {
+    let is_new = !fs::exists(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    if is_new {
         create(directory, &path).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -38,10 +46,10 @@ pub(crate) fn load_or_create(directory: &Path) -> Result<SecretKey> {
     let key: [u8; SecretKey::BYTES] = bytes.try_into().map_err(|_| {
         Advice::new(
             format!("{} has {length} bytes, and a key has {}", path.display(), SecretKey::BYTES),
-            "restore the file from a backup; without it every client needs a new secret (remove the file, then lethe client rotate)",
+            "restore it from a backup; if there is none, remove the file and give every client a new secret with lethe client rotate",
         )
     })?;
-    Ok(SecretKey::new(key))
+    Ok(LoadedKey { key: SecretKey::new(key), is_new })
 }
 
 /// Written whole under another name and then linked, so that nobody ever reads half a key, and the first of two writers wins.
@@ -71,7 +79,7 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_private_to_its_owner() {
         let directory = tempfile::tempdir().unwrap();
-        let hash = || load_or_create(directory.path()).unwrap().hash(SecretKind::ClientSecret, "x");
+        let hash = || load_or_create(directory.path()).unwrap().key.hash(SecretKind::ClientSecret, "x");
         assert_eq!(hash(), hash());
         let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE_NAME], "no draft is left");
@@ -86,7 +94,7 @@ mod tests {
     fn many_who_start_at_once_agree_on_one_key() {
         let directory = tempfile::tempdir().unwrap();
         let hashes: Vec<_> = std::thread::scope(|scope| {
-            let start = || load_or_create(directory.path()).unwrap().hash(SecretKind::ClientSecret, "x");
+            let start = || load_or_create(directory.path()).unwrap().key.hash(SecretKind::ClientSecret, "x");
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
@@ -97,7 +105,7 @@ mod tests {
     fn a_key_of_another_length_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(FILE_NAME), b"short").unwrap();
-        let message = load_or_create(directory.path()).unwrap_err().to_string();
+        let message = load_or_create(directory.path()).err().unwrap().to_string();
         assert!(message.contains("has 5 bytes, and a key has 32"), "{message}");
         assert_eq!(fs::read(directory.path().join(FILE_NAME)).unwrap(), b"short");
     }

@@ -20,6 +20,8 @@ fn help_is_success_and_wrong_usage_is_2() {
         &["import", "x.ndjson"],
         &["client", "add", "x", "--auth", "none"],
         &["purge", "list"],
+        &["purge", "list", "--token", "x", "--client-id", "y"],
+        &["version", "--log", "=="],
         &["purge", "status", "not-a-uuid", "--token", "x"],
         &["client", "list", "--database-url", "postgres://localhost/lethe"],
     ] {
@@ -88,6 +90,17 @@ fn help_shows_no_value_of_the_environment() {
     let workplace = Workplace::new();
     let done = Done::from(workplace.lethe(&["purge", "list", "--help"]).env("LETHE_TOKEN", "s3cret").output().unwrap());
     assert!(done.stdout.contains("LETHE_TOKEN") && !done.stdout.contains("s3cret"), "{done:?}");
+}
+
+#[test]
+fn a_lost_key_file_is_replaced_with_a_warning_once_clients_exist() {
+    let workplace = Workplace::new();
+    let first = workplace.run(&["client", "add", "Test"]);
+    assert!(!first.stderr.contains("warning"), "{first:?}");
+    std::fs::remove_file(workplace.path("lethe-data/secret.key")).unwrap();
+    let warned = workplace.run(&["client", "list"]);
+    assert!(warned.code == Some(0) && warned.stderr.contains("secret.key"), "{warned:?}");
+    assert!(!workplace.run(&["client", "list"]).stderr.contains("warning"));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn bad_lines_are_reported_with_file_and_line_and_the_rest_is_imported() {
     let workplace = Workplace::new();
     let (_, _, user_id) = workplace.add_user();
     let lines = [
-        r#"{"resourceType":"Patient","id":"p1"}"#,
+        "\u{feff}{\"resourceType\":\"Patient\",\"id\":\"p1\"}",
         r#"{"resourceType":"Patient","id":"p2""#,
         "",
         r#"{"resourceType":"Patiant","id":"p3"}"#,

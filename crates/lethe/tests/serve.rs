@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
 
 use serde_json::{Value, json};
 use support::{Running, Workplace, serve};
@@ -18,6 +21,21 @@ fn a_signal_stops_the_server_in_order_and_the_next_one_starts_over_the_same_data
         running.signal(signal);
         assert_eq!(running.wait(), Some(0), "{signal}");
     }
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_call_that_hangs() {
+    let workplace = Workplace::new();
+    let (mut running, address) = serve(&workplace);
+    let mut call = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+    call.write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    call.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100", "the call is under way and waits for its body");
+    running.signal("TERM");
+    running.line_with("Stopping");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(1));
 }
 
 #[test]

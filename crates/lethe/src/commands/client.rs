@@ -114,7 +114,7 @@ impl ClientCommand {
 
 impl Add {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let AddedClient { client, secret } = add_client(&embedded, &self.name, self.auth).await?;
         let mut shown = to_json(&client);
         shown["client_secret"] = json!(secret.expose());
@@ -126,7 +126,7 @@ impl Add {
 
 impl List {
     async fn run(self) -> Result<ExitCode> {
-        let clients = self.output.store.open()?.store.clients().await?;
+        let clients = self.output.store.open().await?.store.clients().await?;
         if self.output.json {
             println!("{}", Value::Array(clients.iter().map(to_json).collect()));
             return Ok(ExitCode::SUCCESS);
@@ -144,14 +144,14 @@ impl List {
 impl One {
     async fn set_active(self, is_active: bool) -> Result<ExitCode> {
         let client_id = ClientId(self.client_id);
-        let is_known = self.output.store.open()?.store.set_client_active(&client_id, is_active).await?;
+        let is_known = self.output.store.open().await?.store.set_client_active(&client_id, is_active).await?;
         is_known.then_some(()).with_context(|| unknown(&client_id))?;
         self.output.print(&json!({ "client_id": client_id, "active": is_active }));
         Ok(ExitCode::SUCCESS)
     }
 
     async fn rotate(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let client_id = ClientId(self.client_id);
         let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
         let secret_hash = embedded.secrets.hash(SecretKind::ClientSecret, secret.expose());

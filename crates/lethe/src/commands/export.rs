@@ -42,7 +42,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        let embedded = self.store.open()?;
+        let embedded = self.store.open().await?;
         let user = embedded.user(self.user).await?;
         let scope = Scope::Account { client_id: user.client_id, account_id: user.account_id };
         let totals = embedded.store.totals(&scope).await?;

@@ -44,7 +44,7 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let files = find_files(&self.paths)?;
-        let embedded = self.store.open()?;
+        let embedded = self.store.open().await?;
         let user = embedded.user(self.user).await?;
         let progress = Progress::new("import", total_bytes(&files)?);
         let bases = LocalBases::new(self.public_url.as_deref().into_iter().chain(DEFAULT_ADDRESSES));

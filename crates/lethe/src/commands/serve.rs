@@ -55,8 +55,9 @@ impl Serve {
         eprintln!("Stopping: running batches finish first. A second signal stops at once.");
         tokio::select! {
             stopped = server.stop() => stopped?,
-            _ = terminate.recv() => return Ok(ExitCode::FAILURE),
-            _ = interrupt.recv() => return Ok(ExitCode::FAILURE),
+            // Leaving by return would wait for what is under way.
+            _ = terminate.recv() => std::process::exit(1),
+            _ = interrupt.recv() => std::process::exit(1),
         }
         eprintln!("Stopped.");
         Ok(ExitCode::SUCCESS)

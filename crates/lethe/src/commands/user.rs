@@ -114,7 +114,7 @@ impl UserCommand {
 
 impl Add {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let client_id = ClientId(self.client);
         embedded.store.client(&client_id).await?.with_context(|| unknown_client(&client_id))?;
         match embedded.store.add_user(&client_id, &self.app_user_id).await? {
@@ -134,7 +134,7 @@ impl Add {
 
 impl List {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let client_id = ClientId(self.client);
         embedded.store.client(&client_id).await?.with_context(|| unknown_client(&client_id))?;
         let mut users: Vec<User> = Vec::new();
@@ -163,7 +163,7 @@ impl List {
 
 impl One {
     async fn set_active(self, is_active: bool) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let user = embedded.user(self.account_id).await?;
         embedded.store.set_user_active(&user.client_id, user.account_id, is_active).await?;
         self.output.print(&to_json(&User { is_active, ..user }));
@@ -171,7 +171,7 @@ impl One {
     }
 
     async fn print_token(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open()?;
+        let embedded = self.output.store.open().await?;
         let user = embedded.user(self.account_id).await?;
         let tokens = issue_tokens(&embedded, user.account_id).await?;
         if self.output.json {

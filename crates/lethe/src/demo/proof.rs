@@ -14,9 +14,13 @@ use crate::{
     api_client::ApiClient,
     byte_search::search_files,
     population::Marker,
+    progress::Progress,
     purge_watch::JobView,
     terminal::{self, Paint, grouped},
 };
+
+/// For the length of the progress bar only.
+const ROUGH_READS_PER_PATIENT: u64 = 210;
 
 /// Everything that was looked at, at one moment.
 pub(super) struct Proof {
@@ -96,9 +100,17 @@ impl AccountView {
             .map(|change| format!("/{}/{}", change.resource_type, change.id));
         let calls = ids.flat_map(|path| [path.clone(), format!("{path}/_history/1"), format!("{path}/_history")]);
         let mut reads = BTreeMap::new();
+        let mut done = 0;
+        let mut progress = Progress::new("look", plan.patients * ROUGH_READS_PER_PATIENT);
         let api = account.api.clone();
         let read = move |path: String| read_status(api.clone(), path);
-        parallel::for_each(calls, read, |status| *reads.entry(status).or_default() += 1).await?;
+        parallel::for_each(calls, read, |status| {
+            *reads.entry(status).or_default() += 1;
+            done += 1;
+            progress.set(done, &format!("{} reads of {}'s resources", grouped(done), account.name));
+        })
+        .await?;
+        progress.finish();
         Ok(Self { name: account.name, counts, has_history, reads, planted: account.markers.len(), found })
     }
 

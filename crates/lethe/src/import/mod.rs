@@ -19,9 +19,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread::{self, JoinHandle},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use lethe_auth::AccountId;
 use lethe_fhir::LocalBases;
 use lethe_store::Resources;
@@ -35,6 +36,7 @@ use crate::{
     terminal::grouped,
 };
 use parse::ParsedChunk;
+use read::RawChunk;
 use write::BatchWriter;
 
 /// Chunks that wait for each parsing thread, and for the writer from each: enough that nobody starves, little enough to stay small.
@@ -56,12 +58,10 @@ pub(crate) struct ImportRequest {
 /// The store fails; what had been written stays written.
 pub(crate) async fn import(store: &dyn Resources, request: ImportRequest, mut progress: Progress) -> Result<ImportSummary> {
     let bytes_read = Arc::new(AtomicU64::new(0));
-    let mut lanes = start_lanes(request.files, request.bases, &bytes_read);
+    let mut pipeline = Pipeline::start(request.files, request.bases, &bytes_read);
     let mut writer = BatchWriter::new(store, request.account_id);
     let mut summary = ImportSummary::default();
-    // Chunks were dealt to the lanes in turn, so taking them in turn restores their order: of two versions the later one wins.
-    for lane in (0..lanes.len()).cycle() {
-        let Some(chunk) = lanes[lane].recv().await else { break };
+    while let Some(chunk) = pipeline.next().await? {
         for reject in chunk.rejects {
             summary.reject(&reject, |line| progress.say(line));
         }
@@ -79,42 +79,73 @@ pub(crate) async fn import(store: &dyn Resources, request: ImportRequest, mut pr
     Ok(summary)
 }
 
-/// One reading thread, which deals chunks to parsing threads in turn; each returned lane yields what its thread parsed.
-fn start_lanes(files: Vec<PathBuf>, bases: LocalBases, bytes_read: &Arc<AtomicU64>) -> Vec<mpsc::Receiver<ParsedChunk>> {
-    let lane_count = std::thread::available_parallelism().map_or(1, usize::from);
-    let bases = Arc::new(bases);
-    let mut to_parse = Vec::with_capacity(lane_count);
-    let mut lanes = Vec::with_capacity(lane_count);
-    for _ in 0..lane_count {
-        let (raw_sender, mut raw_receiver) = mpsc::channel(CHUNKS_WAITING);
-        let (parsed_sender, parsed_receiver) = mpsc::channel(CHUNKS_WAITING);
-        let bases = Arc::clone(&bases);
-        // These threads end when either neighbour is gone, so nobody has to wait for them.
-        std::thread::spawn(move || {
-            while let Some(chunk) = raw_receiver.blocking_recv() {
-                if parsed_sender.blocking_send(parse::parse_chunk(chunk, &bases)).is_err() {
-                    break;
-                }
-            }
-        });
-        to_parse.push(raw_sender);
-        lanes.push(parsed_receiver);
-    }
-    let bytes_read = Arc::clone(bytes_read);
-    std::thread::spawn(move || {
-        let mut turn = 0;
-        let mut deal = |chunk| {
-            let is_sent = to_parse[turn % lane_count].blocking_send(chunk).is_ok();
-            turn += 1;
-            is_sent
-        };
-        for file in files {
-            if !read::read_file(&Arc::new(file), &bytes_read, &mut deal) {
-                break;
-            }
+/// One reading thread, which deals chunks to parsing threads in turn. Taking what they parsed in the same turn restores the order: of two
+/// versions the later one wins.
+struct Pipeline {
+    lanes: Vec<mpsc::Receiver<ParsedChunk>>,
+    turn: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    fn start(files: Vec<PathBuf>, bases: LocalBases, bytes_read: &Arc<AtomicU64>) -> Self {
+        let lane_count = thread::available_parallelism().map_or(1, usize::from);
+        let bases = Arc::new(bases);
+        let mut to_parse = Vec::with_capacity(lane_count);
+        let mut lanes = Vec::with_capacity(lane_count);
+        let mut threads = Vec::with_capacity(lane_count + 1);
+        for _ in 0..lane_count {
+            let (raw_sender, raw_receiver) = mpsc::channel(CHUNKS_WAITING);
+            let (parsed_sender, parsed_receiver) = mpsc::channel(CHUNKS_WAITING);
+            let bases = Arc::clone(&bases);
+            threads.push(thread::spawn(move || parse_lane(raw_receiver, &parsed_sender, &bases)));
+            to_parse.push(raw_sender);
+            lanes.push(parsed_receiver);
         }
-    });
-    lanes
+        let bytes_read = Arc::clone(bytes_read);
+        threads.push(thread::spawn(move || deal_files(files, &bytes_read, &to_parse)));
+        Self { lanes, turn: 0, threads }
+    }
+
+    /// The next chunk in the order of the files; `None` after the last.
+    ///
+    /// # Errors
+    /// A thread has panicked, so the rest is missing.
+    async fn next(&mut self) -> Result<Option<ParsedChunk>> {
+        let lane = self.turn % self.lanes.len();
+        self.turn += 1;
+        if let Some(chunk) = self.lanes[lane].recv().await {
+            return Ok(Some(chunk));
+        }
+        // Closed, so that whoever is still at work ends too.
+        self.lanes.iter_mut().for_each(mpsc::Receiver::close);
+        for thread in self.threads.drain(..) {
+            thread.join().map_err(|_| anyhow!("a thread of the import has panicked; what had been written stays written"))?;
+        }
+        Ok(None)
+    }
+}
+
+fn parse_lane(mut raw: mpsc::Receiver<RawChunk>, parsed: &mpsc::Sender<ParsedChunk>, bases: &LocalBases) {
+    while let Some(chunk) = raw.blocking_recv() {
+        if parsed.blocking_send(parse::parse_chunk(chunk, bases)).is_err() {
+            break;
+        }
+    }
+}
+
+fn deal_files(files: Vec<PathBuf>, bytes_read: &Arc<AtomicU64>, lanes: &[mpsc::Sender<RawChunk>]) {
+    let mut turn = 0;
+    let mut deal = |chunk| {
+        let is_sent = lanes[turn % lanes.len()].blocking_send(chunk).is_ok();
+        turn += 1;
+        is_sent
+    };
+    for file in files {
+        if !read::read_file(&Arc::new(file), bytes_read, &mut deal) {
+            break;
+        }
+    }
 }
 
 /// Bytes of all files together, for the progress.

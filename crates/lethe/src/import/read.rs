@@ -20,6 +20,9 @@ use super::{bundle, bundle::BundleNames, files::FileForm};
 const CHUNK_RESOURCES: usize = 250;
 const CHUNK_BYTES: usize = 2 << 20;
 
+/// What some programs write at the beginning of a UTF-8 file; it is no JSON.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Where in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -180,7 +183,12 @@ fn read_single(reader: impl Read, chunker: &mut Chunker<'_>) -> anyhow::Result<b
 fn open(path: &Path, form: FileForm, bytes_read: Option<&Arc<AtomicU64>>) -> io::Result<Box<dyn BufRead>> {
     let counted = Counted { inner: File::open(path)?, bytes_read: bytes_read.cloned() };
     let buffered = BufReader::with_capacity(1 << 16, counted);
-    Ok(if form.is_gzip { Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(buffered))) } else { Box::new(buffered) })
+    let mut reader: Box<dyn BufRead> =
+        if form.is_gzip { Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(buffered))) } else { Box::new(buffered) };
+    if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(reader)
 }
 
 /// Counts what is read, for the progress.
