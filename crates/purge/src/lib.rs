@@ -4,8 +4,7 @@
 //! 2. [`selection`]: which resources are targets (INV-1).
 //! 3. [`plan`]: targets → batches, as ranges (INV-7).
 //! 4. [`companions`]: the Provenance and Binary that go along.
-//! 5. [`settle`]: what is left for one pass at the end, and whether a pass pays.
-//! 6. [`certify`]: whether it may be called successful (INV-4).
+//! 5. [`certify`]: whether it may be called successful (INV-4).
 //!
 //! No input or output, no clock, no randomness, no storage.
 
@@ -14,7 +13,6 @@ pub mod companions;
 pub mod plan;
 pub mod request;
 pub mod selection;
-pub mod settle;
 
 mod counts;
 mod phase;

@@ -12,7 +12,10 @@ use lethe_store::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{Mutex as QueueMutex, Semaphore};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    stored_seqs,
+};
 
 /// Readers that may work at the same time.
 const READERS_MAX: usize = 4;
@@ -21,7 +24,7 @@ pub(crate) const BUSY_WAIT_MS: u64 = 30_000;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 /// Page cache of each reader, in KiB.
-const READER_CACHE_KIB: i64 = 8 << 10;
+const READER_CACHE_KIB: i64 = 24 << 10;
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 128;
 /// Bytes of a page: see docs/adr/0004.
@@ -32,6 +35,25 @@ pub(crate) struct Connections {
     path: PathBuf,
     writer: Arc<QueueMutex<Connection>>,
     readers: Arc<Readers>,
+}
+
+/// When a commit is safe from a power cut. A killed process loses nothing either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Before it is acknowledged: for everything that a client is told.
+    OnDisk,
+    /// With the next commit that is `OnDisk`, and in order: for the steps of a worker, which are found undone and done again.
+    InOrder,
+}
+
+impl Durability {
+    /// The words of SQLite's pragma.
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::OnDisk => "full",
+            Self::InOrder => "normal",
+        }
+    }
 }
 
 struct Readers {
@@ -60,15 +82,17 @@ impl Connections {
     }
 
     /// Runs `work` in one write transaction; what it returns as an error is rolled back.
-    pub(crate) async fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static, E>(
         &self,
+        durability: Durability,
         work: impl FnOnce(&Transaction<'_>) -> std::result::Result<T, E> + Send + 'static,
     ) -> std::result::Result<T, E>
     where
-        E: From<Error>,
+        E: From<StoreError> + From<Error> + Send + 'static,
     {
         let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let run = move || {
+            writer.pragma_update(None, "synchronous", durability.synchronous()).map_err(Error::from)?;
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Error::from)?;
             let done = work(&transaction)?;
             transaction.commit().map_err(Error::from)?;
@@ -117,8 +141,7 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    // Every commit is on disk before it is acknowledged.
-    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "synchronous", Durability::OnDisk.synchronous())?;
     // Checkpoints are run by `purge::erase` and the checkpointer, never inside somebody's commit.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -137,6 +160,7 @@ fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "memory")?;
+    stored_seqs::add_function(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
     Ok(())

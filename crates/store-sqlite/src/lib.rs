@@ -10,6 +10,7 @@ mod migrate;
 mod open;
 mod purge;
 mod resources;
+mod stored_seqs;
 
 pub use migrate::MigrateError;
 pub use open::{OpenError, SqliteStore};

@@ -1,5 +1,7 @@
 //! The embedded store, held to the suite.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // OK because this file is nothing but tests.
+
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;

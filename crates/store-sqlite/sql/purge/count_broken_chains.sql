@@ -1,10 +1,2 @@
-select count(*) from version as earlier
-where
-    earlier.account_id = ?1
-    and earlier.type_id = ?2
-    and earlier.seq <= ?3
-    and earlier.replaced_by_seq is not null
-    and not exists (
-        select 1 from version as later
-        where later.account_id = ?1 and later.type_id = ?2 and later.seq = earlier.replaced_by_seq
-    )
+select count(*) from version
+where account_id = ?1 and type_id = ?2 and replaced_by_seq between ?3 and ?4 and not has_bit(?5, replaced_by_seq - ?3)

@@ -1,8 +1,2 @@
 select count(*) from reference
-where
-    account_id = ?1
-    and source_type_id = ?2
-    and source_seq <= ?3
-    and not exists (
-        select 1 from version where version.account_id = ?1 and version.type_id = ?2 and version.seq = reference.source_seq
-    )
+where account_id = ?1 and source_type_id = ?2 and source_seq between ?3 and ?4 and not has_bit(?5, source_seq - ?3)

@@ -1,8 +1,2 @@
 select count(*) from resource
-where
-    account_id = ?1
-    and type_id = ?2
-    and seq <= ?3
-    and not exists (
-        select 1 from version where version.account_id = ?1 and version.type_id = ?2 and version.seq = resource.seq
-    )
+where account_id = ?1 and type_id = ?2 and seq between ?3 and ?4 and not has_bit(?5, seq - ?3)

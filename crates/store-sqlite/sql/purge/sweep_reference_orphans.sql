@@ -4,7 +4,5 @@ where
     and source_type_id = ?2
     and (target_type_id, target_id, source_seq) > (?3, ?4, ?5)
     and (?6 is null or (target_type_id, target_id, source_seq) <= (?6, ?7, ?8))
-    and source_seq <= ?9
-    and not exists (
-        select 1 from version where version.account_id = ?1 and version.type_id = ?2 and version.seq = reference.source_seq
-    )
+    and source_seq between ?9 and ?10
+    and not has_bit(?11, source_seq - ?9)

@@ -4,7 +4,5 @@ where
     and type_id = ?2
     and id > ?3
     and (?4 is null or id <= ?4)
-    and seq <= ?5
-    and not exists (
-        select 1 from version where version.account_id = ?1 and version.type_id = ?2 and version.seq = resource.seq
-    )
+    and seq between ?5 and ?6
+    and not has_bit(?7, seq - ?5)

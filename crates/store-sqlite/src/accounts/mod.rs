@@ -9,12 +9,13 @@ use lethe_auth::{AccountId, Client, ClientId, User};
 use lethe_store::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoreError, StoredToken, UserFilter};
 
 use crate::SqliteStore;
+use crate::connections::Durability;
 
 #[async_trait]
 impl Accounts for SqliteStore {
     async fn add_client(&self, client: &NewClient) -> Result<Client, StoreError> {
         let (client, now_ms) = (client.clone(), self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| clients::add(tx, client, now_ms)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| clients::add(tx, client, now_ms)).await?)
     }
 
     async fn client(&self, client_id: &ClientId) -> Result<Option<(Client, KeyedHash)>, StoreError> {
@@ -28,17 +29,17 @@ impl Accounts for SqliteStore {
 
     async fn set_client_active(&self, client_id: &ClientId, is_active: bool) -> Result<bool, StoreError> {
         let client_id = client_id.clone();
-        Ok(self.connections.write(move |tx| clients::set_active(tx, &client_id, is_active)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| clients::set_active(tx, &client_id, is_active)).await?)
     }
 
     async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool, StoreError> {
         let (client_id, secret_hash) = (client_id.clone(), *secret_hash);
-        Ok(self.connections.write(move |tx| clients::set_secret_hash(tx, &client_id, &secret_hash)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| clients::set_secret_hash(tx, &client_id, &secret_hash)).await?)
     }
 
     async fn add_user(&self, client_id: &ClientId, app_user_id: &str) -> Result<AddedUser, StoreError> {
         let (client_id, app_user_id, now_ms) = (client_id.clone(), app_user_id.to_owned(), self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| users::add(tx, &client_id, &app_user_id, now_ms)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| users::add(tx, &client_id, &app_user_id, now_ms)).await?)
     }
 
     async fn user(&self, account_id: AccountId) -> Result<Option<User>, StoreError> {
@@ -52,22 +53,25 @@ impl Accounts for SqliteStore {
 
     async fn set_user_active(&self, client_id: &ClientId, account_id: AccountId, is_active: bool) -> Result<bool, StoreError> {
         let client_id = client_id.clone();
-        Ok(self.connections.write(move |tx| users::set_active(tx, &client_id, account_id, is_active)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| users::set_active(tx, &client_id, account_id, is_active)).await?)
     }
 
     async fn put_code(&self, code_hash: &KeyedHash, account_id: AccountId, expires_on_ms: i64) -> Result<(), StoreError> {
         let (code_hash, now_ms) = (*code_hash, self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| tokens::put_code(tx, &code_hash, account_id, expires_on_ms, now_ms)).await?)
+        Ok(self
+            .connections
+            .write(Durability::OnDisk, move |tx| tokens::put_code(tx, &code_hash, account_id, expires_on_ms, now_ms))
+            .await?)
     }
 
     async fn take_code(&self, code_hash: &KeyedHash, client_id: &ClientId, tokens: &IssuedTokens) -> Result<Option<User>, StoreError> {
         let (code_hash, client_id, issued, now_ms) = (*code_hash, client_id.clone(), *tokens, self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| tokens::take_code(tx, &code_hash, &client_id, &issued, now_ms)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| tokens::take_code(tx, &code_hash, &client_id, &issued, now_ms)).await?)
     }
 
     async fn put_tokens(&self, account_id: AccountId, tokens: &IssuedTokens) -> Result<(), StoreError> {
         let (issued, now_ms) = (*tokens, self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| tokens::put_pair(tx, account_id, &issued, now_ms)).await?)
+        Ok(self.connections.write(Durability::OnDisk, move |tx| tokens::put_pair(tx, account_id, &issued, now_ms)).await?)
     }
 
     async fn access_token(&self, access_hash: &KeyedHash) -> Result<Option<StoredToken>, StoreError> {
@@ -82,6 +86,9 @@ impl Accounts for SqliteStore {
         tokens: &IssuedTokens,
     ) -> Result<RefreshUse, StoreError> {
         let (refresh_hash, client_id, issued, now_ms) = (*refresh_hash, client_id.clone(), *tokens, self.clock.now().as_unix_ms());
-        Ok(self.connections.write(move |tx| tokens::use_refresh_token(tx, &refresh_hash, &client_id, &issued, now_ms)).await?)
+        Ok(self
+            .connections
+            .write(Durability::OnDisk, move |tx| tokens::use_refresh_token(tx, &refresh_hash, &client_id, &issued, now_ms))
+            .await?)
     }
 }

@@ -12,7 +12,7 @@ use lethe_purge::{
     plan::{BatchCutter, BatchLimits},
 };
 use lethe_store::JobId;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, ToSql, Transaction, params};
 
 use super::{
     Result,
@@ -28,6 +28,7 @@ use crate::{
 
 const SELECT_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/provenance_targets_from.sql");
 const SELECT_REFERRED: &str = include_str!("../../sql/purge/referred_ids_from.sql");
+const SELECT_REFERRED_BY_COMPANIONS: &str = include_str!("../../sql/purge/referred_by_companions.sql");
 const INSERT_COMPANION: &str = include_str!("../../sql/purge/insert_companion.sql");
 const DELETE_COMPANION: &str = include_str!("../../sql/purge/delete_companion.sql");
 const SELECT_COMPANIONS: &str = include_str!("../../sql/purge/companions_from.sql");
@@ -46,6 +47,9 @@ const CHUNK_COMPANIONS_MAX: usize = 500;
 /// are smaller.
 const BATCH_SHRINK: u64 = 8;
 
+/// The types that can go along.
+const COMPANION_TYPES: [ResourceType; 2] = [ResourceType::BINARY, ResourceType::PROVENANCE];
+
 /// A companion: its type and place.
 type Companion = (ResourceType, Seq);
 
@@ -54,8 +58,25 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: A
     if job.job.selection.takes_all_of(&[ResourceType::PROVENANCE, ResourceType::BINARY]) {
         return Ok(());
     }
-    // Every candidate that nothing else already keeps; each can make others candidates.
-    while add_provenances(store, lease, &job, account_id).await? + add_binaries(store, lease, &job, account_id).await? > 0 {}
+    let selection = &job.job.selection;
+    let start = job.clone();
+    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id)?.binary_sources())).await?;
+    // Every candidate that nothing else already keeps …
+    for source in sources.iter().copied().filter(|source| selection.selects_type(*source)) {
+        add_binaries(store, lease, &job, account_id, Referrers::Targets(source)).await?;
+    }
+    let mut added = add_provenances(store, lease, &job, account_id).await?;
+    // … and those that they make candidates in turn.
+    while added > 0 {
+        let mut binaries = 0;
+        for source in COMPANION_TYPES.into_iter().filter(|source| sources.contains(source)) {
+            binaries += add_binaries(store, lease, &job, account_id, Referrers::Companions(source)).await?;
+        }
+        let start = job.clone();
+        let is_chained =
+            store.connections.read(move |tx| Neighbourhood::new(tx, &start, account_id)?.has_provenance_about_provenance()).await?;
+        added = if binaries > 0 || is_chained { add_provenances(store, lease, &job, account_id).await? } else { 0 };
+    }
     strike_out(store, lease, &job, account_id).await?;
     cut_batches(store, lease, &job, account_id, limits).await
 }
@@ -136,43 +157,58 @@ fn scan_provenances(
     Ok((found, None))
 }
 
+/// The resources whose references make a Binary a candidate.
+#[derive(Clone, Copy)]
+enum Referrers {
+    /// Those of a selected type.
+    Targets(ResourceType),
+    /// Companions of this type.
+    Companions(ResourceType),
+}
+
 /// Lists the Binaries to which something that goes refers and nothing that is known to stay; returns how many are new.
-async fn add_binaries(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<usize> {
-    let start = job.clone();
-    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id)?.binary_sources())).await?;
+async fn add_binaries(
+    store: &SqliteStore,
+    lease: Lease<JobId>,
+    job: &JobRow,
+    account_id: AccountId,
+    referrers: Referrers,
+) -> Result<usize> {
     let mut added = 0;
-    for source in sources {
-        let can_go = job.job.selection.selects_type(source) || [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&source);
-        let mut after = can_go.then_some(None);
-        while let Some(start) = after {
-            let scan = job.clone();
-            let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, source, start)).await?;
-            after = next.map(Some);
-            added += list(store, lease, account_id, found).await?;
-        }
+    let mut after = Some(None);
+    while let Some(start) = after {
+        let scan = job.clone();
+        let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, referrers, start)).await?;
+        after = next.map(Some);
+        added += list(store, lease, account_id, found).await?;
     }
     Ok(added)
 }
 
-/// One chunk of the Binaries that resources of type `source` refer to: those to list, and where the next chunk begins.
+/// One chunk of the Binaries to which `referrers` refer: those to list, and where the next chunk begins.
 fn scan_binaries(
     tx: &Connection,
     job: &JobRow,
     account_id: AccountId,
-    source: ResourceType,
+    referrers: Referrers,
     after: Option<LogicalId>,
 ) -> crate::error::Result<(Vec<Companion>, Option<LogicalId>)> {
-    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
-    let mut statement = tx.prepare_cached(SELECT_REFERRED)?;
     // Text and bytes are both greater than any number: -1 is before the first id.
-    let after: Box<dyn rusqlite::ToSql> = after.map_or_else(|| Box::new(-1) as Box<dyn rusqlite::ToSql>, |id| Box::new(IdColumn(id)));
-    let ids: Vec<LogicalId> = statement
-        .query_map(
-            params![account_id.0, TypeColumn(source), TypeColumn(ResourceType::BINARY), after, CHUNK_COMPANIONS_MAX as i64],
-            |row| row.get::<_, IdColumn>(0).map(|id| id.0),
-        )?
-        .collect::<rusqlite::Result<_>>()?;
+    let after: Box<dyn ToSql> = after.map_or_else(|| Box::new(-1) as Box<dyn ToSql>, |id| Box::new(IdColumn(id)));
+    let (account, binary, limit) = (account_id.0, TypeColumn(ResourceType::BINARY), CHUNK_COMPANIONS_MAX as i64);
+    let read_id = |row: &Row<'_>| row.get::<_, IdColumn>(0).map(|id| id.0);
+    let ids: Vec<LogicalId> = match referrers {
+        Referrers::Targets(source) => tx
+            .prepare_cached(SELECT_REFERRED)?
+            .query_map(params![account, TypeColumn(source), binary, after, limit], read_id)?
+            .collect::<rusqlite::Result<_>>()?,
+        Referrers::Companions(source) => tx
+            .prepare_cached(SELECT_REFERRED_BY_COMPANIONS)?
+            .query_map(params![job.number, account, TypeColumn(source), binary, after, limit], read_id)?
+            .collect::<rusqlite::Result<_>>()?,
+    };
     let next = (ids.len() == CHUNK_COMPANIONS_MAX).then(|| ids.last().cloned()).flatten();
+    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
     let mut found = Vec::new();
     for id in ids {
         let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, &id)? else { continue };
@@ -289,7 +325,7 @@ async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acc
         batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
         batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
     };
-    for resource_type in [ResourceType::BINARY, ResourceType::PROVENANCE] {
+    for resource_type in COMPANION_TYPES {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some((resource_type.code(), Seq(0)));
         while let Some(start) = after {

@@ -6,7 +6,7 @@ use lethe_store::{CanceledOrRetried, JobId, PurgeJob, StoreError};
 use rusqlite::{Transaction, params};
 
 use super::{Result, audit, job, kick_off};
-use crate::{SqliteStore, columns::InstantColumn};
+use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
 
 const SELECT_BY_OWNER: &str = include_str!("../../sql/purge/job_numbers_by_owner.sql");
 const SET_STATE: &str = include_str!("../../sql/purge/set_state.sql");
@@ -41,7 +41,7 @@ pub(super) async fn cancel(store: &SqliteStore, owner: Scope, job_id: JobId) -> 
     let now = store.clock.now();
     store
         .connections
-        .write(move |tx| -> std::result::Result<_, StoreError> {
+        .write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> {
             let Some(number) = job::number_of(tx, &owner, job_id)? else { return Ok(CanceledOrRetried::Unknown) };
             match change_state(tx, number, JobEvent::Cancel, now)? {
                 Err(refused) => Ok(CanceledOrRetried::Refused(refused)),
@@ -62,7 +62,7 @@ pub(super) async fn retry(store: &SqliteStore, owner: Scope, job_id: JobId) -> R
     let now = store.clock.now();
     store
         .connections
-        .write(move |tx| -> std::result::Result<_, StoreError> {
+        .write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> {
             let Some(number) = job::number_of(tx, &owner, job_id)? else { return Ok(CanceledOrRetried::Unknown) };
             let row = job::row(tx, number)?;
             if row.job.state == JobState::Failed

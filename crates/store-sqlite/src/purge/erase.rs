@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use super::Result;
 use crate::{SqliteStore, connections::open_writer};
 
-/// Pages given back in one step: 8 MiB.
-const VACUUM_STEP_PAGES: i64 = 512;
+/// Pages given back in one step: 2 MiB.
+const VACUUM_STEP_PAGES: i64 = 128;
 /// Tries to truncate the log while readers come and go.
 const TRUNCATE_TRIES_MAX: u32 = 200;
 /// Wait between them.

@@ -1,11 +1,17 @@
 //! The end of a job.
 
+use lethe_fhir::Instant;
 use lethe_jobs::{JobEvent, Lease};
 use lethe_store::{JobId, PurgeJob, StoreError};
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
-use super::{Result, audit, control::change_state, job};
-use crate::SqliteStore;
+use super::{
+    Result, audit,
+    control::change_state,
+    job::{self, JobRow},
+    lease::hold,
+};
+use crate::{SqliteStore, connections::Durability};
 
 const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
 const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
@@ -13,20 +19,27 @@ const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sq
 pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, event: JobEvent, failure: Option<String>) -> Result<PurgeJob> {
     let now = store.clock.now();
     store
-        .write_under(lease, move |tx, row| {
-            let state = match change_state(tx, row.number, event, now)? {
-                Ok(state) => state,
-                // A cancel came between: the worker asks again and stops.
-                Err(refused) => return Err(StoreError::Unavailable(Box::new(refused)).into()),
-            };
-            tx.prepare_cached(SET_FAILURE)?.execute(params![row.number, failure])?;
-            if event != JobEvent::Fail {
-                // A failed job may be retried and needs its list; no other does.
-                tx.prepare_cached(CLEAR_COMPANIONS)?.execute([row.number])?;
-            }
-            let ended = job::job(tx, row.number)?;
-            audit::close(tx, row.number, now, state, ended.totals())?;
-            Ok(ended)
+        .connections
+        // With this commit everything that the job did is on disk, too.
+        .write(Durability::OnDisk, move |tx| -> Result<PurgeJob> {
+            let row = hold(tx, lease, now)?;
+            Ok(end(tx, &row, event, failure.as_deref(), now)?)
         })
         .await
+}
+
+fn end(tx: &Transaction<'_>, row: &JobRow, event: JobEvent, failure: Option<&str>, now: Instant) -> crate::error::Result<PurgeJob> {
+    let state = match change_state(tx, row.number, event, now)? {
+        Ok(state) => state,
+        // A cancel came between: the worker asks again and stops.
+        Err(refused) => return Err(StoreError::Unavailable(Box::new(refused)).into()),
+    };
+    tx.prepare_cached(SET_FAILURE)?.execute(params![row.number, failure])?;
+    if event != JobEvent::Fail {
+        // A failed job may be retried and needs its list; no other does.
+        tx.prepare_cached(CLEAR_COMPANIONS)?.execute([row.number])?;
+    }
+    let ended = job::job(tx, row.number)?;
+    audit::close(tx, row.number, now, state, ended.totals())?;
+    Ok(ended)
 }

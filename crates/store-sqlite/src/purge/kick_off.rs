@@ -7,6 +7,7 @@ use super::{Result, audit, job};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn},
+    connections::Durability,
     error::Error,
 };
 
@@ -19,7 +20,7 @@ pub(super) async fn kick_off(store: &SqliteStore, purge: NewPurge) -> Result<Kic
     // The writers' lock is the transaction itself: a write that is not yet committed has no seq yet, and one that is lies below the watermark.
     store
         .connections
-        .write(move |transaction| -> std::result::Result<KickOff, StoreError> {
+        .write(Durability::OnDisk, move |transaction| -> std::result::Result<KickOff, StoreError> {
             let started = start(transaction, &purge, now)?;
             Ok(started)
         })

@@ -9,7 +9,7 @@ use super::{
     Result,
     job::{self, JobRow},
 };
-use crate::{SqliteStore, columns::InstantColumn};
+use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
 
 const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
 const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
@@ -23,7 +23,7 @@ const LEASE_MS: i64 = 60_000;
 pub(super) async fn release_all(store: &SqliteStore) -> Result<()> {
     store
         .connections
-        .write(|tx| -> std::result::Result<(), StoreError> {
+        .write(Durability::OnDisk, |tx| -> std::result::Result<(), StoreError> {
             tx.execute(RELEASE, []).map_err(crate::error::store_error)?;
             Ok(())
         })
@@ -36,7 +36,7 @@ pub(super) async fn claim(store: &SqliteStore) -> Result<Option<ClaimedPurge>> {
     if store.connections.read(move |tx| claimable(tx, now)).await?.is_none() {
         return Ok(None);
     }
-    store.connections.write(move |tx| -> std::result::Result<_, StoreError> { Ok(claim_one(tx, now)?) }).await
+    store.connections.write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> { Ok(claim_one(tx, now)?) }).await
 }
 
 fn claimable(tx: &Transaction<'_>, now: Instant) -> crate::error::Result<Option<(i64, String)>> {
@@ -79,7 +79,7 @@ impl SqliteStore {
     ) -> Result<T> {
         let now = self.clock.now();
         self.connections
-            .write(move |tx| -> std::result::Result<T, StoreError> {
+            .write(Durability::InOrder, move |tx| -> std::result::Result<T, StoreError> {
                 let job = hold(tx, lease, now)?;
                 Ok(work(tx, &job)?)
             })

@@ -57,6 +57,15 @@ impl<'a> Neighbourhood<'a> {
         self.binary_sources.clone()
     }
 
+    /// Whether some Provenance refers to a Provenance, so that one that goes can take another along.
+    pub(super) fn has_provenance_about_provenance(&self) -> Result<bool> {
+        let provenance = TypeColumn(ResourceType::PROVENANCE);
+        Ok(self
+            .connection
+            .prepare_cached(HAS_REFERENCES)?
+            .query_row(params![self.account_id.0, provenance, provenance], |row| row.get(0))?)
+    }
+
     /// The place of the current version, if there is one with content.
     pub(super) fn current_seq(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Seq>> {
         Ok(self.head(resource_type, id)?.filter(|head| !head.candidate.is_deletion).map(|head| head.seq))

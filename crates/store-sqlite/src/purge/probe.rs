@@ -1,16 +1,16 @@
 //! The probe: is anything of what was purged still in a residence? Looks at rows; must be able to fail.
 
-use lethe_auth::AccountId;
 use lethe_fhir::ResourceType;
 use lethe_jobs::Lease;
 use lethe_purge::certify::Residue;
-use lethe_store::{JobId, residence::RESIDENCES};
+use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
 use rusqlite::{Connection, params};
 
 use super::{Result, job::JobRow, sweep};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
+    stored_seqs::StoredSeqs,
 };
 
 const SELECT_DONE_RANGES: &str = include_str!("../../sql/purge/done_ranges.sql");
@@ -30,10 +30,15 @@ pub(super) async fn probe(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
     add(&mut found, "version", undeleted);
     add(&mut found, "purge_companion", companions);
     for task in tasks {
-        let job = store.renew(lease).await?;
-        let orphans = store.connections.read(move |tx| orphans(tx, &job, task.account_id, task.resource_type)).await?;
-        for (residence, rows) in orphans {
-            add(&mut found, residence, rows);
+        for span in StoredSeqs::spans(job.job.watermark) {
+            store.renew(lease).await?;
+            let orphans = store
+                .connections
+                .read(move |tx| orphans(tx, task, &StoredSeqs::load(tx, task.account_id, task.resource_type, span)?))
+                .await?;
+            for (residence, rows) in orphans {
+                add(&mut found, residence, rows);
+            }
         }
     }
     Ok(found.into())
@@ -71,20 +76,15 @@ fn companions(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
 }
 
 /// Rows of one type that belong to a version that is gone.
-fn orphans(
-    tx: &Connection,
-    job: &JobRow,
-    account_id: AccountId,
-    resource_type: ResourceType,
-) -> crate::error::Result<Vec<(&'static str, u64)>> {
-    let bounds = params![account_id.0, TypeColumn(resource_type), SeqColumn(job.job.watermark)];
+fn orphans(tx: &Connection, task: SweepTask, stored: &StoredSeqs) -> crate::error::Result<Vec<(&'static str, u64)>> {
+    let bounds = params![task.account_id.0, TypeColumn(task.resource_type), SeqColumn(stored.first), SeqColumn(stored.last), stored.bits];
     let mut counted = Vec::new();
     for (residence, statement) in
         [("version", COUNT_BROKEN_CHAINS), ("resource", COUNT_ORPHAN_RESOURCES), ("reference", COUNT_ORPHAN_REFERENCES)]
     {
         counted.push((residence, tx.prepare_cached(statement)?.query_row(bounds, |row| row.get(0))?));
     }
-    if resource_type == ResourceType::PROVENANCE {
+    if task.resource_type == ResourceType::PROVENANCE {
         counted.push(("provenance_target", tx.prepare_cached(COUNT_ORPHAN_PROVENANCE_TARGETS)?.query_row(bounds, |row| row.get(0))?));
     }
     Ok(counted)

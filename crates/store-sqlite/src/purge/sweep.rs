@@ -1,25 +1,24 @@
 //! The sweep: index rows of what is gone, in one pass for each account and type, in chunks that keep no writer waiting.
 
+use std::sync::Arc;
+
 use lethe_auth::AccountId;
 use lethe_jobs::Lease;
-use lethe_purge::settle::Sweep;
 use lethe_store::{JobId, SweepTask};
 use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
-use super::{Result, job::JobRow};
+use super::Result;
 use crate::{
     SqliteStore,
     columns::{SeqColumn, TypeColumn},
+    stored_seqs::StoredSeqs,
 };
 
 const SELECT_TOUCHED: &str = include_str!("../../sql/purge/touched.sql");
-const ANY_VERSION_LEFT: &str = include_str!("../../sql/purge/any_version_left.sql");
 const RESOURCE_CHUNK_END: &str = include_str!("../../sql/purge/resource_chunk_end.sql");
-const SWEEP_RESOURCE_ALL: &str = include_str!("../../sql/purge/sweep_resource_all.sql");
-const SWEEP_RESOURCE_ORPHANS: &str = include_str!("../../sql/purge/sweep_resource_orphans.sql");
+const SWEEP_RESOURCE: &str = include_str!("../../sql/purge/sweep_resource_orphans.sql");
 const REFERENCE_CHUNK_END: &str = include_str!("../../sql/purge/reference_chunk_end.sql");
-const SWEEP_REFERENCE_ALL: &str = include_str!("../../sql/purge/sweep_reference_all.sql");
-const SWEEP_REFERENCE_ORPHANS: &str = include_str!("../../sql/purge/sweep_reference_orphans.sql");
+const SWEEP_REFERENCE: &str = include_str!("../../sql/purge/sweep_reference_orphans.sql");
 
 /// Index rows looked at in one transaction: about 15 ms of work.
 const CHUNK_ROWS_MAX: i64 = 20_000;
@@ -37,18 +36,25 @@ pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
 }
 
 pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepTask) -> Result<u64> {
+    let job = store.renew(lease).await?;
     let mut swept = 0;
-    let mut after = Some(Value::Integer(BEFORE_FIRST));
-    while let Some(start) = after {
-        let (rows, next) = store.write_under(lease, move |tx, job| sweep_resources(tx, job, task, start)).await?;
-        swept += rows;
-        after = next;
-    }
-    let mut after = Some(ReferenceKey { target_type: BEFORE_FIRST, target_id: Value::Integer(BEFORE_FIRST), source_seq: BEFORE_FIRST });
-    while let Some(start) = after {
-        let (rows, next) = store.write_under(lease, move |tx, job| sweep_references(tx, job, task, start)).await?;
-        swept += rows;
-        after = next;
+    for span in StoredSeqs::spans(job.job.watermark) {
+        let stored = store.connections.read(move |tx| StoredSeqs::load(tx, task.account_id, task.resource_type, span)).await?;
+        let stored = Arc::new(stored);
+        let mut after = Some(Value::Integer(BEFORE_FIRST));
+        while let Some(start) = after {
+            let stored = Arc::clone(&stored);
+            let (rows, next) = store.write_under(lease, move |tx, _| sweep_resources(tx, task, &stored, start)).await?;
+            swept += rows;
+            after = next;
+        }
+        let mut after = Some(ReferenceKey { target_type: BEFORE_FIRST, target_id: Value::Integer(BEFORE_FIRST), source_seq: BEFORE_FIRST });
+        while let Some(start) = after {
+            let stored = Arc::clone(&stored);
+            let (rows, next) = store.write_under(lease, move |tx, _| sweep_references(tx, task, &stored, start)).await?;
+            swept += rows;
+            after = next;
+        }
     }
     Ok(swept)
 }
@@ -56,23 +62,20 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
 /// Before every key: ids are text or bytes, which are greater than any number; codes and places are positive.
 const BEFORE_FIRST: i64 = -1;
 
-fn kind_of(tx: &Connection, job: &JobRow, task: SweepTask) -> crate::error::Result<Sweep> {
-    let mut statement = tx.prepare_cached(ANY_VERSION_LEFT)?;
-    let is_any_left =
-        statement.query_row(params![task.account_id.0, TypeColumn(task.resource_type), SeqColumn(job.job.watermark)], |row| row.get(0))?;
-    Ok(Sweep::choose(is_any_left))
-}
-
 /// One chunk of `resource`: the rows removed, and where the next chunk begins.
-fn sweep_resources(tx: &Connection, job: &JobRow, task: SweepTask, after: Value) -> crate::error::Result<(u64, Option<Value>)> {
+fn sweep_resources(tx: &Connection, task: SweepTask, stored: &StoredSeqs, after: Value) -> crate::error::Result<(u64, Option<Value>)> {
     let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
     let end: Option<Value> =
         tx.prepare_cached(RESOURCE_CHUNK_END)?.query_row(params![account, type_id, after, CHUNK_ROWS_MAX], |row| row.get(0)).optional()?;
-    let statement = match kind_of(tx, job, task)? {
-        Sweep::WholeType => SWEEP_RESOURCE_ALL,
-        Sweep::Orphans => SWEEP_RESOURCE_ORPHANS,
-    };
-    let removed = tx.prepare_cached(statement)?.execute(params![account, type_id, after, end, SeqColumn(job.job.watermark)])?;
+    let removed = tx.prepare_cached(SWEEP_RESOURCE)?.execute(params![
+        account,
+        type_id,
+        after,
+        end,
+        SeqColumn(stored.first),
+        SeqColumn(stored.last),
+        stored.bits
+    ])?;
     Ok((removed as u64, end))
 }
 
@@ -87,8 +90,8 @@ struct ReferenceKey {
 /// One chunk of `reference`: the rows removed, and where the next chunk begins.
 fn sweep_references(
     tx: &Connection,
-    job: &JobRow,
     task: SweepTask,
+    stored: &StoredSeqs,
     after: ReferenceKey,
 ) -> crate::error::Result<(u64, Option<ReferenceKey>)> {
     let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
@@ -98,15 +101,12 @@ fn sweep_references(
             Ok(ReferenceKey { target_type: row.get(0)?, target_id: row.get(1)?, source_seq: row.get(2)? })
         })
         .optional()?;
-    let statement = match kind_of(tx, job, task)? {
-        Sweep::WholeType => SWEEP_REFERENCE_ALL,
-        Sweep::Orphans => SWEEP_REFERENCE_ORPHANS,
-    };
     let (end_type, end_id, end_seq) = match &end {
         Some(key) => (Some(key.target_type), Some(&key.target_id), Some(key.source_seq)),
         None => (None, None, None),
     };
-    let bounds: [&dyn ToSql; 9] = [
+    let (first, last) = (SeqColumn(stored.first), SeqColumn(stored.last));
+    let bounds: [&dyn ToSql; 11] = [
         &account,
         &type_id,
         &after.target_type,
@@ -115,8 +115,10 @@ fn sweep_references(
         &end_type,
         &end_id,
         &end_seq,
-        &SeqColumn(job.job.watermark),
+        &first,
+        &last,
+        &stored.bits,
     ];
-    let removed = tx.prepare_cached(statement)?.execute(&bounds[..])?;
+    let removed = tx.prepare_cached(SWEEP_REFERENCE)?.execute(&bounds[..])?;
     Ok((removed as u64, end))
 }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::{
     SqliteStore,
     columns::{IdColumn, InstantColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code},
+    connections::Durability,
     error::{Error, Result},
 };
 
@@ -66,7 +67,7 @@ pub(super) async fn write(
     let now = store.clock.now();
     store
         .connections
-        .write(move |transaction| write_all(transaction, account_id, encoded, now))
+        .write(Durability::OnDisk, move |transaction| write_all(transaction, account_id, encoded, now))
         .await
         .map_err(|Failure::Write(error)| error)
 }

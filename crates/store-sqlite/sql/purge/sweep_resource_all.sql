@@ -1,2 +1,0 @@
-delete from resource
-where account_id = ?1 and type_id = ?2 and id > ?3 and (?4 is null or id <= ?4) and seq <= ?5
