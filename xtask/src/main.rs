@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The root of the workspace.
+/// The root of the workspace, as cargo says while it runs this: where it was built may be another checkout with the same target directory.
 fn repository() -> Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).context("xtask lies one level below the root of the workspace")
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").context("start it with cargo: cargo xtask")?;
+    Path::new(&own).parent().map(Path::to_owned).context("xtask lies one level below the root of the workspace")
 }
