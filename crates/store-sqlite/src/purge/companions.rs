@@ -62,10 +62,11 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: A
     let start = job.clone();
     let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id)?.binary_sources())).await?;
     // Every candidate that nothing else already keeps …
+    let mut added = 0;
     for source in sources.iter().copied().filter(|source| selection.selects_type(*source)) {
-        add_binaries(store, lease, &job, account_id, Referrers::Targets(source)).await?;
+        added += add_binaries(store, lease, &job, account_id, Referrers::Targets(source)).await?;
     }
-    let mut added = add_provenances(store, lease, &job, account_id).await?;
+    added += add_provenances(store, lease, &job, account_id).await?;
     // … and those that they make candidates in turn.
     while added > 0 {
         let mut binaries = 0;
@@ -75,7 +76,8 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: A
         let start = job.clone();
         let is_chained =
             store.connections.read(move |tx| Neighbourhood::new(tx, &start, account_id)?.has_provenance_about_provenance()).await?;
-        added = if binaries > 0 || is_chained { add_provenances(store, lease, &job, account_id).await? } else { 0 };
+        let provenances = if binaries > 0 || is_chained { add_provenances(store, lease, &job, account_id).await? } else { 0 };
+        added = binaries + provenances;
     }
     strike_out(store, lease, &job, account_id).await?;
     cut_batches(store, lease, &job, account_id, limits).await
