@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command, builder::BoolishValueParser};
 
 use crate::failure::UsageError;
 
@@ -26,7 +26,9 @@ pub(crate) fn with_environment(command: Command) -> Command {
     map_options(command, &|option, name| {
         let variable = format!("LETHE_{}", name.replace('-', "_").to_ascii_uppercase());
         // Values can be secrets, and help is pasted into tickets.
-        option.env(variable).hide_env_values(true)
+        let option = option.env(variable).hide_env_values(true);
+        // So that LETHE_JSON=1 is understood and LETHE_JSON=ture is not.
+        if matches!(option.get_action(), ArgAction::SetTrue) { option.value_parser(BoolishValueParser::new()) } else { option }
     })
 }
 

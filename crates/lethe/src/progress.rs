@@ -37,8 +37,8 @@ impl Progress {
 
     /// Moves to `position`; `message` says it in words.
     pub(crate) fn set(&mut self, position: u64, message: &str) {
-        self.bar.set_position(position);
         self.bar.set_message(message.to_owned());
+        self.bar.set_position(position);
         if !self.is_watched && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             eprintln!("  {}: {message}", self.verb);

@@ -73,6 +73,15 @@ fn flags_and_required_options_may_stand_in_the_file() {
 }
 
 #[test]
+fn a_flag_may_be_set_by_the_environment_in_the_usual_words_only() {
+    let workplace = Workplace::new();
+    let version = |value: &str| Done::from(workplace.lethe(&["version"]).env("LETHE_JSON", value).output().unwrap());
+    assert!(version("1").stdout.starts_with('{') && version("true").stdout.starts_with('{'));
+    assert!(version("0").stdout.starts_with("lethe "));
+    assert_eq!(version("ture").code, Some(2));
+}
+
+#[test]
 fn a_misspelt_key_is_refused_with_the_nearest_one_but_help_still_works() {
     let workplace = Workplace::new();
     workplace.write("lethe.toml", "lisen = \"127.0.0.1:0\"");

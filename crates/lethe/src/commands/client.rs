@@ -8,12 +8,8 @@ use lethe_auth::{AuthMethods, Client, ClientId, Secret, SecretKind};
 use lethe_store::{Accounts, NewClient};
 use serde_json::{Value, json};
 
-use crate::{
-    embedded::{EmbeddedStore, StoreOptions},
-    failure::Advice,
-    secret_key::random_bytes,
-    terminal,
-};
+use super::store_command::StoreCommand;
+use crate::{embedded::EmbeddedStore, failure::Advice, secret_key::random_bytes, terminal};
 
 /// Register and manage applications
 #[derive(Debug, Subcommand)]
@@ -34,14 +30,14 @@ pub(crate) struct Add {
     #[arg(long, value_name = "WAY", default_value = "both")]
     auth: AuthMethods,
     #[command(flatten)]
-    output: Output,
+    output: StoreCommand,
 }
 
 /// List all clients
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    output: Output,
+    output: StoreCommand,
 }
 
 /// Refuse a client everywhere, at once
@@ -70,16 +66,7 @@ struct One {
     /// The client_id
     client_id: String,
     #[command(flatten)]
-    output: Output,
-}
-
-#[derive(Debug, Args)]
-struct Output {
-    #[command(flatten)]
-    store: StoreOptions,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    output: StoreCommand,
 }
 
 /// A client with the secret that its owner must note now.
@@ -160,13 +147,6 @@ impl One {
         self.output.print(&json!({ "client_id": client_id, "client_secret": secret.expose() }));
         eprintln!("The secret is shown this once; the old one is refused from now on.");
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Output {
-    /// One object, as JSON or one member a line.
-    fn print(&self, object: &Value) {
-        if self.json { println!("{object}") } else { terminal::print_members(object) }
     }
 }
 

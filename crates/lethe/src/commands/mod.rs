@@ -9,3 +9,5 @@ pub(crate) mod purge;
 pub(crate) mod serve;
 pub(crate) mod user;
 pub(crate) mod version;
+
+mod store_command;

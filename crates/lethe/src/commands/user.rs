@@ -8,12 +8,8 @@ use lethe_auth::{AccountId, ClientId, EXPIRES_IN_S, TokenPair, User};
 use lethe_store::{Accounts, AddedUser, UserFilter};
 use serde_json::{Value, json};
 
-use crate::{
-    embedded::{EmbeddedStore, StoreOptions},
-    failure::Advice,
-    secret_key::random_bytes,
-    terminal,
-};
+use super::store_command::StoreCommand;
+use crate::{embedded::EmbeddedStore, failure::Advice, secret_key::random_bytes, terminal};
 
 /// Rows that are read at a time.
 const PAGE_USERS: usize = 1_000;
@@ -37,7 +33,7 @@ pub(crate) struct Add {
     /// The client's own name for the user
     app_user_id: String,
     #[command(flatten)]
-    output: Output,
+    output: StoreCommand,
 }
 
 /// List the users of a client
@@ -47,7 +43,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "CLIENT_ID")]
     client: String,
     #[command(flatten)]
-    output: Output,
+    output: StoreCommand,
 }
 
 /// Refuse a user's tokens, at once
@@ -77,16 +73,7 @@ struct One {
     #[arg(value_name = "ONEUP_USER_ID")]
     account_id: i64,
     #[command(flatten)]
-    output: Output,
-}
-
-#[derive(Debug, Args)]
-struct Output {
-    #[command(flatten)]
-    store: StoreOptions,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
+    output: StoreCommand,
 }
 
 /// Issues a pair of tokens without a code.
@@ -188,12 +175,6 @@ impl One {
             eprintln!("It acts for user {} for {} minutes.", user.account_id, (EXPIRES_IN_S + 1) / 60);
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Output {
-    fn print(&self, object: &Value) {
-        if self.json { println!("{object}") } else { terminal::print_members(object) }
     }
 }
 

@@ -118,6 +118,7 @@ async fn show(plan: &DemoPlan, directory: &Path) -> Result<Shown> {
     step(paint, 4, "The proof");
     let after = Proof::look(plan, directory, &purged, &bystander).await?;
     proof::print_counts(&before, &after);
+    println!();
     let holds = proof::print_verdict(paint, &before, &after, &job)?;
     Ok(Shown { server, client, purged, bystander, job_id, holds })
 }
