@@ -26,7 +26,7 @@ const SERVE_LOCK_FILE: &str = "serve.lock";
 pub struct SqliteStore {
     pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn Clock>,
-    _checkpointer: Checkpointer,
+    pub(crate) checkpointer: Checkpointer,
     _serve_lock: Option<File>,
 }
 
@@ -78,7 +78,7 @@ impl SqliteStore {
         drop(first);
         let connections = Connections::open(&path).map_err(failed)?;
         let checkpointer = Checkpointer::start(&path).map_err(failed)?;
-        Ok(Self { connections, clock, _checkpointer: checkpointer, _serve_lock: None })
+        Ok(Self { connections, clock, checkpointer, _serve_lock: None })
     }
 
     /// Opens the store to serve it: at most one process may, so every lease that is still stored belongs to a dead one and is ended.

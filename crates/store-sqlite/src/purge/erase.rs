@@ -13,9 +13,10 @@ use std::{
 use lethe_jobs::Lease;
 use lethe_store::{JobId, StoreError};
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use super::Result;
-use crate::{SqliteStore, connections::open_writer};
+use crate::{SqliteStore, connections::open_writer, error::store_error};
 
 /// Pages given back in one step: 2 MiB.
 const VACUUM_STEP_PAGES: i64 = 128;
@@ -33,6 +34,8 @@ pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()
         }
     }
     for _ in 0..TRUNCATE_TRIES_MAX {
+        // The bulk of the log is copied while others write, so that only its tail is copied while they wait.
+        store.checkpointer.checkpoint().await?;
         if store.connections.with_writer(|writer| Ok(truncate_log(writer)?)).await? {
             return Ok(());
         }
@@ -61,9 +64,9 @@ fn truncate_log(writer: &Connection) -> rusqlite::Result<bool> {
     Ok(!is_blocked?)
 }
 
-/// Copies the log into the database now and then, on a thread and connection of its own, so that no commit has to.
+/// Copies the log into the database now and then, and when asked, on a thread and connection of its own, so that no commit has to.
 pub(crate) struct Checkpointer {
-    stop: Option<Sender<()>>,
+    requests: Option<Sender<oneshot::Sender<rusqlite::Result<()>>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -76,22 +79,44 @@ impl Checkpointer {
     pub(crate) fn start(database: &Path) -> rusqlite::Result<Self> {
         let connection = open_writer(database)?;
         let log = log_path(database);
-        let (stop, stopped) = mpsc::channel();
+        let (requests, requested) = mpsc::channel::<oneshot::Sender<rusqlite::Result<()>>>();
         let thread = thread::spawn(move || {
-            while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let is_long = std::fs::metadata(&log).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
-                if is_long && let Err(error) = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(())) {
-                    tracing::warn!(%error, "the write-ahead log could not be copied into the database; it grows until that works");
+            loop {
+                match requested.recv_timeout(LOOK_INTERVAL) {
+                    // OK because whoever asked may have given up by now.
+                    Ok(reply) => drop(reply.send(copy_log(&connection))),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {
+                        let is_long = std::fs::metadata(&log).is_ok_and(|log| log.len() > LOG_BYTES_MAX);
+                        if is_long && let Err(error) = copy_log(&connection) {
+                            tracing::warn!(%error, "the write-ahead log could not be copied into the database; it grows until that works");
+                        }
+                    }
                 }
             }
         });
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
+
+    /// Copies what can be copied now.
+    async fn checkpoint(&self) -> Result<()> {
+        let (reply, copied) = oneshot::channel();
+        let is_sent = self.requests.as_ref().is_some_and(|requests| requests.send(reply).is_ok());
+        match copied.await {
+            Ok(copied) if is_sent => copied.map_err(store_error),
+            _ => Err(StoreError::Failed("the thread that copies the write-ahead log has ended".into())),
+        }
+    }
+}
+
+/// Copies as much of the log as readers and writers allow, without keeping them waiting.
+fn copy_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()))
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.requests.take());
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the thread itself.
             let _ = thread.join();
