@@ -53,6 +53,7 @@ enum Command {
     #[command(subcommand)]
     Purge(commands::purge::PurgeCommand),
     Demo(commands::demo::Demo),
+    Check(commands::check::Check),
     Migrate(commands::migrate::Migrate),
     Version(commands::version::Version),
 }
@@ -98,6 +99,7 @@ impl Command {
             Self::Export(command) => command.run().await,
             Self::Purge(command) => command.run().await,
             Self::Demo(command) => command.run().await,
+            Self::Check(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Version(command) => command.run(),
         }

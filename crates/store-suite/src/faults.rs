@@ -131,6 +131,16 @@ impl PurgeWork for FaultyStore {
 }
 
 #[async_trait]
+impl Checks for FaultyStore {
+    async fn check(&self) -> Result<Vec<Check>> {
+        self.inner.check().await
+    }
+    async fn residue(&self, job_id: JobId) -> Result<Option<Vec<Residue>>> {
+        self.inner.residue(job_id).await
+    }
+}
+
+#[async_trait]
 impl Purges for FaultyStore {
     async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
         self.inner.kick_off(purge).await

@@ -171,8 +171,11 @@ impl<B: Backend> Harness<B> {
         self.job(job_id).await
     }
 
-    /// The bystander still has what it had.
+    /// The bystander still has what it had, and the store keeps its invariants.
     pub async fn assert_bystander_is_whole(&self) {
+        for check in self.store().check().await.unwrap() {
+            assert!(check.violations.is_none_or(|violations| violations == 0), "{check:?}");
+        }
         for reference in ["Patient/p", "Provenance/v"] {
             assert!(
                 self.read_for(&self.bystander, reference).await.is_some_and(|version| version.body.is_some()),

@@ -81,6 +81,7 @@ macro_rules! store_suite {
             residences: the_list_names_every_table;
             residences: every_residence_is_empty_after_a_purge;
             residences: a_leftover_in_any_residence_fails_the_job;
+            residences: a_check_finds_what_is_wrong;
             concurrency: writers_cannot_slip_under_the_watermark;
             model: random_histories_and_purges_agree_with_the_model;
             erasure: no_planted_string_is_left_in_the_files;

@@ -78,5 +78,23 @@ pub async fn a_leftover_in_any_residence_fails_the_job<B: Backend>(first: Harnes
         let found = store.probe(&claimed.lease).await.unwrap();
         let left: Vec<&str> = found.iter().filter(|residue| residue.rows > 0).map(|residue| residue.residence).collect();
         assert_eq!(left, [residence.table]);
+        assert_eq!(store.residue(job_id).await.unwrap().unwrap(), found, "the same from outside");
+        store.release_leases().await.unwrap();
+        harness.work().await;
+        let job = harness.job(job_id).await;
+        assert!(job.state == JobState::Successful || job.failure.is_some_and(|why| why.contains(residence.table)), "swept again, or told");
+    }
+}
+
+pub async fn a_check_finds_what_is_wrong<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for residence in RESIDENCES {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
+        harness.assert_bystander_is_whole().await;
+        harness.backend.plant_leftover(residence.table, account_of(&harness.account).0).await;
+        let checks = harness.store().check().await.unwrap();
+        assert!(checks.iter().any(|check| check.violations.is_some_and(|violations| violations > 0)), "{}: {checks:?}", residence.table);
     }
 }

@@ -3,6 +3,7 @@
 //! No SQL, no HTTP. Times come from the [`Clock`] that an adapter is opened with, so that tests can move it.
 
 mod accounts;
+mod checks;
 mod clock;
 mod error;
 mod purges;
@@ -11,6 +12,7 @@ mod resources;
 pub mod residence;
 
 pub use accounts::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoredToken, UserFilter};
+pub use checks::{Check, Checks};
 pub use clock::{Clock, SystemClock};
 pub use error::StoreError;
 pub use purges::{
@@ -22,6 +24,6 @@ pub use resources::{
 };
 
 /// Every port of one database.
-pub trait Store: Accounts + Resources + Purges + PurgeWork {}
+pub trait Store: Accounts + Resources + Purges + PurgeWork + Checks {}
 
-impl<T: Accounts + Resources + Purges + PurgeWork> Store for T {}
+impl<T: Accounts + Resources + Purges + PurgeWork + Checks> Store for T {}

@@ -1,5 +1,6 @@
 //! One file per sub-command.
 
+pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod export;

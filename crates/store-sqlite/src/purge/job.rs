@@ -18,6 +18,8 @@ const SELECT_TALLY: &str = include_str!("../../sql/purge/batch_tally.sql");
 const SELECT_FAILED: &str = include_str!("../../sql/purge/failed_batches.sql");
 const SELECT_NUMBER: &str = include_str!("../../sql/purge/job_number_by_id.sql");
 
+const SELECT_NUMBER_OF_ANY: &str = include_str!("../../sql/purge/job_number_of_any_owner.sql");
+
 /// The row of a job, with what only the store needs.
 #[derive(Clone, Debug)]
 pub(super) struct JobRow {
@@ -36,6 +38,12 @@ pub(super) fn number_of(connection: &Connection, owner: &Scope, job_id: JobId) -
     let account = owner.account_id().map(|account_id| account_id.0);
     let mut statement = connection.prepare_cached(SELECT_NUMBER)?;
     Ok(statement.query_row(params![job_id, owner.client_id().0, account], |row| row.get(0)).optional()?)
+}
+
+/// The row of a job, whoever owns it: for the operator.
+pub(super) fn of_any_owner(connection: &Connection, job_id: JobId) -> Result<Option<JobRow>> {
+    let number = connection.prepare_cached(SELECT_NUMBER_OF_ANY)?.query_row([job_id], |row| row.get(0)).optional()?;
+    number.map(|number| row(connection, number)).transpose()
 }
 
 /// The row of a job.

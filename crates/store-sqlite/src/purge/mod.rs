@@ -27,6 +27,7 @@ use lethe_store::{
 use crate::SqliteStore;
 
 pub(crate) use erase::Checkpointer;
+pub(crate) use probe::residue;
 
 type Result<T> = std::result::Result<T, StoreError>;
 

@@ -6,7 +6,11 @@ use lethe_purge::certify::Residue;
 use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
 use rusqlite::{Connection, params};
 
-use super::{Result, job::JobRow, sweep};
+use super::{
+    Result,
+    job::{self, JobRow},
+    sweep,
+};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
@@ -22,16 +26,31 @@ const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/coun
 const COUNT_COMPANIONS: &str = include_str!("../../sql/purge/count_companions.sql");
 
 pub(super) async fn probe(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<Residue>> {
-    let tasks = sweep::tasks(store, lease).await?;
     let job = store.renew(lease).await?;
+    look(store, job, Some(lease)).await
+}
+
+/// The same for a job that nobody works on.
+pub(crate) async fn residue(store: &SqliteStore, job_id: JobId) -> Result<Option<Vec<Residue>>> {
+    match store.connections.read(move |tx| job::of_any_owner(tx, job_id)).await? {
+        Some(job) => look(store, job, None).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Looks into every residence, renewing the lease, if there is one, between the steps.
+async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> Result<Vec<Residue>> {
     let mut found = RESIDENCES.map(|residence| Residue { residence: residence.table, rows: 0 });
-    let in_job = job.clone();
-    let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &in_job)?, companions(tx, &in_job)?))).await?;
+    let (number, watermark) = (job.number, job.job.watermark);
+    let tasks = store.connections.read(move |tx| sweep::touched(tx, number)).await?;
+    let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
     add(&mut found, "version", undeleted);
     add(&mut found, "purge_companion", companions);
     for task in tasks {
-        for span in StoredSeqs::spans(job.job.watermark) {
-            store.renew(lease).await?;
+        for span in StoredSeqs::spans(watermark) {
+            if let Some(lease) = lease {
+                store.renew(lease).await?;
+            }
             let orphans = store
                 .connections
                 .read(move |tx| orphans(tx, task, &StoredSeqs::load(tx, task.account_id, task.resource_type, span)?))

@@ -24,15 +24,16 @@ const SWEEP_REFERENCE: &str = include_str!("../../sql/purge/sweep_reference_orph
 const CHUNK_ROWS_MAX: i64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
-    store
-        .write_under(lease, |tx, job| {
-            let mut statement = tx.prepare_cached(SELECT_TOUCHED)?;
-            let tasks = statement.query_map([job.number], |row| {
-                Ok(SweepTask { account_id: AccountId(row.get(0)?), resource_type: row.get::<_, TypeColumn>(1)?.0 })
-            })?;
-            Ok(tasks.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+    store.write_under(lease, |tx, job| touched(tx, job.number)).await
+}
+
+/// Every account and type that lost resources to a job.
+pub(super) fn touched(connection: &Connection, job_number: i64) -> crate::error::Result<Vec<SweepTask>> {
+    let mut statement = connection.prepare_cached(SELECT_TOUCHED)?;
+    let tasks = statement.query_map([job_number], |row| {
+        Ok(SweepTask { account_id: AccountId(row.get(0)?), resource_type: row.get::<_, TypeColumn>(1)?.0 })
+    })?;
+    Ok(tasks.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepTask) -> Result<u64> {
