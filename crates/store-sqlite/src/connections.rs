@@ -9,7 +9,7 @@ use std::{
 };
 
 use lethe_store::StoreError;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 use tokio::sync::{Mutex as QueueMutex, Semaphore};
 
 use crate::{
@@ -25,6 +25,8 @@ pub(crate) const BUSY_WAIT_MS: u64 = 30_000;
 const WRITER_CACHE_KIB: i64 = 64 << 10;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 24 << 10;
+/// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 64 MiB.
+const LOG_PAGES_MAX: i64 = 4 << 10;
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 128;
 /// Bytes of a page: see docs/adr/0004.
@@ -142,8 +144,8 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", Durability::OnDisk.synchronous())?;
-    // Checkpoints are run by `purge::erase` and the checkpointer, never inside somebody's commit.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // The checkpointer copies the log while others write; only a commit can copy the last of it, so that the log begins anew.
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
@@ -160,6 +162,8 @@ fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "memory")?;
+    // A plan depends on the statement alone: otherwise SQLite plans anew whenever certain values are bound, at half the cost of a look-up.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     stored_seqs::add_function(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;

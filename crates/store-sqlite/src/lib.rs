@@ -9,6 +9,8 @@ mod connections;
 mod error;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod plans;
 mod purge;
 mod resources;
 mod stored_seqs;

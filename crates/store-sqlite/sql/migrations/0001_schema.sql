@@ -138,6 +138,10 @@ where account_id is not null and state in ('queued', 'running', 'canceling');
 create unique index purge_job_one_per_client on purge_job (client_id)
 where account_id is null and state in ('queued', 'running', 'canceling');
 
+-- Looking for work, and for what is in the way of a kick-off, costs nothing for jobs that have ended.
+create index purge_job_in_progress on purge_job (job_number)
+where state in ('queued', 'running', 'canceling');
+
 create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
 
 -- A batch is a range of targets, or a range of the list of companions.
@@ -192,3 +196,17 @@ create table purge_audit (
     held integer,
     failed integer
 ) strict;
+
+-- What the planner is to expect: rows in all, then rows for each longer part of the key. Given once and not gathered, so that plans are the
+-- same on every machine. Without it SQLite takes an account for a handful of rows, and walks all of them to find one.
+analyze sqlite_schema;
+
+insert into sqlite_stat1 (tbl, idx, stat) values
+('version', 'version', '100000000 100000 10000 1'),
+('resource', 'resource', '100000000 100000 10000 1'),
+('reference', 'reference', '500000000 500000 50000 10000 10 1'),
+('provenance_target', 'provenance_target', '10000000 10000 20 5 1'),
+('type_total', 'type_total', '100000 30 1'),
+('purge_batch', 'purge_batch', '100000 1000 1'),
+('purge_batch', 'purge_batch_by_state', '100000 1000 300 150 1'),
+('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1');

@@ -1,4 +1,4 @@
-select job_id from purge_job
+select job_id from purge_job indexed by purge_job_in_progress
 where
     client_id = ?1
     and state in ('queued', 'running', 'canceling')

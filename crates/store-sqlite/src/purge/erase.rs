@@ -71,7 +71,7 @@ pub(crate) struct Checkpointer {
 }
 
 /// The log is copied when it is longer than this, in bytes.
-const LOG_BYTES_MAX: u64 = 32 << 20;
+const LOG_BYTES_MAX: u64 = 16 << 20;
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -63,6 +63,11 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
 /// Before every key: ids are text or bytes, which are greater than any number; codes and places are positive.
 const BEFORE_FIRST: i64 = -1;
 
+/// Behind every id: longer than a UUID and greater in each byte.
+fn after_last_id() -> Value {
+    Value::Blob(vec![0xff; 17])
+}
+
 /// One chunk of `resource`: the rows removed, and where the next chunk begins.
 fn sweep_resources(tx: &Connection, task: SweepTask, stored: &StoredSeqs, after: Value) -> crate::error::Result<(u64, Option<Value>)> {
     let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
@@ -72,7 +77,7 @@ fn sweep_resources(tx: &Connection, task: SweepTask, stored: &StoredSeqs, after:
         account,
         type_id,
         after,
-        end,
+        end.clone().unwrap_or_else(after_last_id),
         SeqColumn(stored.first),
         SeqColumn(stored.last),
         stored.bits
@@ -102,10 +107,8 @@ fn sweep_references(
             Ok(ReferenceKey { target_type: row.get(0)?, target_id: row.get(1)?, source_seq: row.get(2)? })
         })
         .optional()?;
-    let (end_type, end_id, end_seq) = match &end {
-        Some(key) => (Some(key.target_type), Some(&key.target_id), Some(key.source_seq)),
-        None => (None, None, None),
-    };
+    // Both bounds are always given: with an open end each chunk would be read to the end of the type.
+    let bound = end.clone().unwrap_or_else(|| ReferenceKey { target_type: i64::MAX, target_id: after_last_id(), source_seq: i64::MAX });
     let (first, last) = (SeqColumn(stored.first), SeqColumn(stored.last));
     let bounds: [&dyn ToSql; 11] = [
         &account,
@@ -113,9 +116,9 @@ fn sweep_references(
         &after.target_type,
         &after.target_id,
         &after.source_seq,
-        &end_type,
-        &end_id,
-        &end_seq,
+        &bound.target_type,
+        &bound.target_id,
+        &bound.source_seq,
         &first,
         &last,
         &stored.bits,
