@@ -64,6 +64,13 @@ impl Default for AttemptLimits {
 }
 
 impl AttemptLimits {
+    /// Whether a batch that has just been claimed for attempt number `attempts` must not be run again: attempts that end with an answer are
+    /// bounded by [`AttemptLimits::backoff_ms`], so this many means that the process died while it ran, over and over.
+    #[must_use]
+    pub fn is_exhausted(&self, attempts: u32) -> bool {
+        attempts > self.attempts_max.saturating_mul(2)
+    }
+
     /// The wait after attempt number `attempts` failed, or `None` when that was the last.
     #[must_use]
     pub fn backoff_ms(&self, attempts: u32) -> Option<u64> {
@@ -84,6 +91,13 @@ mod tests {
         let limits = AttemptLimits { attempts_max: 5, first_backoff_ms: 200, backoff_max_ms: 1_000 };
         let waits: Vec<_> = (1..=6).map(|attempts| limits.backoff_ms(attempts)).collect();
         assert_eq!(waits, [Some(200), Some(400), Some(800), Some(1_000), None, None]);
+    }
+
+    #[test]
+    fn attempts_without_an_answer_are_bounded_too() {
+        let limits = AttemptLimits { attempts_max: 5, ..AttemptLimits::default() };
+        assert!(!limits.is_exhausted(10));
+        assert!(limits.is_exhausted(11));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::ops::AddAssign;
 
-/// Numbers of resources. Whenever a batch, type or job has ended: `planned = deleted + spared + held + failed` (INV-4).
+/// Numbers of resources. `planned = deleted + spared + held + failed` (INV-4) for every batch, type and job that has run to its end; in a
+/// job that is under way or was canceled the rest is [`Counts::pending`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Were targets at kick-off, the Provenance and Binary that go along included.

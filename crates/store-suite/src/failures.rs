@@ -2,7 +2,7 @@
 
 use lethe_jobs::JobState;
 use lethe_purge::Counts;
-use lethe_store::{CanceledOrRetried, JobId, Store};
+use lethe_store::{CanceledOrRetried, ClaimedBatch, Clock, JobId, NextBatch, Store};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -64,6 +64,57 @@ pub async fn a_failed_batch_leaves_the_rest_running_and_retry_runs_exactly_it<B:
     harness.assert_bystander_is_whole().await;
 }
 
+pub async fn a_batch_backs_off_by_the_clock_while_others_run<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    harness.kick_off(everything()).await;
+    let store = harness.store();
+    let lease = store.claim_purge().await.unwrap().unwrap().lease;
+    for account_id in store.begin_plan(&lease).await.unwrap() {
+        store.plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
+    }
+    store.seal_plan(&lease).await.unwrap();
+    let NextBatch::Run(first) = store.claim_batch(&lease).await.unwrap() else { panic!("a batch waits") };
+    let retry_at = harness.clock.now().plus_ms(5_000);
+    store.fail_batch(&lease, first, "planted", Some(retry_at)).await.unwrap();
+    for batch in 2..=4 {
+        let claimed = ClaimedBatch { batch, attempts: 1 };
+        assert_eq!(store.claim_batch(&lease).await.unwrap(), NextBatch::Run(claimed), "the others run meanwhile");
+        store.purge_batch(&lease, claimed).await.unwrap();
+    }
+    assert_eq!(store.claim_batch(&lease).await.unwrap(), NextBatch::WaitUntil(retry_at));
+    harness.clock.advance_ms(4_999);
+    assert_eq!(store.claim_batch(&lease).await.unwrap(), NextBatch::WaitUntil(retry_at));
+    harness.clock.advance_ms(1);
+    assert_eq!(store.claim_batch(&lease).await.unwrap(), NextBatch::Run(ClaimedBatch { batch: 1, attempts: 2 }));
+    // The clock is set back by a day: nobody waits for it.
+    store.fail_batch(&lease, ClaimedBatch { batch: 1, attempts: 2 }, "planted", Some(retry_at)).await.unwrap();
+    harness.clock.advance_ms(-86_400_000);
+    assert_eq!(store.claim_batch(&lease).await.unwrap(), NextBatch::Run(ClaimedBatch { batch: 1, attempts: 3 }));
+}
+
+pub async fn a_batch_that_ends_the_process_again_and_again_fails<B: Backend>(mut harness: Harness<B>) {
+    fill(&harness).await;
+    let job_id = harness.kick_off(everything()).await;
+    let store = harness.store();
+    let lease = store.claim_purge().await.unwrap().unwrap().lease;
+    for account_id in store.begin_plan(&lease).await.unwrap() {
+        store.plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
+    }
+    store.seal_plan(&lease).await.unwrap();
+    store.claim_batch(&lease).await.unwrap();
+    drop(store);
+    for _ in 0..5 {
+        harness.backend.restart().await;
+        let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
+        assert!(matches!(harness.store().claim_batch(&lease).await.unwrap(), NextBatch::Run(ClaimedBatch { batch: 1, .. })));
+    }
+    harness.backend.restart().await;
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals().deleted, job.totals().failed), (JobState::Failed, 7, 3));
+    assert!(job.failures[0].cause.contains("ended 6 times"), "{:?}", job.failures);
+}
+
 pub async fn companions_wait_for_failed_targets<B: Backend>(harness: Harness<B>) {
     harness.put(json!({"resourceType": "Patient", "id": "a"})).await;
     harness.put(json!({"resourceType": "Provenance", "id": "v", "target": [{"reference": "Patient/a"}]})).await;
@@ -72,6 +123,7 @@ pub async fn companions_wait_for_failed_targets<B: Backend>(harness: Harness<B>)
     work_over(&harness, &faulty).await;
     let job = harness.job(job_id).await;
     assert_eq!((job.state, job.totals()), (JobState::Failed, Counts { planned: 2, failed: 2, ..Counts::default() }));
+    assert!(job.failure.is_some_and(|why| why.contains("PUT retries")));
     assert_eq!(harness.ids("Provenance").await, ["v"]);
     faulty.mend();
     retry(&harness, job_id).await;

@@ -111,6 +111,10 @@ impl Walk {
     }
 
     async fn run_batch(&self, batch: ClaimedBatch) -> Result<(), Halt> {
+        if self.options.attempts.is_exhausted(batch.attempts) {
+            let cause = format!("the server ended {} times while this batch ran", batch.attempts - 1);
+            return self.persist(|| self.store.fail_batch(&self.lease, batch, &cause, None)).await;
+        }
         match self.store.purge_batch(&self.lease, batch).await {
             Ok(_) => Ok(()),
             Err(StoreError::LeaseLost) => Err(Halt::Leave),

@@ -2,7 +2,7 @@
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_jobs::{BatchState, JobState, Lease};
+use lethe_jobs::{BatchState, JobState, Lease, UnknownBatchState};
 use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -13,6 +13,9 @@ use crate::{
     columns::{InstantColumn, SeqColumn, TypeColumn},
     resources::add_to_total,
 };
+
+/// A batch that is to wait longer than this was told so before the clock was set back: it waits no more.
+const WAIT_MAX_MS: i64 = 3_600_000;
 
 const SELECT_NEXT: &str = include_str!("../../sql/purge/next_pending_batch.sql");
 const SELECT_EARLIEST: &str = include_str!("../../sql/purge/earliest_pending_batch.sql");
@@ -50,7 +53,9 @@ fn next(tx: &Transaction<'_>, job: &JobRow, now: Instant) -> crate::error::Resul
 fn next_of(tx: &Transaction<'_>, job: &JobRow, kind: BatchKind, now: Instant) -> crate::error::Result<Option<NextBatch>> {
     let ready = tx
         .prepare_cached(SELECT_NEXT)?
-        .query_row(params![job.number, kind.stored(), InstantColumn(now)], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u32>(1)?)))
+        .query_row(params![job.number, kind.stored(), InstantColumn(now), InstantColumn(now.plus_ms(WAIT_MAX_MS))], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, u32>(1)?))
+        })
         .optional()?;
     if let Some((batch, attempts)) = ready {
         if kind == BatchKind::Companions && !job.companions_prepared {
@@ -96,7 +101,8 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch) -> crate::e
         };
         Ok((row.get::<_, String>(0)?, place, row.get::<_, u64>(5)?, row.get::<_, String>(6)?))
     })?;
-    if state.parse() != Ok(BatchState::Running) {
+    let state: BatchState = state.parse().map_err(|unknown: UnknownBatchState| StoreError::NotUnderstood(unknown.to_string()))?;
+    if state != BatchState::Running {
         return Err(StoreError::LeaseLost.into());
     }
     let removed = match kind.as_str() {

@@ -20,10 +20,12 @@ use crate::{SqliteStore, connections::open_writer, error::store_error};
 
 /// Pages given back in one step: 2 MiB.
 const VACUUM_STEP_PAGES: i64 = 128;
-/// Tries to truncate the log while readers come and go.
-const TRUNCATE_TRIES_MAX: u32 = 200;
-/// Wait between them.
-const TRUNCATE_PAUSE: Duration = Duration::from_millis(25);
+/// Tries to truncate the log while readers come and go: a minute in all.
+const TRUNCATE_TRIES_MAX: u32 = 130;
+/// Wait after the first; it grows, so that writers are not kept waiting for a reader that takes its time.
+const TRUNCATE_PAUSE: Duration = Duration::from_millis(10);
+/// The longest wait.
+const TRUNCATE_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
     loop {
@@ -33,6 +35,7 @@ pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()
             break;
         }
     }
+    let mut pause = TRUNCATE_PAUSE;
     for _ in 0..TRUNCATE_TRIES_MAX {
         // The bulk of the log is copied while others write, so that only its tail is copied while they wait.
         store.checkpointer.checkpoint().await?;
@@ -40,7 +43,8 @@ pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()
             return Ok(());
         }
         store.renew(lease).await?;
-        tokio::time::sleep(TRUNCATE_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(TRUNCATE_PAUSE_MAX);
     }
     Err(StoreError::Unavailable("a long read keeps the write-ahead log from being truncated".into()))
 }

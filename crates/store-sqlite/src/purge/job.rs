@@ -16,6 +16,7 @@ const SELECT_JOB: &str = include_str!("../../sql/purge/job_columns_by_number.sql
 const SELECT_COUNTS: &str = include_str!("../../sql/purge/counts_by_type.sql");
 const SELECT_TALLY: &str = include_str!("../../sql/purge/batch_tally.sql");
 const SELECT_FAILED: &str = include_str!("../../sql/purge/failed_batches.sql");
+const SELECT_VISIBLE_NUMBER: &str = include_str!("../../sql/purge/visible_job_number.sql");
 const SELECT_NUMBER: &str = include_str!("../../sql/purge/job_number_by_id.sql");
 
 const SELECT_NUMBER_OF_ANY: &str = include_str!("../../sql/purge/job_number_of_any_owner.sql");
@@ -33,7 +34,14 @@ pub(super) struct JobRow {
     pub companions_prepared: bool,
 }
 
-/// The key of a job that `owner` may see.
+/// The key of a job that `owner` may look at: its own, and one of its whole client.
+pub(super) fn visible_number_of(connection: &Connection, owner: &Scope, job_id: JobId) -> Result<Option<i64>> {
+    let account = owner.account_id().map(|account_id| account_id.0);
+    let mut statement = connection.prepare_cached(SELECT_VISIBLE_NUMBER)?;
+    Ok(statement.query_row(params![job_id, owner.client_id().0, account], |row| row.get(0)).optional()?)
+}
+
+/// The key of a job that `owner` may cancel and retry.
 pub(super) fn number_of(connection: &Connection, owner: &Scope, job_id: JobId) -> Result<Option<i64>> {
     let account = owner.account_id().map(|account_id| account_id.0);
     let mut statement = connection.prepare_cached(SELECT_NUMBER)?;
@@ -55,6 +63,10 @@ pub(super) fn row(connection: &Connection, number: i64) -> Result<JobRow> {
 /// The job with its counts, batches and failures.
 pub(super) fn job(connection: &Connection, number: i64) -> Result<PurgeJob> {
     let JobRow { mut job, .. } = row(connection, number)?;
+    if job.initialized_on.is_none() {
+        // A plan that is not sealed says nothing yet.
+        return Ok(job);
+    }
     let mut counts = connection.prepare_cached(SELECT_COUNTS)?;
     job.counts = counts
         .query_map([number], |row| {
