@@ -82,17 +82,18 @@ async fn write_population(store: &Arc<SqliteStore>, dir: &Path, account_id: Acco
 fn generate(seed: u64, resources: u64, sender: &mpsc::Sender<(Vec<Write>, u64)>) -> anyhow::Result<()> {
     let bases = LocalBases::default();
     let (mut writes, mut bytes, mut sent) = (Vec::with_capacity(WRITES), 0, 0);
-    let mut seen = std::collections::HashSet::new();
+    let (mut seen, mut seen_before) = (std::collections::HashSet::new(), std::collections::HashSet::new());
     for change in Population::new(seed, resources) {
         let GeneratedKind::Put(json) = change.kind else { continue };
         let resource = Resource::parse(json.as_bytes())?;
         let id = resource.id.clone().context("a generated resource has an id")?;
         // Updates follow soon after: a short memory of ids is enough to leave them out.
-        if !seen.insert((change.resource_type, id.clone())) {
+        let key = (change.resource_type, id.clone());
+        if seen_before.contains(&key) || !seen.insert(key) {
             continue;
         }
-        if seen.len() > 100_000 {
-            seen.clear();
+        if seen.len() > 50_000 {
+            seen_before = std::mem::take(&mut seen);
         }
         bytes += json.len() as u64;
         writes.push(Write::put(&resource, id, &bases, Expect::Anything)?);

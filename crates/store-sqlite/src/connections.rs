@@ -22,9 +22,9 @@ const READERS_MAX: usize = 4;
 /// How long a statement waits for another process that writes, in milliseconds.
 pub(crate) const BUSY_WAIT_MS: u64 = 30_000;
 /// Page cache of the writer, in KiB.
-const WRITER_CACHE_KIB: i64 = 64 << 10;
+const WRITER_CACHE_KIB: i64 = 48 << 10;
 /// Page cache of each reader, in KiB.
-const READER_CACHE_KIB: i64 = 24 << 10;
+const READER_CACHE_KIB: i64 = 12 << 10;
 /// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 64 MiB.
 const LOG_PAGES_MAX: i64 = 4 << 10;
 /// Prepared statements kept per connection.
