@@ -1,16 +1,21 @@
-//! One connection that writes and a few that read, lent to closures on blocking threads.
+//! One connection that writes and a few that read, each on a thread of its own, lent to closures.
 //!
 //! The writer is lent in the order of asking, so that a purge that asks for it batch after batch never starves anybody.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use lethe_store::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
-use tokio::sync::{Mutex as QueueMutex, Semaphore};
+use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Result},
@@ -34,9 +39,8 @@ pub(crate) const PAGE_BYTES: i64 = 16 << 10;
 
 /// The connections to one database file.
 pub(crate) struct Connections {
-    path: PathBuf,
-    writer: Arc<QueueMutex<Connection>>,
-    readers: Arc<Readers>,
+    writer: Lane,
+    readers: Lane,
 }
 
 /// When a commit is safe from a power cut. A killed process loses nothing either way.
@@ -58,20 +62,11 @@ impl Durability {
     }
 }
 
-struct Readers {
-    idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
-}
-
 impl Connections {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let writer = open_writer(path)?;
         let readers = (0..READERS_MAX).map(|_| open_reader(path)).collect::<rusqlite::Result<_>>()?;
-        Ok(Self {
-            path: path.to_owned(),
-            writer: Arc::new(QueueMutex::new(writer)),
-            readers: Arc::new(Readers { idle: Mutex::new(readers), permits: Semaphore::new(READERS_MAX) }),
-        })
+        Ok(Self { writer: Lane::start(vec![writer]), readers: Lane::start(readers) })
     }
 
     /// The writer itself, outside a transaction: for checkpoints and vacuum.
@@ -79,8 +74,7 @@ impl Connections {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
-        let writer = Arc::clone(&self.writer).lock_owned().await;
-        blocking(move || work(&writer)).await
+        Ok(self.writer.run(move |writer| work(writer)).await??)
     }
 
     /// Runs `work` in one write transaction; what it returns as an error is rolled back.
@@ -92,18 +86,14 @@ impl Connections {
     where
         E: From<StoreError> + From<Error> + Send + 'static,
     {
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        let run = move || {
+        let done = self.writer.run(move |writer| {
             writer.pragma_update(None, "synchronous", durability.synchronous()).map_err(Error::from)?;
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Error::from)?;
             let done = work(&transaction)?;
             transaction.commit().map_err(Error::from)?;
             Ok(done)
-        };
-        match tokio::task::spawn_blocking(run).await {
-            Ok(outcome) => outcome,
-            Err(join) => Err(StoreError::Failed(Box::new(join)).into()),
-        }
+        });
+        done.await?
     }
 
     /// Runs `work` in one read transaction: a consistent view that blocks nobody.
@@ -111,27 +101,63 @@ impl Connections {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
-        let readers = Arc::clone(&self.readers);
-        let permit = self.readers.permits.acquire().await.map_err(|closed| StoreError::Unavailable(Box::new(closed)))?;
-        let path = self.path.clone();
-        let outcome = blocking(move || {
-            let lent = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            // A reader is missing only after a panic in `work`; then another is opened.
-            let mut reader = lent.map_or_else(|| open_reader(&path), Ok)?;
-            let outcome = reader.transaction().map_err(Error::from).and_then(|transaction| work(&transaction));
-            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-            outcome
-        })
-        .await;
-        drop(permit);
-        outcome
+        let done = self.readers.run(move |reader| {
+            let transaction = reader.transaction()?;
+            work(&transaction)
+        });
+        Ok(done.await??)
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> std::result::Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome.map_err(StoreError::from),
-        Err(join) => Err(StoreError::Failed(Box::new(join))),
+/// What a connection is lent for.
+type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Connections of one kind, each on a thread of its own, that take tasks in the order of asking.
+///
+/// SQLite's memory for a connection is then always asked for and given back by the same thread: lent to whichever thread is free, it
+/// spreads over the allocator's arenas and grows (157 MiB instead of 70 at the end of one purge).
+struct Lane {
+    tasks: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Lane {
+    fn start(connections: Vec<Connection>) -> Self {
+        let (tasks, queue) = mpsc::channel::<Task>();
+        let queue = Arc::new(Mutex::new(queue));
+        let work = |mut connection: Connection| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                loop {
+                    // The lock is held while waiting, and given back before the task is run.
+                    let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(task) = task else { return };
+                    // A panic is told to whoever asked, by their reply being dropped; the transaction has been rolled back on the way.
+                    drop(catch_unwind(AssertUnwindSafe(|| task(&mut connection))));
+                }
+            })
+        };
+        let threads = connections.into_iter().map(work).collect();
+        Self { tasks: Some(tasks), threads }
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> T + Send + 'static) -> std::result::Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        // OK because whoever asked may have given up by now.
+        let task: Task = Box::new(move |connection| drop(reply.send(work(connection))));
+        let ended = || StoreError::Failed("the thread of a database connection has ended, or its task panicked".into());
+        self.tasks.as_ref().and_then(|tasks| tasks.send(task).ok()).ok_or_else(ended)?;
+        answer.await.map_err(|_| ended())
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        drop(self.tasks.take());
+        for thread in self.threads.drain(..) {
+            // OK because a panic has been told already.
+            drop(thread.join());
+        }
     }
 }
 
