@@ -18,7 +18,7 @@ const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batc
 const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
 
 /// How long a worker may be silent before another may take its job, in milliseconds. Each step renews it.
-const LEASE_MS: i64 = 60_000;
+const LEASE_MS: i64 = 300_000;
 
 pub(super) async fn release_all(store: &SqliteStore) -> Result<()> {
     store
