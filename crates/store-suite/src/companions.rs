@@ -59,11 +59,7 @@ pub async fn a_target_that_is_spared_keeps_its_provenance<B: Backend>(harness: H
     let job_id = harness.kick_off(types(&["Patient"])).await;
     let store = harness.store();
     let claimed = store.claim_purge().await.unwrap().unwrap();
-    for account_id in store.begin_plan(&claimed.lease).await.unwrap() {
-        store.plan_targets(&claimed.lease, account_id, harness.batch_limits()).await.unwrap();
-        store.plan_companions(&claimed.lease, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&claimed.lease).await.unwrap();
+    harness.plan(&claimed.lease).await;
     assert_eq!(harness.job(job_id).await.totals().planned, 4, "both Provenances were to go");
     harness.put(patient("b")).await;
     store.release_leases().await.unwrap();

@@ -101,10 +101,7 @@ pub async fn cancel_stops_within_one_batch_and_deletes_nothing_afterwards<B: Bac
     let job_id = harness.kick_off(everything()).await;
     let store = harness.store();
     let claimed = store.claim_purge().await.unwrap().unwrap();
-    for account_id in store.begin_plan(&claimed.lease).await.unwrap() {
-        store.plan_targets(&claimed.lease, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&claimed.lease).await.unwrap();
+    harness.plan(&claimed.lease).await;
     let NextBatch::Run(batch) = store.claim_batch(&claimed.lease).await.unwrap() else { panic!("a batch waits") };
     let CanceledOrRetried::Taken(job) = cancel(&harness, job_id).await else { panic!("it runs") };
     assert_eq!((job.state, job.state.status()), (JobState::Canceling, "in progress"));

@@ -69,10 +69,7 @@ pub async fn a_batch_backs_off_by_the_clock_while_others_run<B: Backend>(harness
     harness.kick_off(everything()).await;
     let store = harness.store();
     let lease = store.claim_purge().await.unwrap().unwrap().lease;
-    for account_id in store.begin_plan(&lease).await.unwrap() {
-        store.plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&lease).await.unwrap();
+    harness.plan(&lease).await;
     let NextBatch::Run(first) = store.claim_batch(&lease).await.unwrap() else { panic!("a batch waits") };
     let retry_at = harness.clock.now().plus_ms(5_000);
     store.fail_batch(&lease, first, "planted", Some(retry_at)).await.unwrap();
@@ -97,10 +94,7 @@ pub async fn a_batch_that_ends_the_process_again_and_again_fails<B: Backend>(mut
     let job_id = harness.kick_off(everything()).await;
     let store = harness.store();
     let lease = store.claim_purge().await.unwrap().unwrap().lease;
-    for account_id in store.begin_plan(&lease).await.unwrap() {
-        store.plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&lease).await.unwrap();
+    harness.plan(&lease).await;
     store.claim_batch(&lease).await.unwrap();
     drop(store);
     for _ in 0..5 {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
 use lethe_fhir::{LocalBases, LogicalId, Resource, ResourceType};
+use lethe_jobs::Lease;
 use lethe_purge::{Selection, plan::BatchLimits};
 use lethe_store::{
     AddedUser, Change, Expect, HistoryQuery, HistoryScope, JobId, KeyedHash, KickOff, ListQuery, NewClient, NewPurge, PurgeJob, Store,
@@ -156,6 +157,16 @@ impl<B: Backend> Harness<B> {
             ..WorkerOptions::default()
         };
         Worker::new(store, Arc::clone(&self.clock) as Arc<dyn lethe_store::Clock>, options)
+    }
+
+    /// Makes and seals the plan of a claimed job, for cases that take the steps after it one by one.
+    pub async fn plan(&self, lease: &Lease<JobId>) {
+        let store = self.store();
+        for account_id in store.begin_plan(lease).await.unwrap() {
+            store.plan_targets(lease, account_id, self.batch).await.unwrap();
+            store.plan_companions(lease, account_id, self.batch).await.unwrap();
+        }
+        store.seal_plan(lease).await.unwrap();
     }
 
     /// Walks the one waiting job to its end.

@@ -71,10 +71,7 @@ pub async fn a_worker_that_lost_its_lease_changes_nothing<B: Backend>(harness: H
     assert!(store.claim_purge().await.unwrap().is_none(), "the control: nobody else may have it");
     harness.clock.advance_ms(600_000);
     let successor = store.claim_purge().await.unwrap().expect("its lease has ended").lease;
-    for account_id in store.begin_plan(&successor).await.unwrap() {
-        store.plan_targets(&successor, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&successor).await.unwrap();
+    harness.plan(&successor).await;
     let NextBatch::Run(batch) = store.claim_batch(&successor).await.unwrap() else { panic!("a batch waits") };
     let before = harness.backend.rows("version").await;
     assert!(matches!(store.begin_plan(&sleeper).await, Err(StoreError::LeaseLost)));
@@ -93,10 +90,7 @@ pub async fn running_a_batch_twice_removes_and_counts_once<B: Backend>(harness: 
     let job_id = harness.kick_off(everything()).await;
     let store = harness.store();
     let claimed = store.claim_purge().await.unwrap().unwrap();
-    for account_id in store.begin_plan(&claimed.lease).await.unwrap() {
-        store.plan_targets(&claimed.lease, account_id, harness.batch_limits()).await.unwrap();
-    }
-    store.seal_plan(&claimed.lease).await.unwrap();
+    harness.plan(&claimed.lease).await;
     let NextBatch::Run(batch) = store.claim_batch(&claimed.lease).await.unwrap() else { panic!("a batch waits") };
     let outcome = store.purge_batch(&claimed.lease, batch).await.unwrap();
     assert_eq!((outcome.deleted, outcome.spared), (3, 0));
