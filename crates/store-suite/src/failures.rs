@@ -109,6 +109,29 @@ pub async fn a_batch_that_ends_the_process_again_and_again_fails<B: Backend>(mut
     assert!(job.failures[0].cause.contains("ended 6 times"), "{:?}", job.failures);
 }
 
+/// As on a full disk: for a while nothing can be written, not even that the job has failed.
+pub async fn a_failure_that_cannot_be_recorded_is_recorded_later<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    for failing in [1, 2, 3, 4, 5, 6, 10] {
+        let faulty = FaultyStore::failing_for(harness.store(), failing);
+        let job_id = harness.kick_off(everything()).await;
+        work_over(&harness, &faulty).await;
+        let job = harness.job(job_id).await;
+        if failing < 3 {
+            // Every step is tried three times.
+            assert_eq!(job.state, JobState::Successful);
+            fill(&harness).await;
+            continue;
+        }
+        assert_eq!((job.state, job.totals(), job.initialized_on), (JobState::Failed, Counts::default(), None), "{failing} failing steps");
+        assert!(job.failure.is_some_and(|why| why.contains("planted fault")));
+        retry(&harness, job_id).await;
+        harness.work().await;
+        assert_eq!((harness.job(job_id).await.state, harness.job(job_id).await.totals().deleted), (JobState::Successful, 10));
+        fill(&harness).await;
+    }
+}
+
 pub async fn companions_wait_for_failed_targets<B: Backend>(harness: Harness<B>) {
     harness.put(json!({"resourceType": "Patient", "id": "a"})).await;
     harness.put(json!({"resourceType": "Provenance", "id": "v", "target": [{"reference": "Patient/a"}]})).await;

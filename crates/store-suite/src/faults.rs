@@ -27,6 +27,8 @@ pub struct FaultyStore {
     attempted: Mutex<Vec<u64>>,
     /// Steps of the worker until it dies.
     steps_left: AtomicU64,
+    /// Steps of the worker that still fail.
+    steps_failing: AtomicU64,
 }
 
 impl FaultyStore {
@@ -37,6 +39,7 @@ impl FaultyStore {
             failing: Mutex::new(batches.iter().map(|batch| (*batch, times)).collect()),
             attempted: Mutex::default(),
             steps_left: AtomicU64::new(u64::MAX),
+            steps_failing: AtomicU64::new(0),
         })
     }
 
@@ -47,12 +50,22 @@ impl FaultyStore {
         faulty
     }
 
+    /// In front of `inner`; the next `steps` steps of the worker fail, as on a full disk.
+    pub fn failing_for(inner: Arc<dyn Store>, steps: u64) -> Arc<Self> {
+        let faulty = Self::new(inner, &[], 0);
+        faulty.steps_failing.store(steps, Ordering::SeqCst);
+        faulty
+    }
+
     /// Whether the worker has died.
     pub fn is_dead(&self) -> bool {
         self.steps_left.load(Ordering::SeqCst) == 0
     }
 
     async fn step<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.steps_failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |failing| failing.checked_sub(1)).is_ok() {
+            return Err(StoreError::Failed("planted fault".into()));
+        }
         // To the worker, death looks like a lost lease: it stops where it is and writes nothing more.
         let Ok(left) = self.steps_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) else {
             return Err(StoreError::LeaseLost);

@@ -75,6 +75,7 @@ macro_rules! store_suite {
             failures: a_failed_batch_leaves_the_rest_running_and_retry_runs_exactly_it;
             failures: a_batch_backs_off_by_the_clock_while_others_run;
             failures: a_batch_that_ends_the_process_again_and_again_fails;
+            failures: a_failure_that_cannot_be_recorded_is_recorded_later;
             failures: companions_wait_for_failed_targets;
             failures: retry_keeps_the_first_watermark;
             restarts: a_job_goes_on_after_a_restart_at_any_step;

@@ -22,6 +22,9 @@ pub(crate) struct Walk {
     pub(crate) shutdown: watch::Receiver<bool>,
 }
 
+/// The longest wait before a failure that could not be recorded is recorded again, in milliseconds.
+const FAILURE_PAUSE_MAX_MS: u64 = 2_000;
+
 /// Why a walk ends before the job has.
 enum Halt {
     /// The server stops, or another worker has the job: leave everything as it is.
@@ -57,9 +60,26 @@ impl Walk {
             Err(Halt::Leave) => tracing::info!(job = %self.job.job_id, "a purge job is left to the next worker"),
             Err(Halt::Failed(error)) => {
                 tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "a purge job failed; PUT retries it once the cause is mended");
-                let cause = chain(&error);
-                if let Err(error) = self.store.finish_purge(&self.lease, JobEvent::Fail, Some(&cause)).await {
-                    tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "its failure could not be recorded; the next worker takes it up");
+                self.record_failure(&chain(&error)).await;
+            }
+        }
+    }
+
+    /// Ends the job as failed, however long that takes: what kept a step from being done, a full disk for one, keeps this from being stored, too.
+    async fn record_failure(&self, cause: &str) {
+        let mut event = JobEvent::Fail;
+        loop {
+            match self.store.finish_purge(&self.lease, event, Some(cause)).await {
+                Ok(_) | Err(StoreError::LeaseLost) => return,
+                Err(error) => {
+                    tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "the failure of a purge job could not be recorded; it is tried again");
+                    let job = self.store.purge_job(&self.job.owner, self.job.job_id).await;
+                    if job.is_ok_and(|job| job.is_some_and(|job| job.state == JobState::Canceling)) {
+                        event = JobEvent::Stop;
+                    }
+                    if self.pause(self.options.attempts.backoff_max_ms.clamp(1, FAILURE_PAUSE_MAX_MS)).await.is_err() {
+                        return;
+                    }
                 }
             }
         }
