@@ -126,6 +126,12 @@ pub async fn a_failure_that_cannot_be_recorded_is_recorded_later<B: Backend>(har
         assert_eq!((job.state, job.totals(), job.initialized_on), (JobState::Failed, Counts::default(), None), "{failing} failing steps");
         assert!(job.failure.is_some_and(|why| why.contains("planted fault")));
         retry(&harness, job_id).await;
+        // The plan works now, and the first step after it fails for as long.
+        work_over(&harness, &FaultyStore::failing_after(harness.store(), 4, failing)).await;
+        let job = harness.job(job_id).await;
+        assert_eq!((job.state, job.totals()), (JobState::Failed, Counts { planned: 10, failed: 10, ..Counts::default() }));
+        assert_eq!((job.batches.failed, job.failures.len()), (4, 4), "batches that never had their turn are told, too");
+        retry(&harness, job_id).await;
         harness.work().await;
         assert_eq!((harness.job(job_id).await.state, harness.job(job_id).await.totals().deleted), (JobState::Successful, 10));
         fill(&harness).await;

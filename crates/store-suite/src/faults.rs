@@ -27,7 +27,9 @@ pub struct FaultyStore {
     attempted: Mutex<Vec<u64>>,
     /// Steps of the worker until it dies.
     steps_left: AtomicU64,
-    /// Steps of the worker that still fail.
+    /// Steps of the worker that succeed before any fails.
+    steps_sound: AtomicU64,
+    /// Steps of the worker that fail then.
     steps_failing: AtomicU64,
 }
 
@@ -39,6 +41,7 @@ impl FaultyStore {
             failing: Mutex::new(batches.iter().map(|batch| (*batch, times)).collect()),
             attempted: Mutex::default(),
             steps_left: AtomicU64::new(u64::MAX),
+            steps_sound: AtomicU64::new(0),
             steps_failing: AtomicU64::new(0),
         })
     }
@@ -52,7 +55,13 @@ impl FaultyStore {
 
     /// In front of `inner`; the next `steps` steps of the worker fail, as on a full disk.
     pub fn failing_for(inner: Arc<dyn Store>, steps: u64) -> Arc<Self> {
+        Self::failing_after(inner, 0, steps)
+    }
+
+    /// In front of `inner`; the worker's next `sound` steps succeed, and the next `steps` after them fail.
+    pub fn failing_after(inner: Arc<dyn Store>, sound: u64, steps: u64) -> Arc<Self> {
         let faulty = Self::new(inner, &[], 0);
+        faulty.steps_sound.store(sound, Ordering::SeqCst);
         faulty.steps_failing.store(steps, Ordering::SeqCst);
         faulty
     }
@@ -63,7 +72,8 @@ impl FaultyStore {
     }
 
     async fn step<T>(&self, step: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.steps_failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |failing| failing.checked_sub(1)).is_ok() {
+        let is_sound = self.steps_sound.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |sound| sound.checked_sub(1)).is_ok();
+        if !is_sound && self.steps_failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |failing| failing.checked_sub(1)).is_ok() {
             return Err(StoreError::Failed("planted fault".into()));
         }
         // To the worker, death looks like a lost lease: it stops where it is and writes nothing more.

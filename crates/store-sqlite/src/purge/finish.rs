@@ -14,6 +14,7 @@ use super::{
 use crate::{SqliteStore, connections::Durability};
 
 const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
+const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batches.sql");
 const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
 
 pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, event: JobEvent, failure: Option<String>) -> Result<PurgeJob> {
@@ -35,7 +36,10 @@ fn end(tx: &Transaction<'_>, row: &JobRow, event: JobEvent, failure: Option<&str
         Err(refused) => return Err(StoreError::Unavailable(Box::new(refused)).into()),
     };
     tx.prepare_cached(SET_FAILURE)?.execute(params![row.number, failure])?;
-    if event != JobEvent::Fail {
+    if event == JobEvent::Fail {
+        // Batches that never had their turn failed with the job, so that the sums agree (INV-4) and a retry runs them.
+        tx.prepare_cached(FAIL_UNFINISHED)?.execute(params![row.number, failure])?;
+    } else {
         // A failed job may be retried and needs its list; no other does.
         tx.prepare_cached(CLEAR_COMPANIONS)?.execute([row.number])?;
     }
