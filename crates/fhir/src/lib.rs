@@ -3,6 +3,7 @@
 //! Vocabulary only: no input or output, no clock, no randomness, no storage.
 
 mod instant;
+mod json;
 mod logical_id;
 mod outcome;
 mod reference;
@@ -14,6 +15,7 @@ pub mod bundle;
 pub mod limits;
 
 pub use instant::{FhirDate, FhirDateError, Instant};
+pub use json::parse_json;
 pub use logical_id::{InvalidLogicalId, LogicalId};
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};

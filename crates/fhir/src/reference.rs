@@ -40,7 +40,8 @@ impl LocalBases {
 }
 
 fn without_scheme(url: &str) -> Option<&str> {
-    url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))
+    let (scheme, rest) = url.split_once("://")?;
+    (scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")).then_some(rest)
 }
 
 /// A reference to a resource of the same account.
@@ -140,6 +141,7 @@ mod tests {
             "https://fhir.example.org/clinic/r4/Patient/p1",
             "http://FHIR.example.org/clinic/fhir/r4/Patient/p1/_history/2",
             "http://127.0.0.1:8080/r4/Patient/p1",
+            "HTTP://127.0.0.1:8080/r4/Patient/p1",
         ] {
             assert_eq!(Reference::parse(text, &bases()), Ok(patient.clone()), "{text}");
         }

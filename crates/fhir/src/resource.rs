@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{Instant, InvalidLogicalId, LogicalId, ResourceType, limits};
+use crate::{Instant, InvalidLogicalId, LogicalId, ResourceType, limits, parse_json};
 
 /// A resource whose type is known, whose id, if it has one, is valid, and whose size and depth are within [`limits`].
 ///
@@ -66,10 +66,26 @@ impl Body {
         Self(bytes)
     }
 
+    /// Whether it still is what [`Resource::body`] made.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        let whole = [br#"{"meta":{"versionId":"""#, self.as_bytes()].concat();
+        serde_json::from_slice::<serde::de::IgnoredAny>(&whole).is_ok()
+    }
+
     /// For storage.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl ResourceError {
+    /// What serde_json says, in our words where it means one of our limits.
+    #[must_use]
+    pub fn of_json(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        if text.starts_with("recursion limit exceeded") { Self::TooDeep } else { Self::NotJson(text) }
     }
 }
 
@@ -83,7 +99,7 @@ impl Resource {
             return Err(ResourceError::TooLarge(json.len()));
         }
         // serde_json itself stops at 128 levels, so that no input can exhaust the stack.
-        let value = serde_json::from_slice(json).map_err(|error| ResourceError::NotJson(error.to_string()))?;
+        let value = parse_json(json).map_err(|error| ResourceError::of_json(&error))?;
         Self::from_json(value)
     }
 
@@ -114,6 +130,18 @@ impl Resource {
                 meta.shift_remove("lastUpdated");
             }
             Some(_) => return Err(ResourceError::WrongKind { element: "meta", expected: "an object" }),
+        }
+        match content.get("contained") {
+            None => {}
+            Some(Value::Array(contained)) => {
+                for inner in contained {
+                    inner.get("resourceType").and_then(Value::as_str).ok_or(ResourceError::NoResourceType)?.parse::<ResourceType>()?;
+                }
+            }
+            Some(_) => return Err(ResourceError::WrongKind { element: "contained", expected: "an array of resources" }),
+        }
+        if resource_type == ResourceType::PROVENANCE && content.get("target").is_some_and(|target| !target.is_array()) {
+            return Err(ResourceError::WrongKind { element: "target", expected: "an array of References" });
         }
         Ok(Self { resource_type, id, content })
     }
@@ -214,6 +242,12 @@ mod tests {
             (r#"{"resourceType":"Patient","id":1}"#, "'id' must be a string"),
             (r#"{"resourceType":"Patient","meta":[]}"#, "'meta' must be an object"),
             (&deep, "nested"),
+            (&"[".repeat(500), "nested"),
+            (r#"{"resourceType":"Patient","active":true,"active":false}"#, "'active' stands twice"),
+            (r#"{"resourceType":"Patient","contained":{"resourceType":"Basic"}}"#, "'contained' must be an array"),
+            (r#"{"resourceType":"Patient","contained":[{"id":"a"}]}"#, "'resourceType' is missing"),
+            (r#"{"resourceType":"Patient","contained":[{"resourceType":"Foo"}]}"#, "'Foo' is not"),
+            (r#"{"resourceType":"Provenance","target":{"reference":"Patient/1"}}"#, "'target' must be an array"),
         ];
         for (json, reason) in cases {
             let message = Resource::parse(json.as_bytes()).unwrap_err().to_string();

@@ -79,6 +79,12 @@ impl Walk<'_> {
             Value::String(text) if name == "reference" => {
                 self.text(name, text, if self.is_plain_uri() { Strictness::Forgive } else { strictness })
             }
+            // In R4 `reference` is a string, or an object or list where an element of a Reference is itself named so.
+            Value::Null | Value::Bool(_) | Value::Number(_) if name == "reference" && strictness == Strictness::Refuse => {
+                let malformed =
+                    MalformedReference { text: value.to_string(), reason: "a string such as \"Patient/1\" is expected".to_owned() };
+                self.malformed.push((format!("{}.{name}", self.path.join(".")), malformed));
+            }
             Value::String(text) if name == "url" || name == "valueUrl" || name == "valueUri" => self.text(name, text, Strictness::Forgive),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -149,10 +155,10 @@ mod tests {
 
     #[test]
     fn malformed_references_are_all_named_with_their_place() {
-        let error =
-            entries(r#"{"resourceType":"Observation","subject":{"reference":"Patiant/1"},"performer":[{"reference":"x"}]}"#).unwrap_err();
+        let json = r#"{"resourceType":"Observation","subject":{"reference":"Patiant/1"},"performer":[{"reference":"x"},{"reference":5}]}"#;
+        let error = entries(json).unwrap_err();
         let places: Vec<&str> = error.0.iter().map(|(place, _)| place.as_str()).collect();
-        assert_eq!(places, ["Observation.subject.reference", "Observation.performer[0].reference"]);
+        assert_eq!(places, ["Observation.subject.reference", "Observation.performer[0].reference", "Observation.performer[1].reference"]);
     }
 
     #[test]

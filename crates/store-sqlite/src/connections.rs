@@ -25,7 +25,7 @@ use crate::{
 /// Readers that may work at the same time.
 const READERS_MAX: usize = 4;
 /// How long a statement waits for another process that writes, in milliseconds.
-pub(crate) const BUSY_WAIT_MS: u64 = 30_000;
+pub(crate) const BUSY_WAIT_MS: u64 = 10_000;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 48 << 10;
 /// Page cache of each reader, in KiB.

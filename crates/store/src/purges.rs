@@ -128,8 +128,8 @@ pub enum CanceledOrRetried {
     Unknown,
 }
 
-/// Purge jobs, as their owner sees them. A job belongs to its account, and to its client's `client` scope; a job of a whole client can be
-/// looked at by each of its accounts, since it is in their way.
+/// Purge jobs, as their owner sees them. A job is visible to its account, and to its client's `client` scope; that of a whole client, which
+/// tells of all its accounts, only to the latter.
 #[async_trait]
 pub trait Purges: Send + Sync {
     /// Starts a job: takes the writers' lock, checks that none is in progress for the account or its client, reads the watermark, stores

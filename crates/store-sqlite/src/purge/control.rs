@@ -14,7 +14,7 @@ const COUNT_RETRY: &str = include_str!("../../sql/purge/count_retry.sql");
 const REQUEUE_FAILED: &str = include_str!("../../sql/purge/requeue_failed_batches.sql");
 
 pub(super) async fn purge_job(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
-    store.connections.read(move |tx| job::visible_number_of(tx, &owner, job_id)?.map(|number| job::job(tx, number)).transpose()).await
+    store.connections.read(move |tx| job::number_of(tx, &owner, job_id)?.map(|number| job::job(tx, number)).transpose()).await
 }
 
 pub(super) async fn purge_jobs(store: &SqliteStore, owner: Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>> {

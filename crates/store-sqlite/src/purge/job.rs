@@ -16,7 +16,6 @@ const SELECT_JOB: &str = include_str!("../../sql/purge/job_columns_by_number.sql
 const SELECT_COUNTS: &str = include_str!("../../sql/purge/counts_by_type.sql");
 const SELECT_TALLY: &str = include_str!("../../sql/purge/batch_tally.sql");
 const SELECT_FAILED: &str = include_str!("../../sql/purge/failed_batches.sql");
-const SELECT_VISIBLE_NUMBER: &str = include_str!("../../sql/purge/visible_job_number.sql");
 const SELECT_NUMBER: &str = include_str!("../../sql/purge/job_number_by_id.sql");
 
 const SELECT_NUMBER_OF_ANY: &str = include_str!("../../sql/purge/job_number_of_any_owner.sql");
@@ -34,14 +33,7 @@ pub(super) struct JobRow {
     pub companions_prepared: bool,
 }
 
-/// The key of a job that `owner` may look at: its own, and one of its whole client.
-pub(super) fn visible_number_of(connection: &Connection, owner: &Scope, job_id: JobId) -> Result<Option<i64>> {
-    let account = owner.account_id().map(|account_id| account_id.0);
-    let mut statement = connection.prepare_cached(SELECT_VISIBLE_NUMBER)?;
-    Ok(statement.query_row(params![job_id, owner.client_id().0, account], |row| row.get(0)).optional()?)
-}
-
-/// The key of a job that `owner` may cancel and retry.
+/// The key of a job that `owner` may see.
 pub(super) fn number_of(connection: &Connection, owner: &Scope, job_id: JobId) -> Result<Option<i64>> {
     let account = owner.account_id().map(|account_id| account_id.0);
     let mut statement = connection.prepare_cached(SELECT_NUMBER)?;
