@@ -163,6 +163,7 @@ async fn what_is_no_batch_or_transaction_is_refused() {
     let caller = Caller::new(&server).await;
     for (body, reason) in [
         ("{".to_owned(), "not valid JSON"),
+        (r#"{"resourceType":"Bundle","type":"batch","type":"transaction","entry":[]}"#.to_owned(), "'type' stands twice"),
         (r#"{"resourceType":"Patient"}"#.to_owned(), "not a Bundle"),
         (bundle("collection", json!([])), "'collection'"),
         (bundle("batch", json!([{}])), "entry[0]"),

@@ -146,6 +146,9 @@ async fn everything_odd_is_400_and_starts_nothing() {
         ("", json, r#"{"_type":"Patient"}"#),
         ("", json, r#"{"resourceType":"Patient"}"#),
         ("", json, "_type=Patient"),
+        ("", json, r#"{"resourceType":"Parameters","parameter":null}"#),
+        ("", json, r#"{"resourceType":"Parameters","id":5,"meta":"x"}"#),
+        ("", json, r#"["Parameters",null,null,null]"#),
     ];
     for (query, content_type, body) in cases {
         let answer = caller.call("POST", &format!("/r4/$purge{query}"), &[*content_type], body).await;

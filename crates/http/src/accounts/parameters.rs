@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     authenticate::single_header,
-    edge::{BodyKind, body_kind, parse_pairs, read_body},
+    edge::{BodyKind, body_kind, json_object, parse_pairs, read_body},
     error::ApiError,
 };
 
@@ -97,10 +97,7 @@ impl Parameters {
     }
 
     fn read_json(&mut self, text: &str) -> Result<(), ApiError> {
-        let Ok(Value::Object(members)) = serde_json::from_str(text) else {
-            return Err(ApiError::bad(IssueType::Structure, "the body is not a JSON object"));
-        };
-        for (member, value) in members {
+        for (member, value) in json_object(text.as_bytes()).map_err(|text| ApiError::bad(IssueType::Structure, text))? {
             let Some(name) = known(&member) else { continue };
             match value {
                 Value::Null => {}

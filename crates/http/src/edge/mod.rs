@@ -2,6 +2,7 @@
 
 mod address;
 mod body;
+mod json_object;
 mod negotiation;
 mod observation;
 mod path;
@@ -10,6 +11,7 @@ mod reply;
 
 pub use address::{HostBases, InstancePath, TypePath, VersionPath};
 pub use body::{BodyKind, JsonBody, body_kind, read_body};
+pub use json_object::{json_object, not_json};
 pub use negotiation::negotiate;
 pub use observation::{answer_panic, limit_time, log_call};
 pub use path::{no_such_path, normalise_path, wrong_method};

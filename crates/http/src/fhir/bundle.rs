@@ -11,14 +11,14 @@ use axum::{
 use lethe_fhir::{
     IssueType, LocalBases,
     bundle::{BundleError, BundleKind, RequestBundle, render_bundle},
-    limits,
+    limits, parse_json,
 };
 use lethe_store::Expect;
 
 use super::{batch::PlannedBatch, transaction::PlannedTransaction, writing::WriteCall};
 use crate::{
     App,
-    edge::{BodyKind, body_kind, read_body, reply},
+    edge::{BodyKind, body_kind, not_json, read_body, reply},
     error::ApiError,
 };
 
@@ -47,8 +47,7 @@ pub async fn post_bundle(State(app): State<Arc<App>>, request: Request) -> Resul
 /// A large Bundle takes a second to read: other calls must not wait for it.
 async fn plan(body: Bytes, public_url: String, bases: LocalBases) -> Result<Planned, ApiError> {
     let plan = move || {
-        let json = serde_json::from_slice(&body)
-            .map_err(|error| ApiError::bad(IssueType::Structure, format!("the content is not valid JSON: {error}")))?;
+        let json = parse_json(&body).map_err(|error| ApiError::bad(IssueType::Structure, not_json(&error)))?;
         let bundle = RequestBundle::from_json(json)?;
         match bundle.kind {
             BundleKind::Batch => Ok(Planned::Batch(PlannedBatch::of(bundle.entries, &public_url, &bases))),

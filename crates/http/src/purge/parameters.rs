@@ -2,11 +2,10 @@
 
 use axum::http::HeaderMap;
 use lethe_fhir::IssueType;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    edge::{BodyKind, body_kind, parse_pairs},
+    edge::{BodyKind, body_kind, json_object, parse_pairs},
     error::ApiError,
 };
 
@@ -34,62 +33,35 @@ fn bad(text: impl std::fmt::Display) -> ApiError {
     ApiError::bad(IssueType::Structure, format!("{text}; nothing was started"))
 }
 
-/// Derived, so that an unknown key and a key that stands twice are refused by construction.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Parameters {
-    #[serde(rename = "resourceType")]
-    resource_type: String,
-    #[serde(default, rename = "id")]
-    _id: Value,
-    #[serde(default, rename = "meta")]
-    _meta: Value,
-    #[serde(default)]
-    parameter: Option<Vec<UniqueMembers>>,
-}
-
-/// A JSON object in which no key stands twice.
-struct UniqueMembers(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for UniqueMembers {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = UniqueMembers;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object with 'name' and a value")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<UniqueMembers, A::Error> {
-                let mut members: Vec<(String, Value)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.iter().any(|(known, _)| *known == name) {
-                        return Err(serde::de::Error::custom(format!("'{name}' stands twice in one parameter")));
-                    }
-                    members.push((name, value));
-                }
-                Ok(UniqueMembers(members))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
+/// The pairs of `Parameters`. What is not exactly as FHIR has it is refused, since whatever got lost here would widen the purge.
 fn parameters_pairs(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
-    let parameters: Parameters =
-        serde_json::from_slice(body).map_err(|error| bad(format!("the body is not a Parameters resource as expected: {error}")))?;
-    if parameters.resource_type != "Parameters" {
+    let members = json_object(body).map_err(bad)?;
+    if members.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
         return Err(bad("the body is not a Parameters resource: send parameters in the query, as a form, or as Parameters"));
     }
-    match parameters.parameter {
-        None => Ok(Vec::new()),
-        Some(list) if list.is_empty() => Err(bad("'parameter' is empty: leave it out to select everything")),
-        Some(list) => list.into_iter().map(pair).collect(),
+    let mut list = None;
+    for (name, member) in members {
+        match (name.as_str(), member) {
+            ("resourceType", _) | ("id", Value::String(_)) | ("meta", Value::Object(_)) => {}
+            ("id", _) => return Err(bad("'id' is not a text: it must be one, or be left out")),
+            ("meta", _) => return Err(bad("'meta' is not an object: it must be one, or be left out")),
+            ("parameter", Value::Array(parameters)) if !parameters.is_empty() => list = Some(parameters),
+            ("parameter", _) => {
+                return Err(bad("'parameter' must be a list of one or more objects, each with 'name' and a value"));
+            }
+            (other, _) => {
+                let shown: String = other.chars().take(80).collect();
+                return Err(bad(format!("'{shown}' is not expected in Parameters: known are resourceType, id, meta and parameter")));
+            }
+        }
     }
+    list.into_iter().flatten().map(pair).collect()
 }
 
-fn pair(UniqueMembers(members): UniqueMembers) -> Result<(String, String), ApiError> {
+fn pair(parameter: Value) -> Result<(String, String), ApiError> {
+    let Value::Object(members) = parameter else {
+        return Err(bad("every entry of 'parameter' must be an object with 'name' and a value"));
+    };
     let mut name = None;
     let mut value = None;
     for (key, member) in members {
@@ -99,7 +71,10 @@ fn pair(UniqueMembers(members): UniqueMembers) -> Result<(String, String), ApiEr
             (key, Value::String(text)) if key != "valueBoolean" && VALUE_KEYS.contains(&key) && value.is_none() => value = Some(text),
             (key, _) => {
                 let shown: String = key.chars().take(80).collect();
-                return Err(bad(format!("'{shown}' is not expected in a parameter: give 'name' and one of {}", VALUE_KEYS.join(", "))));
+                return Err(bad(format!(
+                    "'{shown}' is not expected like this in a parameter: give 'name' and one of {}, each of its own kind",
+                    VALUE_KEYS.join(", ")
+                )));
             }
         }
     }
@@ -128,6 +103,7 @@ mod tests {
             {"name":"_before","valueDate":"2024-01-01"},{"name":"_includeDeleted","valueBoolean":true}]}"#;
         assert_eq!(pairs("application/fhir+json", parameters).ok(), Some(expected));
         assert_eq!(pairs("application/json", r#"{"resourceType":"Parameters"}"#).ok(), Some(Vec::new()));
+        assert_eq!(pairs("application/json", r#"{"resourceType":"Parameters","id":"p","meta":{}}"#).ok(), Some(Vec::new()));
         assert_eq!(pairs("application/json", "").ok(), Some(Vec::new()));
     }
 
@@ -143,6 +119,19 @@ mod tests {
             r#"{"resourceType":"Parameters","parameters":[{"name":"_type","valueString":"Patient"}]}"#,
             r#"{"resourceType":"Parameters","parameter":{"name":"_type","valueString":"Patient"}}"#,
             r#"{"resourceType":"Parameters","parameter":[]}"#,
+            r#"{"resourceType":"Parameters","parameter":null}"#,
+            r#"{"resourceType":"Parameters","parameter":"_type"}"#,
+            r#"{"resourceType":"Parameters","parameter":[["_type","Patient"]]}"#,
+            r#"{"resourceType":"Parameters","id":5}"#,
+            r#"{"resourceType":"Parameters","id":null}"#,
+            r#"{"resourceType":"Parameters","meta":"x"}"#,
+            r#"{"resourceType":"Parameters","meta":7}"#,
+            r#"{"resourceType":"Parameters","meta":null}"#,
+            r#"{"resourceType":"Parameters","resourceType":"Parameters"}"#,
+            r#"{"resourceType":["Parameters"]}"#,
+            r#"["Parameters"]"#,
+            r#"["Parameters",null,null,null]"#,
+            r#"["Parameters","id",{},[{"name":"_type","valueString":"Patient"}]]"#,
             r#"{"resourceType":"Parameters","parameter":[null]}"#,
             r#"{"resourceType":"Parameters","parameter":[{"name":"_type"}]}"#,
             r#"{"resourceType":"Parameters","parameter":[{"valueString":"Patient"}]}"#,
@@ -156,7 +145,11 @@ mod tests {
             r#"{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Patient"}]} x"#,
         ] {
             let error = pairs("application/fhir+json", body).expect_err(body);
-            assert!(error.outcome().issues[0].text.contains("nothing was started"), "{body}: {error:?}");
+            let text = &error.outcome().issues[0].text;
+            assert!(text.contains("nothing was started"), "{body}: {text}");
+            for word in ["expected a", "invalid type", "struct", "sequence", "unknown field"] {
+                assert!(!text.contains(word), "a word of the JSON reader, not of ours: {body}: {text}");
+            }
         }
         assert!(matches!(pairs("text/plain", "_type=Patient"), Err(ApiError::UnsupportedMediaType(_))));
     }
