@@ -137,6 +137,11 @@ async fn everything_odd_is_400_and_starts_nothing() {
         ("?_before=2024-01-01T10:00:00", json, ""),
         ("?_before=%zz", json, ""),
         ("?_includeDeleted=1", json, ""),
+        ("?&", json, ""),
+        ("?_type=Patient&&", json, ""),
+        ("?&_type=Patient", json, ""),
+        ("?_type=Patient&&_before=2024", json, ""),
+        ("", form, "&"),
         ("?_type=Patient", form, "_type=Group"),
         ("?_type=Patient", json, &type_twice),
         ("", form, "_befor=2024"),
@@ -158,6 +163,13 @@ async fn everything_odd_is_400_and_starts_nothing() {
     assert!(caller.post("/r4/$purge?_type=Patiant", "").await.outcome_text().contains("'Patiant'"), "names the type");
     let plain = caller.call("POST", "/r4/$purge", &[("content-type", "text/plain")], "_type=Patient").await;
     assert_eq!(plain.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    for path in ["/r4/$purge/", "/r4/%24purge/", "/fhir/r4/$purge/", "/r4/$purge//", "/r4/$purge/?_type=Patient"] {
+        for method in ["POST", "GET", "PUT", "DELETE"] {
+            let answer = caller.call(method, path, &[], "").await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}: {}", answer.text);
+            assert_eq!(answer.json()["resourceType"], "OperationOutcome");
+        }
+    }
     let get = caller.get("/r4/$purge?_type=Patient").await;
     assert_eq!(get.status, StatusCode::BAD_REQUEST, "GET does not purge, and says so");
     assert_eq!(caller.get("/r4/$purge").await.json(), json!({ "jobs": [], "next": null }));

@@ -32,8 +32,10 @@ pub fn normalise_path(mut request: Request) -> Request {
 /// The path that the routes know; `None` if it already is.
 fn normalised(path: &str) -> Option<String> {
     let mut known = path.replace("%24", "$");
-    if known.len() > 1 && known.ends_with('/') {
-        known.truncate(known.trim_end_matches('/').len().max(1));
+    let without_slash = known.trim_end_matches('/');
+    // An address of a job whose id came out empty must not become the one that starts a purge.
+    if known.len() > 1 && !without_slash.ends_with("/$purge") {
+        known.truncate(without_slash.len().max(1));
     }
     if let Some(rest) = known.strip_prefix("/fhir/r4").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         known = format!("/r4{rest}");
@@ -47,6 +49,12 @@ pub async fn no_such_path(uri: Uri) -> ApiError {
     let version = path.strip_prefix("/fhir").unwrap_or(path).trim_start_matches('/').split('/').next().unwrap_or_default();
     if OTHER_VERSIONS.contains(&version.to_ascii_lowercase().as_str()) {
         return ApiError::NotFound(format!("'{version}' is not served: R4 is the only version served, under /r4"));
+    }
+    if path.ends_with("/$purge/") {
+        return ApiError::NotFound(
+            "no job id follows '$purge/', and nothing was started: $purge without a slash at its end is what starts and lists jobs"
+                .to_owned(),
+        );
     }
     ApiError::NotFound("nothing is served at this path: FHIR R4 is served under /r4; GET /r4/metadata says what there is".to_owned())
 }
@@ -68,11 +76,14 @@ mod tests {
             ("/fhir/r4", "/r4"),
             ("/r4/", "/r4"),
             ("/r4/Patient//", "/r4/Patient"),
+            ("/r4/%24purge/", "/r4/$purge/"),
+            ("/fhir/r4/$purge/", "/r4/$purge/"),
+            ("/r4/$purge/7/", "/r4/$purge/7"),
         ];
         for (sent, known) in cases {
             assert_eq!(normalised(sent).as_deref(), Some(known), "{sent}");
         }
-        for same in ["/", "/r4", "/fhir/r4x/Patient", "/fhir/oauth2/token"] {
+        for same in ["/", "/r4", "/r4/$purge/", "/r4/$purge//", "/fhir/r4x/Patient", "/fhir/oauth2/token"] {
             assert_eq!(normalised(same), None, "{same}");
         }
     }

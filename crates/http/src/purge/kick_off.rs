@@ -11,24 +11,19 @@ use lethe_store::{JobId, KickOff, NewPurge};
 use uuid::Uuid;
 
 use super::{
-    parameters::{KICK_OFF_BYTES_MAX, body_pairs},
+    parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs},
     wire::{answer_kick_off, status_url},
 };
-use crate::{
-    App,
-    authenticate::Authenticated,
-    edge::{Pairs, read_body},
-    error::ApiError,
-};
+use crate::{App, authenticate::Authenticated, edge::read_body, error::ApiError};
 
 /// Reads the parameters strictly and stores the job; the worker is woken to plan it.
 pub async fn kick_off(
     State(app): State<Arc<App>>,
     Authenticated { scope, .. }: Authenticated,
-    Pairs(mut pairs): Pairs,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
+    let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
     pairs.extend(body_pairs(&parts.headers, &body)?);
     let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;

@@ -24,9 +24,20 @@ pub fn body_pairs(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, Strin
         return Ok(Vec::new());
     }
     match body_kind(headers)? {
-        BodyKind::Form => parse_pairs(std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?),
+        BodyKind::Form => whole_pairs(std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?),
         BodyKind::Json => parameters_pairs(body),
     }
+}
+
+/// The pairs of a query or a form. An empty text has none; a pair that is empty may be one whose text got lost.
+///
+/// # Errors
+/// An empty pair beside an `&`; a pair that cannot be decoded.
+pub fn whole_pairs(text: &str) -> Result<Vec<(String, String)>, ApiError> {
+    if !text.is_empty() && text.split('&').any(str::is_empty) {
+        return Err(bad("there is no parameter before or after an '&': remove the stray '&', or complete the parameter"));
+    }
+    parse_pairs(text)
 }
 
 fn bad(text: impl std::fmt::Display) -> ApiError {
@@ -150,6 +161,10 @@ mod tests {
             for word in ["expected a", "invalid type", "struct", "sequence", "unknown field"] {
                 assert!(!text.contains(word), "a word of the JSON reader, not of ours: {body}: {text}");
             }
+        }
+        for form in ["&", "&_type=Patient", "_type=Patient&", "_type=Patient&&_before=2024"] {
+            let error = pairs("application/x-www-form-urlencoded", form).expect_err(form);
+            assert!(error.outcome().issues[0].text.contains("stray '&'"), "{form}");
         }
         assert!(matches!(pairs("text/plain", "_type=Patient"), Err(ApiError::UnsupportedMediaType(_))));
     }
