@@ -41,7 +41,21 @@ pub(crate) fn load_or_create(directory: &Path) -> Result<LoadedKey> {
     if is_new {
         create(directory, &path).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    let bytes = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(LoadedKey { key: read(&path)?, is_new })
+}
+
+/// Reads the key of the store in `directory`; `None` if there is none.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub(crate) fn load(directory: &Path) -> Result<Option<SecretKey>> {
+    let path = directory.join(FILE_NAME);
+    let is_there = fs::exists(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    is_there.then(|| read(&path)).transpose()
+}
+
+fn read(path: &Path) -> Result<SecretKey> {
+    let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let length = bytes.len();
     let key: [u8; SecretKey::BYTES] = bytes.try_into().map_err(|_| {
         Advice::new(
@@ -49,7 +63,7 @@ pub(crate) fn load_or_create(directory: &Path) -> Result<LoadedKey> {
             "restore it from a backup; if there is none, remove the file and give every client a new secret with lethe client rotate",
         )
     })?;
-    Ok(LoadedKey { key: SecretKey::new(key), is_new })
+    Ok(SecretKey::new(key))
 }
 
 /// Written whole under another name and then linked, so that nobody ever reads half a key, and the first of two writers wins.

@@ -9,7 +9,7 @@ use lethe_worker::{Worker, WorkerOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
-    embedded::{EmbeddedStore, StoreOptions},
+    embedded::{KeyedStore, StoreOptions},
     failure::Advice,
 };
 
@@ -24,7 +24,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Where links in its answers lead, without `/r4`.
     pub public_url: String,
-    store: EmbeddedStore,
+    store: KeyedStore,
     stopping: watch::Sender<bool>,
     calls: JoinHandle<std::io::Result<()>>,
     worker: JoinHandle<()>,
@@ -49,11 +49,11 @@ impl Server {
         let public_url = public_url.map_or_else(|| own_url(address), |url| url.trim_end_matches('/').to_owned());
 
         let (stopping, stop) = watch::channel(false);
-        let port: Arc<dyn Store> = Arc::clone(&store.store) as Arc<dyn Store>;
-        let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.clock), WorkerOptions::default());
+        let port: Arc<dyn Store> = Arc::clone(&store.embedded.store) as Arc<dyn Store>;
+        let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.embedded.clock), WorkerOptions::default());
         let app = lethe_http::App {
             store: port,
-            clock: Arc::clone(&store.clock),
+            clock: Arc::clone(&store.embedded.clock),
             secrets: store.secrets.clone(),
             bases: local_bases(address, &public_url),
             public_url: public_url.clone(),
@@ -75,10 +75,10 @@ impl Server {
     /// # Errors
     /// The store fails.
     pub async fn has_clients(&self) -> Result<bool> {
-        Ok(!self.store.store.clients().await?.is_empty())
+        Ok(!self.store.embedded.store.clients().await?.is_empty())
     }
 
-    pub(crate) fn store(&self) -> &EmbeddedStore {
+    pub(crate) fn store(&self) -> &KeyedStore {
         &self.store
     }
 

@@ -72,6 +72,12 @@ pub(crate) fn print_members(object: &Value) {
     }
 }
 
+/// `text` as a shell takes it for one word.
+pub(crate) fn pasted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -88,6 +94,13 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pasted_into_a_shell_is_one_word() {
+        for (text, word) in [("/a/b-c.d", "/a/b-c.d"), ("http://h:1", "http://h:1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")] {
+            assert_eq!(pasted(text), word);
+        }
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

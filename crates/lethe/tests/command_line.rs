@@ -1,6 +1,10 @@
 //! The command line as such: exit status, and where options come from.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support;
+
+use std::fs;
 
 use support::{Done, Workplace};
 
@@ -102,14 +106,86 @@ fn help_shows_no_value_of_the_environment() {
 }
 
 #[test]
-fn a_lost_key_file_is_replaced_with_a_warning_once_clients_exist() {
+fn a_lost_key_file_is_missed_where_it_is_needed_and_replaced_with_a_warning() {
     let workplace = Workplace::new();
     let first = workplace.run(&["client", "add", "Test"]);
     assert!(!first.stderr.contains("warning"), "{first:?}");
-    std::fs::remove_file(workplace.path("lethe-data/secret.key")).unwrap();
-    let warned = workplace.run(&["client", "list"]);
-    assert!(warned.code == Some(0) && warned.stderr.contains("secret.key"), "{warned:?}");
-    assert!(!workplace.run(&["client", "list"]).stderr.contains("warning"));
+    fs::remove_file(workplace.path("lethe-data/secret.key")).unwrap();
+    let looked = workplace.run(&["client", "list"]);
+    assert!(looked.code == Some(0) && looked.stderr.is_empty(), "{looked:?}");
+    let client_id = workplace.json(&["client", "list", "--json"])[0]["client_id"].as_str().unwrap().to_owned();
+    let rotated = workplace.run(&["client", "rotate", &client_id]);
+    assert!(rotated.code == Some(1) && rotated.stderr.contains("there is no secret.key"), "{rotated:?}");
+    assert!(rotated.stderr.contains("next:") && !workplace.path("lethe-data/secret.key").exists(), "{rotated:?}");
+    let warned = workplace.run(&["client", "add", "Second"]);
+    assert!(warned.code == Some(0) && warned.stderr.contains("the key file of this store was missing"), "{warned:?}");
+    assert_eq!(workplace.run(&["client", "rotate", &client_id]).code, Some(0));
+    assert!(!workplace.run(&["client", "add", "Third"]).stderr.contains("warning"));
+}
+
+#[test]
+fn what_works_on_a_store_makes_none() {
+    let workplace = Workplace::new();
+    workplace.write("a.ndjson", r#"{"resourceType":"Patient","id":"p1"}"#);
+    for arguments in [
+        &["check"][..],
+        &["check", "--residue", "01890000-0000-7000-8000-000000000000"],
+        &["client", "list"],
+        &["client", "disable", "x"],
+        &["client", "enable", "x"],
+        &["client", "rotate", "x"],
+        &["user", "add", "--client", "x", "alice"],
+        &["user", "list", "--client", "x"],
+        &["user", "disable", "1"],
+        &["user", "enable", "1"],
+        &["user", "token", "1"],
+        &["import", "--user", "1", "a.ndjson"],
+        &["export", "--user", "1", "out"],
+    ] {
+        for data in ["missing", "empty"] {
+            fs::create_dir_all(workplace.path("empty")).unwrap();
+            let done = workplace.run(&[arguments, &["--data", data]].concat());
+            assert_eq!(done.code, Some(1), "{arguments:?}: {done:?}");
+            assert!(done.stderr.contains(&format!("there is no store in {data}")) && done.stderr.contains("next:"), "{done:?}");
+            assert!(done.stdout.is_empty() && !workplace.path("missing").exists() && !workplace.path("out").exists(), "{arguments:?}");
+            assert_eq!(fs::read_dir(workplace.path("empty")).unwrap().count(), 0, "{arguments:?}");
+        }
+    }
+    for arguments in [&["client", "add", "x"][..], &["migrate"]] {
+        assert_eq!(workplace.run(&[arguments, &["--data", "made"]].concat()).code, Some(0), "the control");
+        fs::remove_dir_all(workplace.path("made")).unwrap();
+    }
+}
+
+/// The part behind `Next: `, as it would be pasted.
+fn next_of(done: &Done) -> String {
+    done.stderr.split("Next: ").nth(1).unwrap_or_else(|| panic!("{done:?}")).trim().to_owned()
+}
+
+#[test]
+fn what_to_do_next_works_when_it_is_pasted() {
+    let workplace = Workplace::new();
+    let added = workplace.run(&["client", "add", "Test", "--data", "my store"]);
+    let next = next_of(&added);
+    assert!(next.ends_with("APP_USER_ID --data 'my store'"), "{next}");
+    let client_id = next.split_whitespace().nth(4).unwrap();
+    let added = workplace.run(&["user", "add", "--client", client_id, "alice", "--data", "my store"]);
+    assert_eq!(next_of(&added), "lethe user token 1 --data 'my store'");
+    let unknown = workplace.run(&["client", "disable", "nobody", "--data", "my store"]);
+    assert!(unknown.stderr.contains("next: lethe client list --data 'my store' shows"), "{unknown:?}");
+    assert!(next_of(&workplace.run(&["client", "add", "Test"])).ends_with("APP_USER_ID"), "the default is not repeated");
+}
+
+#[test]
+fn a_token_that_the_server_will_refuse_comes_with_a_warning() {
+    let workplace = Workplace::new();
+    for (auth, is_warned) in [("headers", true), ("both", false), ("bearer", false)] {
+        let client = workplace.json(&["client", "add", "Test", "--auth", auth, "--json"]);
+        let user = workplace.json(&["user", "add", "--client", client["client_id"].as_str().unwrap(), "alice", "--json"]);
+        let done = workplace.run(&["user", "token", &user["oneup_user_id"].to_string()]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(done.stderr.contains("registered for headers only"), is_warned, "{auth}: {done:?}");
+    }
 }
 
 #[test]

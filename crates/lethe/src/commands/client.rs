@@ -9,7 +9,7 @@ use lethe_store::{Accounts, NewClient};
 use serde_json::{Value, json};
 
 use super::store_command::StoreCommand;
-use crate::{embedded::EmbeddedStore, failure::Advice, secret_key::random_bytes, terminal};
+use crate::{embedded::KeyedStore, failure::Advice, secret_key::random_bytes, terminal};
 
 /// Register and manage applications
 #[derive(Debug, Subcommand)]
@@ -79,11 +79,11 @@ pub(crate) struct AddedClient {
 ///
 /// # Errors
 /// The store fails.
-pub(crate) async fn add_client(embedded: &EmbeddedStore, name: &str, auth: AuthMethods) -> Result<AddedClient> {
+pub(crate) async fn add_client(keyed: &KeyedStore, name: &str, auth: AuthMethods) -> Result<AddedClient> {
     let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
-    let secret_hash = embedded.secrets.hash(SecretKind::ClientSecret, secret.expose());
+    let secret_hash = keyed.secrets.hash(SecretKind::ClientSecret, secret.expose());
     let client_id = ClientId(uuid::Uuid::new_v4().simple().to_string());
-    let client = embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, secret_hash }).await?;
+    let client = keyed.embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, secret_hash }).await?;
     Ok(AddedClient { client, secret })
 }
 
@@ -101,12 +101,16 @@ impl ClientCommand {
 
 impl Add {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
-        let AddedClient { client, secret } = add_client(&embedded, &self.name, self.auth).await?;
+        let keyed = self.output.store.open_or_create().await?;
+        let AddedClient { client, secret } = add_client(&keyed, &self.name, self.auth).await?;
         let mut shown = to_json(&client);
         shown["client_secret"] = json!(secret.expose());
         self.output.print(&shown);
-        eprintln!("The secret is shown this once. Next: lethe user add --client {} APP_USER_ID", client.client_id);
+        eprintln!(
+            "The secret is shown this once. Next: lethe user add --client {} APP_USER_ID{}",
+            client.client_id,
+            self.output.store.flag()
+        );
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -130,28 +134,31 @@ impl List {
 
 impl One {
     async fn set_active(self, is_active: bool) -> Result<ExitCode> {
-        let client_id = ClientId(self.client_id);
+        let client_id = ClientId(self.client_id.clone());
         let is_known = self.output.store.open().await?.store.set_client_active(&client_id, is_active).await?;
-        is_known.then_some(()).with_context(|| unknown(&client_id))?;
+        is_known.then_some(()).with_context(|| self.unknown(&client_id))?;
         self.output.print(&json!({ "client_id": client_id, "active": is_active }));
         Ok(ExitCode::SUCCESS)
     }
 
     async fn rotate(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
-        let client_id = ClientId(self.client_id);
+        let keyed = self.output.store.open_with_key().await?;
+        let client_id = ClientId(self.client_id.clone());
         let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
-        let secret_hash = embedded.secrets.hash(SecretKind::ClientSecret, secret.expose());
-        let is_known = embedded.store.set_client_secret(&client_id, &secret_hash).await?;
-        is_known.then_some(()).with_context(|| unknown(&client_id))?;
+        let secret_hash = keyed.secrets.hash(SecretKind::ClientSecret, secret.expose());
+        let is_known = keyed.embedded.store.set_client_secret(&client_id, &secret_hash).await?;
+        is_known.then_some(()).with_context(|| self.unknown(&client_id))?;
         self.output.print(&json!({ "client_id": client_id, "client_secret": secret.expose() }));
         eprintln!("The secret is shown this once; the old one is refused from now on.");
         Ok(ExitCode::SUCCESS)
     }
-}
 
-fn unknown(client_id: &ClientId) -> Advice {
-    Advice::new(format!("there is no client '{client_id}'"), "lethe client list shows who there is")
+    fn unknown(&self, client_id: &ClientId) -> Advice {
+        Advice::new(
+            format!("there is no client '{client_id}'"),
+            format!("lethe client list{} shows who there is", self.output.store.flag()),
+        )
+    }
 }
 
 fn to_json(client: &Client) -> Value {

@@ -45,7 +45,7 @@ impl Serve {
             server.public_url
         );
         if !server.has_clients().await? {
-            eprintln!("No client is registered yet. Next: lethe client add NAME --data {data}");
+            eprintln!("No client is registered yet. Next: lethe client add NAME{}", self.store.flag());
         }
         tokio::select! {
             _ = terminate.recv() => {}

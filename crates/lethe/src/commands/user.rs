@@ -9,7 +9,12 @@ use lethe_store::{Accounts, AddedUser, UserFilter};
 use serde_json::{Value, json};
 
 use super::store_command::StoreCommand;
-use crate::{embedded::EmbeddedStore, failure::Advice, secret_key::random_bytes, terminal};
+use crate::{
+    embedded::{EmbeddedStore, KeyedStore},
+    failure::Advice,
+    secret_key::random_bytes,
+    terminal,
+};
 
 /// Rows that are read at a time.
 const PAGE_USERS: usize = 1_000;
@@ -80,10 +85,10 @@ struct One {
 ///
 /// # Errors
 /// The store fails.
-pub(crate) async fn issue_tokens(embedded: &EmbeddedStore, account_id: AccountId) -> Result<TokenPair> {
+pub(crate) async fn issue_tokens(keyed: &KeyedStore, account_id: AccountId) -> Result<TokenPair> {
     let tokens = TokenPair::generate(random_bytes()?, random_bytes()?);
-    let issued = tokens.issued(&embedded.secrets, embedded.clock.now().as_unix_ms());
-    embedded.store.put_tokens(account_id, &issued).await?;
+    let issued = tokens.issued(&keyed.secrets, keyed.embedded.clock.now().as_unix_ms());
+    keyed.embedded.store.put_tokens(account_id, &issued).await?;
     Ok(tokens)
 }
 
@@ -103,11 +108,11 @@ impl Add {
     async fn run(self) -> Result<ExitCode> {
         let embedded = self.output.store.open().await?;
         let client_id = ClientId(self.client);
-        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&client_id))?;
+        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&embedded, &client_id))?;
         match embedded.store.add_user(&client_id, &self.app_user_id).await? {
             AddedUser::Added(user) => {
                 self.output.print(&to_json(&user));
-                eprintln!("Next: lethe user token {}", user.account_id);
+                eprintln!("Next: lethe user token {}{}", user.account_id, embedded.flag());
                 Ok(ExitCode::SUCCESS)
             }
             AddedUser::Exists(user) => Err(Advice::new(
@@ -123,7 +128,7 @@ impl List {
     async fn run(self) -> Result<ExitCode> {
         let embedded = self.output.store.open().await?;
         let client_id = ClientId(self.client);
-        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&client_id))?;
+        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&embedded, &client_id))?;
         let mut users: Vec<User> = Vec::new();
         loop {
             let after = users.last().map(|user| user.account_id);
@@ -158,9 +163,18 @@ impl One {
     }
 
     async fn print_token(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
-        let user = embedded.user(self.account_id).await?;
-        let tokens = issue_tokens(&embedded, user.account_id).await?;
+        let keyed = self.output.store.open_with_key().await?;
+        let user = keyed.embedded.user(self.account_id).await?;
+        let client = keyed.embedded.store.client(&user.client_id).await?;
+        let is_useless = client.is_some_and(|(client, _)| !client.auth.allows_bearer());
+        let tokens = issue_tokens(&keyed, user.account_id).await?;
+        if is_useless {
+            eprintln!(
+                "warning: client {} is registered for headers only, so the server refuses this token. Call with the headers client_id, \
+                 client_secret and x-oneup-user-id: {}",
+                user.client_id, user.account_id
+            );
+        }
         if self.output.json {
             println!(
                 "{}",
@@ -178,8 +192,11 @@ impl One {
     }
 }
 
-fn unknown_client(client_id: &ClientId) -> Advice {
-    Advice::new(format!("there is no client '{client_id}'"), "lethe client list shows who there is; lethe client add NAME registers one")
+fn unknown_client(embedded: &EmbeddedStore, client_id: &ClientId) -> Advice {
+    Advice::new(
+        format!("there is no client '{client_id}'"),
+        format!("lethe client list{0} shows who there is; lethe client add NAME{0} registers one", embedded.flag()),
+    )
 }
 
 fn to_json(user: &User) -> Value {
