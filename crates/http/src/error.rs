@@ -226,8 +226,11 @@ impl From<PurgeRequestError> for ApiError {
         let code = match error {
             PurgeRequestError::UnknownParameter(_) => IssueType::NotSupported,
             PurgeRequestError::ReasonTooLong(_) => IssueType::TooLong,
-            PurgeRequestError::Repeated(_) | PurgeRequestError::Empty(_) => IssueType::Invalid,
-            PurgeRequestError::UnknownType(_) | PurgeRequestError::BadDate(_) | PurgeRequestError::NotABoolean(_) => IssueType::Value,
+            PurgeRequestError::Repeated(_) | PurgeRequestError::Empty(_) | PurgeRequestError::EmptyType { .. } => IssueType::Invalid,
+            PurgeRequestError::UnknownType(_)
+            | PurgeRequestError::BadDate(_)
+            | PurgeRequestError::PlusNotEncoded(_)
+            | PurgeRequestError::NotABoolean(_) => IssueType::Value,
         };
         Self::bad(code, error.to_string())
     }

@@ -161,6 +161,9 @@ async fn everything_odd_is_400_and_starts_nothing() {
         assert_eq!(answer.json()["resourceType"], "OperationOutcome");
     }
     assert!(caller.post("/r4/$purge?_type=Patiant", "").await.outcome_text().contains("'Patiant'"), "names the type");
+    let plus = caller.post("/r4/$purge?_before=2024-01-01T10:00:00+02:00", "").await;
+    assert_eq!(plus.status, StatusCode::BAD_REQUEST);
+    assert!(plus.outcome_text().contains("2024-01-01T10:00:00%2B02:00"), "{}", plus.text);
     let plain = caller.call("POST", "/r4/$purge", &[("content-type", "text/plain")], "_type=Patient").await;
     assert_eq!(plain.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     for path in ["/r4/$purge/", "/r4/%24purge/", "/fhir/r4/$purge/", "/r4/$purge//", "/r4/$purge/?_type=Patient"] {

@@ -30,17 +30,33 @@ pub enum PurgeRequestError {
     )]
     UnknownParameter(String),
     /// Given twice, or in both the query and the body.
-    #[error("'{0}' is given more than once, so nothing was started: give it once, several types with commas")]
+    #[error("'{0}' is given more than once, so nothing was started: give it once{hint}", hint = for_several(.0))]
     Repeated(String),
     /// Given without a value.
-    #[error("'{0}' has an empty value, so nothing was started: leave the parameter out to select everything")]
+    #[error("'{0}' has an empty value, so nothing was started: {hint}", hint = to_complete(.0))]
     Empty(String),
+    /// Nothing between two commas of `_type`, or at an end of it.
+    #[error(
+        "_type: part {place} of '{value}' is empty, so nothing was started: remove the stray comma, or add the type that is missing there"
+    )]
+    EmptyType {
+        /// Which of the parts, from 1.
+        place: usize,
+        /// What was sent.
+        value: String,
+    },
     /// A type that R4 does not know.
     #[error("_type: {0}; nothing was started")]
     UnknownType(#[from] lethe_fhir::UnknownResourceType),
     /// A date that FHIR does not know.
     #[error("_before: {0}; nothing was started")]
     BadDate(#[from] FhirDateError),
+    /// A date that would be one with a `+` for its blank.
+    #[error(
+        "_before: '{0}' has a blank where a '+' belongs; in a URL or a form a '+' stands for a blank and is itself written %2B: send '{sent}'; nothing was started",
+        sent = .0.replace(' ', "%2B")
+    )]
+    PlusNotEncoded(String),
     /// Neither `true` nor `false`.
     #[error("_includeDeleted is 'true' or 'false', not '{0}'; nothing was started")]
     NotABoolean(String),
@@ -70,7 +86,7 @@ impl PurgeRequest {
             }
             match name {
                 "_type" => request.types = Some(types(value)?),
-                "_before" => request.before = Some(value.parse::<FhirDate>()?.low),
+                "_before" => request.before = Some(before(value)?),
                 "_includeDeleted" => {
                     request.include_deleted = match value {
                         "true" => true,
@@ -97,11 +113,34 @@ impl PurgeRequest {
     }
 }
 
+fn for_several(name: &str) -> &'static str {
+    if name == "_type" { ", several types with commas" } else { "" }
+}
+
+fn to_complete(name: &str) -> &'static str {
+    match name {
+        "_type" => "name one or more types, with commas between them",
+        "_before" => "give a date, as in 2024-01-31",
+        "_includeDeleted" => "give 'true' or 'false'",
+        _ => "give it a text, or leave it out",
+    }
+}
+
+fn before(value: &str) -> Result<Instant, PurgeRequestError> {
+    value.parse::<FhirDate>().map(|date| date.low).map_err(|error| {
+        // OK to show whole: what reads as a date is short.
+        match value.replace(' ', "+").parse::<FhirDate>() {
+            Ok(_) => PurgeRequestError::PlusNotEncoded(value.to_owned()),
+            Err(_) => error.into(),
+        }
+    })
+}
+
 fn types(value: &str) -> Result<Vec<ResourceType>, PurgeRequestError> {
     let mut types = Vec::new();
-    for name in value.split(',') {
-        if name.is_empty() {
-            return Err(PurgeRequestError::Empty("_type".to_owned()));
+    for (index, name) in value.split(',').enumerate() {
+        if name.trim().is_empty() {
+            return Err(PurgeRequestError::EmptyType { place: index + 1, value: value.chars().take(200).collect() });
         }
         let resource_type = name.parse()?;
         if !types.contains(&resource_type) {
@@ -147,9 +186,15 @@ mod tests {
             (&[("_type", "Patient"), ("_type", "Observation")], "'_type' is given more than once"),
             (&[("_before", "2024"), ("_before", "2025")], "'_before' is given more than once"),
             (&[("_type", "")], "'_type' has an empty value"),
-            (&[("_type", "Patient,,Observation")], "'_type' has an empty value"),
-            (&[("_type", "Patient,")], "'_type' has an empty value"),
-            (&[("_before", " ")], "'_before' has an empty value"),
+            (&[("_type", "Patient,,Observation")], "part 2 of 'Patient,,Observation' is empty"),
+            (&[("_type", "Patient,")], "part 2 of 'Patient,' is empty, so nothing was started: remove the stray comma"),
+            (&[("_type", ", ")], "part 1 of ', ' is empty"),
+            (&[("_before", " ")], "'_before' has an empty value, so nothing was started: give a date"),
+            (&[("_includeDeleted", "")], "'_includeDeleted' has an empty value, so nothing was started: give 'true' or 'false'"),
+            (&[("_reason", "")], "'_reason' has an empty value, so nothing was started: give it a text"),
+            (&[("_type", "Patient"), ("_type", "Observation")], "give it once, several types with commas"),
+            (&[("_before", "2024-01-01T10:00:00 02:00")], "send '2024-01-01T10:00:00%2B02:00'"),
+            (&[("_before", "2024-01-01 ")], "'2024-01-01 ' is not a FHIR date"),
             (&[("_type", "patient")], "'patient'"),
             (&[("_type", "Patient, Observation")], "' Observation'"),
             (&[("_before", "yesterday")], "'yesterday'"),
@@ -159,7 +204,10 @@ mod tests {
         for (pairs, expected) in cases {
             let message = parse(pairs).unwrap_err().to_string();
             assert!(message.contains(expected) && message.contains("nothing was started"), "{pairs:?}: {message}");
+            assert!(!message.contains("everything"), "no advice that widens the purge: {message}");
         }
+        let twice = parse(&[("_before", "2024"), ("_before", "2025")]).unwrap_err().to_string();
+        assert!(!twice.contains("commas"), "only _type takes several: {twice}");
         assert!(parse(&[("_reason", &"x".repeat(1_001))]).is_err());
     }
 }
