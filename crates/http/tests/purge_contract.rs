@@ -217,8 +217,17 @@ async fn one_job_at_a_time_per_account_and_per_client() {
     let wide = caller.as_client("POST", "/r4/$purge", "").await;
     assert_eq!(wide.status, StatusCode::OK, "{}", wide.text);
     assert_eq!((&wide.json()["job"]["userId"], &wide.json()["job"]["typeList"]), (&json!("client"), &json!([])));
-    conflict(&caller.post("/r4/$purge", "").await);
-    conflict(&neighbour.post("/r4/$purge", "").await);
+    let wide = wide.json()["job"]["id"].as_str().unwrap().to_owned();
+    for account in [&caller, &neighbour] {
+        assert_eq!(account.get(&format!("/r4/$purge/{wide}")).await.status, StatusCode::NOT_FOUND, "not for a single account to see");
+        let refused = account.post("/r4/$purge", "").await;
+        let text = conflict(&refused);
+        assert!(text.contains(&wide) && text.contains("whole client") && text.contains("x-oneup-user-id: client"), "{text}");
+        assert!(!text.contains("DELETE"), "it cannot cancel it: {text}");
+        assert_eq!(header_text(&refused, "content-location"), status_url(&wide));
+    }
+    let by_client = conflict(&caller.as_client("POST", "/r4/$purge", "").await);
+    assert!(by_client.contains(&wide) && by_client.contains("cancel it with DELETE"), "{by_client}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

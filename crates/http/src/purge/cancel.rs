@@ -37,7 +37,7 @@ pub async fn cancel(
             Ok(answer_status(&app, &job))
         }
         CanceledOrRetried::Refused(refused) => Err(not_running(&app, job_id, refused.state)),
-        CanceledOrRetried::Conflict { running } => Err(conflict_with(&app, running)),
+        CanceledOrRetried::Conflict { running } => Err(conflict_with(&app, &scope, running).await),
         CanceledOrRetried::Unknown => Err(no_such_job()),
     }
 }

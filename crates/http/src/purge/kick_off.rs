@@ -6,6 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use lethe_auth::Scope;
 use lethe_purge::request::PurgeRequest;
 use lethe_store::{JobId, KickOff, NewPurge};
 use uuid::Uuid;
@@ -33,16 +34,19 @@ pub async fn kick_off(
             app.wake.notify_one();
             Ok(answer_kick_off(&app, &job))
         }
-        KickOff::Conflict { running } => Err(conflict_with(&app, running)),
+        KickOff::Conflict { running } => Err(conflict_with(&app, &purge.owner, running).await),
     }
 }
 
-/// 409: one job at a time.
-pub fn conflict_with(app: &App, running: JobId) -> ApiError {
-    ApiError::Conflict {
-        text: format!(
-            "the purge job {running} is in progress for this account or its client; nothing was started: wait for it, or cancel it with DELETE"
-        ),
-        content_location: Some(status_url(app, running)),
-    }
+/// 409: one job at a time. Who cannot see the job that runs is told who can.
+pub async fn conflict_with(app: &App, scope: &Scope, running: JobId) -> ApiError {
+    let what_to_do = match app.store.purge_job(scope, running).await {
+        Err(error) => return error.into(),
+        Ok(Some(_)) => "is in progress for this account or its client; nothing was started: wait for it, or cancel it with DELETE",
+        Ok(None) => {
+            "is in progress and purges the whole client; nothing was started: wait for it, since only the client's credentials with \
+             'x-oneup-user-id: client' can see or cancel it"
+        }
+    };
+    ApiError::Conflict { text: format!("the purge job {running} {what_to_do}"), content_location: Some(status_url(app, running)) }
 }

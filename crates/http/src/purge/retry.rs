@@ -27,7 +27,7 @@ pub async fn retry(
             Ok(answer_status(&app, &job))
         }
         CanceledOrRetried::Unknown => Err(no_such_job()),
-        CanceledOrRetried::Conflict { running } => Err(conflict_with(&app, running)),
+        CanceledOrRetried::Conflict { running } => Err(conflict_with(&app, &scope, running).await),
         CanceledOrRetried::Refused(refused) => Err(not_failed(&app, job_id, refused.state)),
     }
 }
