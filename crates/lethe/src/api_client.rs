@@ -1,17 +1,27 @@
 //! Calls to a running server, with either way of authenticating.
 
+use std::error::Error;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::Value;
 
-use crate::failure::{Advice, UsageError};
+use crate::{
+    failure::{Advice, UsageError},
+    terminal::pasted,
+};
+
+/// Where a server is when nobody says otherwise.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+/// The word for all users of a client.
+const ALL_USERS: &str = "client";
 
 /// Which server, and who calls.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerOptions {
     /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_SERVER, value_parser = parse_server)]
     server: String,
     /// Bearer token of the user to act for
     #[arg(long, value_name = "TOKEN")]
@@ -23,7 +33,7 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "SECRET")]
     client_secret: Option<String>,
     /// User to act for when authenticating by headers, or 'client' for all users of the client
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_user)]
     user: Option<String>,
 }
 
@@ -60,6 +70,9 @@ impl ServerOptions {
     pub(crate) fn client(&self) -> Result<ApiClient> {
         let credentials = match (&self.token, &self.client_id, &self.client_secret) {
             (Some(token), None, None) => Credentials::Bearer(token.clone()),
+            (None, Some(_), Some(_)) if self.user.is_none() => {
+                bail!(UsageError("for whom? give --user with a oneup_user_id, or --user client for all users of the client".to_owned()))
+            }
             (None, Some(client_id), Some(client_secret)) => {
                 Credentials::Headers { client_id: client_id.clone(), client_secret: client_secret.clone(), user: self.user.clone() }
             }
@@ -69,6 +82,36 @@ impl ServerOptions {
         };
         ApiClient::new(&self.server, credentials)
     }
+
+    /// ` --server URL` as it is pasted behind a command; empty for the default. Who calls is left out: secrets are not repeated.
+    pub(crate) fn flags(&self) -> String {
+        if self.server == DEFAULT_SERVER { String::new() } else { format!(" --server {}", pasted(&self.server)) }
+    }
+}
+
+fn parse_server(text: &str) -> Result<String, String> {
+    let is_web = text.starts_with("http://") || text.starts_with("https://");
+    if is_web && reqwest::Url::parse(text).is_ok_and(|url| url.has_host()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("a server is given as http://HOST:PORT or https://HOST, for example {DEFAULT_SERVER}"))
+}
+
+fn parse_user(text: &str) -> Result<String, String> {
+    if text == ALL_USERS {
+        return Ok(text.to_owned());
+    }
+    parse_oneup_user_id(text)
+        .map(|number| number.to_string())
+        .map_err(|error| format!("{error}, or '{ALL_USERS}' for all users of the client"))
+}
+
+/// The number of a user, for clap.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn parse_oneup_user_id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "a user is named by the oneup_user_id, a whole number; lethe user list shows it".to_owned())
 }
 
 impl ApiClient {
@@ -80,6 +123,17 @@ impl ApiClient {
         let base_url = base_url.trim_end_matches('/').trim_end_matches("/r4").to_owned();
         let http = reqwest::Client::builder().user_agent(concat!("lethe/", env!("CARGO_PKG_VERSION"))).build()?;
         Ok(Self { http, base_url, credentials })
+    }
+
+    /// For whom it calls, in words.
+    pub(crate) fn scope(&self) -> String {
+        match &self.credentials {
+            Credentials::Bearer(_) => "the token's user".to_owned(),
+            Credentials::Headers { client_id, user: Some(user), .. } if user == ALL_USERS => format!("ALL users of the client {client_id}"),
+            Credentials::Headers { user: Some(user), .. } => format!("user {user}"),
+            // OK because the server refuses it: it never guesses for whom.
+            Credentials::Headers { user: None, .. } => "nobody".to_owned(),
+        }
     }
 
     /// A call to `path` below `/r4`, such as `/Patient/1`.
@@ -105,11 +159,28 @@ impl ApiClient {
     /// The server cannot be reached.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer> {
         let unreachable = || Advice::new(format!("{} does not answer", self.base_url), "is it running (lethe serve)? is --server right?");
-        let response = request.send().await.with_context(unreachable)?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_builder() => {
+                bail!(UsageError("--token, --client-id or --client-secret has a character that no HTTP header can carry".to_owned()))
+            }
+            Err(error) if is_not_tls(&error) => {
+                bail!(Advice::new(
+                    format!("{} answers, but does not speak TLS", self.base_url),
+                    "give --server with http:// instead of https://"
+                ))
+            }
+            Err(error) => return Err(error).with_context(unreachable),
+        };
         let status = response.status();
         let text = response.text().await.with_context(unreachable)?;
         Ok(Answer { status, text })
     }
+}
+
+/// Whether what answered an `https` call was no TLS at all. The library tells it by text only.
+fn is_not_tls(error: &reqwest::Error) -> bool {
+    std::iter::successors(error.source(), |cause| (*cause).source()).any(|cause| cause.to_string().contains("InvalidContentType"))
 }
 
 impl Answer {

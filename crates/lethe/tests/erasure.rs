@@ -43,7 +43,7 @@ fn none_of_a_thousand_planted_strings_is_in_the_files_after_a_successful_purge()
     assert_eq!((found(&workplace, &planted), found(&workplace, &kept)), (1_000, 100), "the control");
 
     let token = workplace.run(&["user", "token", &purged]).stdout.trim().to_owned();
-    let job = workplace.json(&["purge", "start", "--watch", "--server", &server, "--token", &token, "--json"]);
+    let job = workplace.json(&["purge", "start", "--watch", "--yes", "--server", &server, "--token", &token, "--json"]);
     assert_eq!(job["job"]["status"], "successful", "{job}");
     assert_eq!((found(&workplace, &planted), found(&workplace, &kept)), (0, 100), "while the server runs");
 

@@ -75,21 +75,22 @@ fn a_purge_is_started_watched_and_listed_from_the_command_line() {
     let bearer = ["--server", &server, "--token", &token, "--json"];
     let headers = ["--server", &server, "--client-id", &client_id, "--client-secret", &client_secret, "--user", &user_id, "--json"];
 
-    let purged = workplace.json(&[&["purge", "start", "--type", "Patient", "--reason", "test", "--watch"], &bearer[..]].concat());
+    let purged = workplace.json(&[&["purge", "start", "--type", "Patient", "--reason", "test", "--watch", "--yes"], &bearer[..]].concat());
     assert_eq!((&purged["job"]["status"], &purged["job"]["deletedCount"]), (&json!("successful"), &json!(200)));
     assert_eq!(purged["job"]["typeList"], json!(["Patient"]));
 
-    let started = workplace.json(&[&["purge", "start"], &headers[..]].concat());
+    let started = workplace.json(&[&["purge", "start", "--yes"], &headers[..]].concat());
     let job_id = started["job"]["id"].as_str().unwrap();
     let watched = workplace.json(&[&["purge", "watch", job_id], &headers[..]].concat());
     assert_eq!(watched["job"]["deletedCount"], 400);
     let status = workplace.json(&[&["purge", "status", job_id], &bearer[..]].concat());
     assert_eq!(status, watched);
     let jobs = workplace.json(&[&["purge", "list"], &bearer[..]].concat());
-    let ids: Vec<&Value> = jobs.as_array().unwrap().iter().map(|job| job.get("job").unwrap_or(job)).map(|job| &job["id"]).collect();
+    assert_eq!(jobs["next"], Value::Null, "the object of the API, with all pages in one: {jobs}");
+    let ids: Vec<&Value> = jobs["jobs"].as_array().unwrap().iter().map(|job| job.get("job").unwrap_or(job)).map(|job| &job["id"]).collect();
     assert_eq!(ids, [&started["job"]["id"], &purged["job"]["id"]], "newest first");
 
-    for refused in [&["purge", "retry", job_id][..], &["purge", "cancel", job_id], &["purge", "start", "--type", "Patiant"]] {
+    for refused in [&["purge", "retry", job_id][..], &["purge", "cancel", job_id]] {
         let done = workplace.run(&[refused, &bearer[..]].concat());
         assert_eq!(done.code, Some(1), "{refused:?}: {done:?}");
         assert!(done.stderr.contains("the server refuses (4"), "{refused:?}: {done:?}");
@@ -98,6 +99,45 @@ fn a_purge_is_started_watched_and_listed_from_the_command_line() {
     assert!(done.code == Some(1) && done.stderr.contains("401"), "{done:?}");
     let done = workplace.run(&["purge", "list", "--server", "http://127.0.0.1:1", "--token", &token]);
     assert!(done.code == Some(1) && done.stderr.contains("does not answer"), "{done:?}");
+    let over_tls = server.replace("http://", "https://");
+    let done = workplace.run(&["purge", "list", "--server", &over_tls, "--token", &token]);
+    assert!(done.code == Some(1) && done.stderr.contains("does not speak TLS") && done.stderr.contains("http://"), "{done:?}");
+    assert!(!done.stderr.contains("InvalidContentType"), "{done:?}");
+}
+
+#[test]
+fn a_purge_says_its_scope_and_is_not_started_unless_somebody_means_it() {
+    let workplace = Workplace::new();
+    let (_running, server) = serve(&workplace);
+    let (client_id, client_secret, user_id) = workplace.add_user();
+    let call = |user| ["--server", &server, "--client-id", &client_id, "--client-secret", &client_secret, "--user", user];
+    let jobs = || {
+        let listed = workplace.json(&[&["purge", "list", "--json"][..], &call(&user_id)].concat());
+        listed["jobs"].as_array().unwrap().len()
+    };
+    for (arguments, said) in [
+        (&["purge", "start"][..], "give --yes"),
+        (&["purge", "start", "--json", "--type", "Patient", "--before", "2020"], "give --yes"),
+        (&["purge", "start", "--yes", "--type", "Patiant"], "--type: 'Patiant'"),
+        (&["purge", "start", "--yes", "--before", "soon"], "--before: "),
+    ] {
+        let done = workplace.run(&[arguments, &call(&user_id)].concat());
+        assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains(said) && done.stderr.contains("nothing was started"), "{arguments:?}: {done:?}");
+        assert_eq!(done.stderr.contains("Purging"), said == "give --yes", "nothing is announced that was not understood: {done:?}");
+    }
+    assert_eq!(jobs(), 0);
+
+    let started = workplace.run(&[&["purge", "start", "--yes"][..], &call(&user_id)].concat());
+    assert!(started.code == Some(0) && started.stderr.contains(&format!("every resource of user {user_id}.")), "{started:?}");
+    let next = started.stderr.lines().find(|line| line.contains("lethe purge watch ")).unwrap();
+    assert!(next.ends_with(&format!(" --server {server}")), "{next}");
+    assert_eq!(jobs(), 1, "the control");
+    let token = workplace.run(&["user", "token", &user_id]).stdout.trim().to_owned();
+    let bearer = workplace.run(&["purge", "start", "--server", &server, "--token", &token]);
+    assert!(bearer.code == Some(2) && bearer.stderr.contains("of the token's user."), "{bearer:?}");
+    let all = workplace.run(&[&["purge", "start"][..], &call("client")].concat());
+    assert!(all.code == Some(2) && all.stderr.contains(&format!("of ALL users of the client {client_id}.")), "{all:?}");
 }
 
 #[test]

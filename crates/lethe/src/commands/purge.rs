@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use lethe_purge::request::{PurgeRequest, PurgeRequestError};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ pub(crate) struct Start {
     /// Why; kept with the job
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Do not ask, on a terminal, whether you mean it
+    /// Do not ask whether you mean it; needed where there is no terminal to ask on
     #[arg(long)]
     yes: bool,
     /// Watch it to its end; exit 0 only if it is successful
@@ -118,35 +119,70 @@ impl PurgeCommand {
 
 impl Start {
     async fn run(self) -> Result<ExitCode> {
+        let parameters = self.parameters();
+        let request = PurgeRequest::parse(parameters.iter().map(|(name, value)| (*name, value.as_str()))).map_err(|error| wrong(&error))?;
         let client = self.call.server.client()?;
-        eprintln!("{}", self.describe());
-        if !self.yes && std::io::stdin().is_terminal() && !is_confirmed()? {
-            bail!("nothing was started");
-        }
-        let mut parameters = Vec::new();
-        if !self.types.is_empty() {
-            parameters.push(("_type", self.types.join(",")));
-        }
-        parameters.extend(self.before.map(|before| ("_before", before)));
-        parameters.extend(self.include_deleted.then(|| ("_includeDeleted", "true".to_owned())));
-        parameters.extend(self.reason.map(|reason| ("_reason", reason)));
+        let scope = client.scope();
+        // As it was typed: the request holds the first instant of it.
+        eprintln!("{}", describe(&request, self.before.as_deref(), &scope));
+        self.confirm()?;
         let answer = client.send(client.request(Method::POST, "/$purge").query(&parameters)).await?.success()?;
         let job = JobView::of(&answer)?;
         if self.watch {
             return self.call.watch(&client, job.id()?).await;
         }
         self.call.print(&answer.text, &job);
-        eprintln!("Next: lethe purge watch {}", job.id()?);
+        eprintln!("Next, with the same credentials: lethe purge watch {}{}", job.id()?, self.call.server.flags());
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What would go, in words, because it cannot be undone.
-    fn describe(&self) -> String {
-        let what = if self.types.is_empty() { "every resource".to_owned() } else { format!("every {}", self.types.join(", every ")) };
-        let when = self.before.as_ref().map(|before| format!(" last updated before {before}")).unwrap_or_default();
-        let deleted = if self.include_deleted { ", and what FHIR deletes left behind" } else { "" };
-        format!("Purging {what}{when}{deleted}. This cannot be undone.")
+    /// As the API names them.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = Vec::new();
+        if !self.types.is_empty() {
+            parameters.push(("_type", self.types.join(",")));
+        }
+        parameters.extend(self.before.clone().map(|before| ("_before", before)));
+        parameters.extend(self.include_deleted.then(|| ("_includeDeleted", "true".to_owned())));
+        parameters.extend(self.reason.clone().map(|reason| ("_reason", reason)));
+        parameters
     }
+
+    /// A person is asked; a program must have said so beforehand.
+    fn confirm(&self) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            bail!(UsageError("nothing was started: without a terminal nobody can be asked whether you mean it, so give --yes".to_owned()));
+        }
+        if !is_confirmed()? {
+            bail!("nothing was started");
+        }
+        Ok(())
+    }
+}
+
+/// What would go, in words, because it cannot be undone.
+fn describe(request: &PurgeRequest, before: Option<&str>, scope: &str) -> String {
+    let what = match &request.types {
+        None => "every resource".to_owned(),
+        Some(types) => types.iter().map(|resource_type| format!("every {resource_type}")).collect::<Vec<_>>().join(", "),
+    };
+    let when = before.map(|before| format!(" last updated before {before}")).unwrap_or_default();
+    let deleted = if request.include_deleted { ", and what FHIR deletes left behind" } else { "" };
+    format!("Purging {what} of {scope}{when}{deleted}. This cannot be undone.")
+}
+
+/// In the words of the command line.
+fn wrong(error: &PurgeRequestError) -> UsageError {
+    let text = error.to_string();
+    UsageError(
+        [("_type", "--type"), ("_before", "--before"), ("_includeDeleted", "--include-deleted"), ("_reason", "--reason")]
+            .into_iter()
+            .find_map(|(parameter, option)| text.strip_prefix(parameter).map(|rest| format!("{option}{rest}")))
+            .unwrap_or_else(|| text.replace("'_type'", "--type").replace("'_before'", "--before").replace("'_reason'", "--reason")),
+    )
 }
 
 impl OneJob {
@@ -173,18 +209,22 @@ impl Call {
     async fn list(&self) -> Result<ExitCode> {
         let client = self.server.client()?;
         let mut jobs: Vec<Value> = Vec::new();
+        let mut last;
         let mut path = "/$purge".to_owned();
         loop {
             let page = client.send(client.request(Method::GET, &path)).await?.success()?.json()?;
             jobs.extend(page["jobs"].as_array().context("the answer has no list of jobs")?.iter().cloned());
-            match page["next"].as_str().and_then(|next| next.split_once("/r4")) {
+            last = page;
+            match last["next"].as_str().and_then(|next| next.split_once("/r4")) {
                 // The path alone: the server's own name for itself may not be the one that leads there from here.
                 Some((_, next)) => path = next.to_owned(),
                 None => break,
             }
         }
         if self.json {
-            println!("{}", Value::Array(jobs));
+            // All pages in one, so that "next" is what the last of them says: none.
+            last["jobs"] = Value::Array(jobs);
+            println!("{last}");
             return Ok(ExitCode::SUCCESS);
         }
         let mut table = terminal::table(["id", "status", "created", "types", "deleted", "of"]);
@@ -211,4 +251,36 @@ fn is_confirmed() -> Result<bool> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim() == "purge")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(parameters: &[(&str, &str)], scope: &str) -> String {
+        describe(&PurgeRequest::parse(parameters.iter().copied()).unwrap(), Some("2020").filter(|_| parameters.len() > 1), scope)
+    }
+
+    #[test]
+    fn what_would_go_is_said_with_its_scope() {
+        assert_eq!(described(&[], "user 7"), "Purging every resource of user 7. This cannot be undone.");
+        assert_eq!(
+            described(&[("_type", "Patient,Binary"), ("_before", "2020"), ("_includeDeleted", "true")], "ALL users of the client 'x'"),
+            "Purging every Patient, every Binary of ALL users of the client 'x' last updated before 2020, and what FHIR deletes left behind. \
+             This cannot be undone."
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_the_command_line() {
+        for (parameter, value, expected) in [
+            ("_type", "Patiant", "--type: "),
+            ("_type", "", "--type has an empty"),
+            ("_before", "soon", "--before: "),
+            ("_reason", " ", "--reason "),
+        ] {
+            let text = wrong(&PurgeRequest::parse([(parameter, value)]).unwrap_err()).to_string();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
 }
