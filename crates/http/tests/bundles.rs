@@ -83,7 +83,7 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
             "conditional reference",
         ),
         (resource(json!({ "resourceType": "Observation", "subject": { "reference": "x" } })), StatusCode::BAD_REQUEST, "'x'"),
-        (resource(json!({ "resourceType": "Patient" })), StatusCode::BAD_REQUEST, "the body is a Patient"),
+        (resource(json!({ "resourceType": "Patient" })), StatusCode::BAD_REQUEST, "the body has the type Patient"),
         (json!({ "request": { "method": "POST", "url": "Observation" } }), StatusCode::BAD_REQUEST, "no resource"),
         (
             json!({ "request": { "method": "PUT", "url": "Patient?name=x" }, "resource": { "resourceType": "Patient" } }),
@@ -127,11 +127,16 @@ async fn entries_are_done_in_fhirs_order_and_answered_in_their_own() {
         { "request": { "method": "POST", "url": "Patient" }, "resource": { "resourceType": "Patient" } },
         { "request": { "method": "DELETE", "url": "Patient/old" } },
         { "request": { "method": "GET", "url": "Patient/never" } },
+        { "request": { "method": "GET", "url": "Patient/new?_elements=id" } },
     ]);
     for (kind, put) in [("transaction", "201 Created"), ("batch", "200 OK")] {
         let answer = caller.post("/r4", &bundle(kind, entries.clone())).await;
         assert_eq!(answer.json()["type"], format!("{kind}-response"));
-        assert_eq!(statuses(&answer), ["200 OK", "200 OK", put, "201 Created", "204 No Content", "404 Not Found"], "{kind}");
+        assert_eq!(
+            statuses(&answer),
+            ["200 OK", "200 OK", put, "201 Created", "204 No Content", "404 Not Found", "400 Bad Request"],
+            "{kind}"
+        );
         assert_eq!(answer.json()["entry"][0]["resource"]["id"], "new");
         assert_eq!(answer.json()["entry"][1]["resource"]["total"], 1);
     }

@@ -82,9 +82,9 @@ async fn what_is_wrong_with_a_resource_is_400_and_nothing_is_stored() {
         ("PUT", "/r4/Patient/p1", "{", "not valid JSON"),
         ("PUT", "/r4/Patient/p1", r#"{"resourceType":"Patient"}"#, "the body has no id"),
         ("PUT", "/r4/Patient/p2", PATIENT, "the body has the id 'p1'"),
-        ("PUT", "/r4/Group/p1", PATIENT, "the body is a Patient"),
+        ("PUT", "/r4/Group/p1", PATIENT, "the body has the type Patient"),
         ("PUT", "/r4/Patient/a_b", PATIENT, "not a valid id"),
-        ("POST", "/r4/Group", PATIENT, "the body is a Patient"),
+        ("POST", "/r4/Group", PATIENT, "the body has the type Patient"),
         ("POST", "/r4/Patient", r#"{"resourceType":"Patiant"}"#, "'Patiant'"),
         ("POST", "/r4/Patient", r#"{"resourceType":"Patient","managingOrganization":{"reference":"somewhere"}}"#, "'somewhere'"),
         (
@@ -316,4 +316,33 @@ async fn a_provenance_in_a_header_names_the_version_that_its_write_made_whoever_
     assert!(put().await.is_success(), "brought back");
     let newest = caller.get("/r4/Provenance/_history?_count=1").await.json();
     assert_eq!(newest["entry"][0]["resource"]["target"][0]["reference"], "Patient/p1");
+}
+
+#[tokio::test]
+async fn a_parameter_that_would_be_ignored_is_refused_and_nothing_is_written() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Patient/p1?_format=json&_pretty=true", PATIENT).await;
+    for (method, path, expected) in [
+        ("PUT", "/r4/Patient?identifier=7", "conditional update is not supported"),
+        ("DELETE", "/r4/Patient?identifier=7", "conditional delete is not supported"),
+        ("PATCH", "/r4/Patient?identifier=7", "conditional patch is not supported"),
+        ("POST", "/r4/Patient?identifier=7", "'identifier'"),
+        ("PUT", "/r4/Patient/p1?_foo=1", "'_foo'"),
+        ("POST", "/r4/Patient/p1?_foo=1", "'_foo'"),
+        ("DELETE", "/r4/Patient/p1?_cascade=delete", "'_cascade'"),
+        ("GET", "/r4/Patient/p1?_elements=id", "'_elements'"),
+        ("GET", "/r4/Patient/p1/_history/1?_foo=1", "'_foo'"),
+        ("GET", "/r4/Patient/p1/_history?_count=0", "'_count'"),
+        ("GET", "/r4/_history?_count=0", "'_count'"),
+    ] {
+        let body = if matches!(method, "PUT" | "POST") { PATIENT } else { "" };
+        let answer = caller.call(method, path, &[], body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} {path}: {}", answer.text);
+        assert!(answer.outcome_text().contains(expected), "{method} {path}: {}", answer.text);
+    }
+    let history = caller.get("/r4/_history").await.json();
+    assert_eq!((&history["total"], &history["entry"][0]["response"]["etag"]), (&1.into(), &r#"W/"1""#.into()), "{history}");
+    let other = caller.put("/r4/Patient/p2", r#"{"resourceType":"Observation","id":"p2"}"#).await;
+    assert!(other.outcome_text().contains("the body has the type Observation, the address Patient"), "{}", other.text);
 }

@@ -296,7 +296,7 @@ async fn a_job_that_has_not_failed_is_not_retried_and_one_that_does_not_run_is_n
     assert!(conflict(&caller.put(&path, "").await).contains("'successful'"));
     assert!(conflict(&caller.delete(&path).await).contains("'successful'"));
     assert_eq!(caller.job(&job).await, before, "nothing changed");
-    for method in ["PUT", "DELETE"] {
+    for method in ["GET", "PUT", "DELETE"] {
         let answer = caller.call(method, &format!("{path}?_type=Patient"), &[], "").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{method} takes no parameters");
     }

@@ -24,6 +24,11 @@ impl Pairs {
         parse_pairs(uri.query().unwrap_or_default()).map(Self)
     }
 
+    /// Refuses every parameter but those about the answer's format, for calls that have none of their own.
+    pub fn only_format(&self) -> Result<(), ApiError> {
+        self.only(&["_format", "_pretty"])
+    }
+
     /// Refuses every parameter that is not one of `known`, or that is given twice.
     pub fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         for (index, (name, _)) in self.0.iter().enumerate() {

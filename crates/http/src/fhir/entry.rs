@@ -19,7 +19,11 @@ use super::{
     version_url,
     writing::{require_id, require_type, write_of},
 };
-use crate::{App, edge::parse_pairs, error::ApiError};
+use crate::{
+    App,
+    edge::{Pairs, parse_pairs},
+    error::ApiError,
+};
 
 /// What an entry asks for.
 #[derive(Debug)]
@@ -215,6 +219,7 @@ pub async fn read_entry(app: &App, scope: &Scope, target: &EntryTarget) -> Resul
         let bundle = searchset(app, scope, target.resource_type, &pairs).await?;
         return Ok(format!(r#"{{"resource":{bundle},"response":{{"status":"200 OK"}}}}"#));
     };
+    Pairs(pairs).only_format()?;
     let id = id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| ApiError::NotFound(error.to_string()))?;
     let stored = current(app, scope, target.resource_type, &id).await?;
     let text = render_version(&stored)?;

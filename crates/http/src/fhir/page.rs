@@ -43,8 +43,8 @@ pub fn parse_listing_page(text: &str) -> Result<PageKey, ApiError> {
 pub fn page_count(pairs: &Pairs) -> Result<usize, ApiError> {
     match pairs.get("_count").map(str::parse::<usize>) {
         None => Ok(limits::PAGE_COUNT_DEFAULT),
-        Some(Ok(count)) => Ok(count.clamp(1, limits::PAGE_COUNT_MAX)),
-        Some(Err(_)) => Err(ApiError::bad(IssueType::Value, "'_count': a whole number is expected")),
+        Some(Ok(count)) if count > 0 => Ok(count.min(limits::PAGE_COUNT_MAX)),
+        Some(_) => Err(ApiError::bad(IssueType::Value, "'_count': a whole number from 1 is expected")),
     }
 }
 

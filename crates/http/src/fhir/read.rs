@@ -18,7 +18,7 @@ use super::{
 use crate::{
     App,
     authenticate::Authenticated,
-    edge::{InstancePath, http_date, reply, with_header},
+    edge::{InstancePath, Pairs, http_date, reply, with_header},
     error::ApiError,
 };
 
@@ -27,8 +27,10 @@ pub async fn read(
     State(app): State<Arc<App>>,
     Authenticated { scope, .. }: Authenticated,
     InstancePath { resource_type, id }: InstancePath,
+    pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    pairs.only_format()?;
     answer_version(&current(&app, &scope, resource_type, &id).await?, &headers)
 }
 

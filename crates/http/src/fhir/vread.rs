@@ -5,15 +5,22 @@ use std::sync::Arc;
 use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::read::answer_version;
-use crate::{App, authenticate::Authenticated, edge::VersionPath, error::ApiError};
+use crate::{
+    App,
+    authenticate::Authenticated,
+    edge::{Pairs, VersionPath},
+    error::ApiError,
+};
 
 /// One version; 410 if it records a deletion.
 pub async fn vread(
     State(app): State<Arc<App>>,
     Authenticated { scope, .. }: Authenticated,
     VersionPath { resource_type, id, version }: VersionPath,
+    pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    pairs.only_format()?;
     match app.store.read_version(&scope, resource_type, &id, version).await? {
         Some(stored) => answer_version(&stored, &headers),
         None => Err(ApiError::NotFound(format!("there is no such version of a {resource_type} with this id"))),

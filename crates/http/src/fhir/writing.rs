@@ -23,7 +23,7 @@ use super::{
 use crate::{
     App,
     authenticate::Authenticated,
-    edge::{HostBases, http_date, reply, with_header},
+    edge::{HostBases, Pairs, http_date, reply, with_header},
     error::ApiError,
 };
 
@@ -60,6 +60,8 @@ impl FromRequestParts<Arc<App>> for WriteCall {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Authenticated { scope, .. } = Authenticated::from_request_parts(parts, app).await?;
         one_account(&scope)?;
+        // A condition that is ignored would write what it was to leave alone.
+        Pairs::of(&parts.uri)?.only_format()?;
         let HostBases(bases) = HostBases::from_request_parts(parts, app).await?;
         for (name, instead) in [("if-none-exist", "conditional create"), ("if-none-match", "'If-None-Match' on a write")] {
             // Ignored, it would write what the client wanted left alone.
@@ -152,7 +154,7 @@ pub fn require_type(resource: &Resource, resource_type: ResourceType) -> Result<
     if resource.resource_type == resource_type {
         return Ok(());
     }
-    let text = format!("the body is a {}, the address is that of a {resource_type}: they must be the same", resource.resource_type);
+    let text = format!("the body has the type {}, the address {resource_type}: they must be the same", resource.resource_type);
     Err(ApiError::bad(IssueType::Invalid, text))
 }
 

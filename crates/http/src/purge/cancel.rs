@@ -28,7 +28,7 @@ pub async fn cancel(
     JobPath(job_id): JobPath,
     pairs: Pairs,
 ) -> Result<Response, ApiError> {
-    pairs.only(&["_format", "_pretty"])?;
+    pairs.only_format()?;
     match app.store.cancel_purge(&scope, job_id).await? {
         CanceledOrRetried::Taken(job) => {
             // A job whose worker has gone needs another one to settle what was removed.

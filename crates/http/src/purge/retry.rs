@@ -20,7 +20,7 @@ pub async fn retry(
     JobPath(job_id): JobPath,
     pairs: Pairs,
 ) -> Result<Response, ApiError> {
-    pairs.only(&["_format", "_pretty"])?;
+    pairs.only_format()?;
     match app.store.retry_purge(&scope, job_id).await? {
         CanceledOrRetried::Taken(job) => {
             app.wake.notify_one();
