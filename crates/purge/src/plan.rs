@@ -14,9 +14,9 @@ pub struct BatchLimits {
 }
 
 impl Default for BatchLimits {
-    /// 2,500 resources or 8 MiB: about 20 ms of work on the embedded store (docs/adr/0004).
+    /// 4,000 resources or 8 MiB: about 10 ms of work on the embedded store (docs/adr/0004).
     fn default() -> Self {
-        Self { batch_targets_max: 2_500, batch_bytes_max: 8 << 20 }
+        Self { batch_targets_max: 4_000, batch_bytes_max: 8 << 20 }
     }
 }
 

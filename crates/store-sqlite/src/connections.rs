@@ -27,11 +27,11 @@ const READERS_MAX: usize = 4;
 /// How long a statement waits for another process that writes, in milliseconds.
 pub(crate) const BUSY_WAIT_MS: u64 = 10_000;
 /// Page cache of the writer, in KiB.
-const WRITER_CACHE_KIB: i64 = 48 << 10;
+const WRITER_CACHE_KIB: i64 = 40 << 10;
 /// Page cache of each reader, in KiB.
-const READER_CACHE_KIB: i64 = 12 << 10;
-/// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 64 MiB.
-const LOG_PAGES_MAX: i64 = 4 << 10;
+const READER_CACHE_KIB: i64 = 6 << 10;
+/// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 256 MiB.
+const LOG_PAGES_MAX: i64 = 16 << 10;
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 128;
 /// Bytes of a page: see docs/adr/0004.
