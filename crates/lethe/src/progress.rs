@@ -22,11 +22,18 @@ pub(crate) struct Progress {
 impl Progress {
     /// For `length` units; `verb` says what is done with them.
     pub(crate) fn new(verb: &str, length: u64) -> Self {
+        Self::start(verb, Some(length))
+    }
+
+    /// For work of which nobody knows yet how much it is: 0 % until [`Progress::set_length`].
+    pub(crate) fn of_unknown_length(verb: &str) -> Self {
+        Self::start(verb, None)
+    }
+
+    fn start(verb: &str, length: Option<u64>) -> Self {
         let is_watched = std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            Some(length),
-            if is_watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
-        );
+        let bar =
+            ProgressBar::with_draw_target(length, if is_watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         let colour = if crate::terminal::is_colourful(&std::io::stderr()) { ".cyan/dim" } else { "" };
         if let Ok(style) = ProgressStyle::with_template(&format!("  {verb:<10} {{bar:32{colour}}} {{percent:>3}} %  {{msg}}")) {
             bar.set_style(style.progress_chars("━╸─"));
@@ -70,4 +77,25 @@ impl Progress {
 /// Units a second.
 pub(crate) fn rate(count: u64, elapsed: Duration) -> u64 {
     (count as f64 / elapsed.as_secs_f64().max(0.001)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fraction(progress: &Progress) -> f32 {
+        let mut fraction = f32::NAN;
+        progress.bar.update(|state| fraction = state.fraction());
+        fraction
+    }
+
+    #[test]
+    fn nothing_is_done_before_it_is_known_how_much_there_is() {
+        let mut progress = Progress::of_unknown_length("purge");
+        progress.set(0, "plan");
+        assert_eq!(fraction(&progress), 0.0);
+        progress.set_length(4);
+        progress.set(1, "delete");
+        assert_eq!(fraction(&progress), 0.25, "the control");
+    }
 }

@@ -92,7 +92,7 @@ fn end_with_comma(lines: &mut [String]) {
 /// # Errors
 /// The server cannot be reached or refuses.
 pub(crate) async fn watch_to_end(client: &ApiClient, path: &str) -> Result<(Answer, JobView)> {
-    let mut progress = Progress::new("purge", 0);
+    let mut progress = Progress::of_unknown_length("purge");
     loop {
         let answer = client.send(client.request(Method::GET, path)).await?.success()?;
         let job = JobView::of(&answer)?;
