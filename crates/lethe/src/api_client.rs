@@ -111,7 +111,7 @@ fn parse_user(text: &str) -> Result<String, String> {
 /// # Errors
 /// It is none.
 pub(crate) fn parse_oneup_user_id(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| "a user is named by the oneup_user_id, a whole number; lethe user list shows it".to_owned())
+    text.parse().map_err(|_| "a user is named by the oneup_user_id, a whole number; lethe user list --client CLIENT_ID shows it".to_owned())
 }
 
 impl ApiClient {

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
+use lethe_store::StoreError;
+
 /// Exit status of a command that did not do what it was asked.
 const FAILED: u8 = 1;
 /// Exit status of a command that was asked for something that does not exist.
@@ -47,8 +49,19 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         eprintln!("  because: {cause}");
     }
-    if let Some(advice) = error.downcast_ref::<Advice>() {
-        eprintln!("  next: {}", advice.next);
+    let advised = error.downcast_ref::<Advice>().map(|advice| advice.next.as_str());
+    if let Some(next) = advised.or_else(|| error.chain().find_map(|cause| cause.downcast_ref()).and_then(after_store_error)) {
+        eprintln!("  next: {next}");
     }
     ExitCode::from(if error.is::<UsageError>() { WRONG_USAGE } else { FAILED })
+}
+
+/// What to do about a store that fails in the middle of whatever a command does.
+fn after_store_error(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Unavailable(_) => Some("try again; something else keeps the database busy"),
+        StoreError::Failed(_) => Some("look whether the disk is full; if the files are damaged, restore the directory from a backup"),
+        StoreError::NotUnderstood(_) => Some("use the version of lethe that wrote it, or a later one"),
+        StoreError::LeaseLost => None,
+    }
 }

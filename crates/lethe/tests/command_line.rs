@@ -36,6 +36,51 @@ fn help_is_success_and_wrong_usage_is_2() {
 }
 
 #[test]
+fn a_wrong_value_is_answered_with_what_is_expected() {
+    let workplace = Workplace::new();
+    for (arguments, expected) in [
+        (&["import", "--user", "abc", "x.ndjson"][..], "a whole number"),
+        (&["export", "--user", "abc", "out"], "a whole number"),
+        (&["user", "token", "abc"], "a whole number"),
+        (&["purge", "list", "--client-id", "x", "--client-secret", "y", "--user", "abc"], "or 'client' for all users"),
+        (&["purge", "list", "--client-id", "x", "--client-secret", "y"], "--user client"),
+        (&["purge", "list", "--token", "x", "--server", "foo"], "http://HOST:PORT"),
+        (&["purge", "list", "--token", "x", "--server", "http://"], "http://HOST:PORT"),
+        (&["purge", "list", "--token", "x\ny"], "no HTTP header can carry"),
+        (&["client", "add", ""], "at least one visible character"),
+        (&["client", "add", " "], "at least one visible character"),
+        (&["user", "add", "--client", "x", ""], "at least one visible character"),
+    ] {
+        let done = workplace.run(arguments);
+        assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains(expected), "{arguments:?}: {done:?}");
+        assert!(!done.stderr.contains("invalid digit") && !done.stderr.contains("builder error"), "{arguments:?}: {done:?}");
+    }
+    assert!(!workplace.path("lethe-data").exists());
+}
+
+#[test]
+fn a_damaged_database_is_told_with_what_to_do() {
+    let workplace = Workplace::new();
+    workplace.write("not-one/lethe.db", "this is no database, whatever its name says; ".repeat(200));
+    // From a page that is read when the store is opened, and from a later one.
+    for (data, first_page) in [("torn-early", 1), ("torn-late", 6)] {
+        workplace.json(&["client", "add", "Test", "--json", "--data", data]);
+        let path = format!("{data}/lethe.db");
+        let mut bytes = fs::read(workplace.path(&path)).unwrap();
+        bytes[first_page * 4096..].fill(0xA5);
+        workplace.write(&path, bytes);
+    }
+    for data in ["not-one", "torn-early", "torn-late"] {
+        for command in [&["check"][..], &["client", "list"]] {
+            let done = workplace.run(&[command, &["--data", data]].concat());
+            assert_eq!(done.code, Some(1), "{command:?} {data}: {done:?}");
+            assert!(done.stderr.contains("next: ") && done.stderr.contains("backup"), "{command:?} {data}: {done:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_available_says_so_and_touches_nothing() {
     let workplace = Workplace::new();
     let done = workplace.run(&["serve", "--database-url", "postgres://localhost/lethe", "--listen", "127.0.0.1:0"]);

@@ -60,6 +60,7 @@ fn bad_lines_are_reported_with_file_and_line_and_the_rest_is_imported() {
     ] {
         assert!(done.stderr.contains(expected), "{expected}: {}", done.stderr);
     }
+    assert!(done.stderr.contains("at column 35") && !done.stderr.contains("at line 1"), "one number of a line: {}", done.stderr);
     let summary: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((&summary["stored"], &summary["rejected"]), (&json!(3), &json!(6)));
     assert_eq!(summary["types"], json!({ "Observation": { "created": 1, "updated": 0 }, "Patient": { "created": 2, "updated": 0 } }));
@@ -127,6 +128,10 @@ fn nothing_is_imported_for_nobody_and_no_export_overwrites() {
     workplace.write("a.ndjson", r#"{"resourceType":"Patient","id":"p1"}"#);
     let done = workplace.run(&["import", "--user", "99", "a.ndjson"]);
     assert!(done.code == Some(1) && done.stderr.contains("there is no user 99"), "{done:?}");
+    for path in ["missing.ndjson", "lethe-data"] {
+        let done = workplace.run(&["import", "--user", &user_id, path]);
+        assert!(done.code == Some(1) && done.stderr.contains(path) && done.stderr.contains("next:"), "{done:?}");
+    }
     assert_eq!(workplace.run(&["import", "--user", &user_id, "a.ndjson"]).code, Some(0));
     assert_eq!(workplace.run(&["export", "--user", &user_id, "out"]).code, Some(0));
     let before = fs::read(workplace.path("out/Patient.ndjson")).unwrap();

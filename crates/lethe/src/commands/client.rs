@@ -25,6 +25,7 @@ pub(crate) enum ClientCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Add {
     /// What people call it
+    #[arg(value_parser = parse_name)]
     name: String,
     /// How it may authenticate: bearer, headers or both
     #[arg(long, value_name = "WAY", default_value = "both")]
@@ -67,6 +68,14 @@ struct One {
     client_id: String,
     #[command(flatten)]
     output: StoreCommand,
+}
+
+/// A name that can be seen, for clap.
+///
+/// # Errors
+/// It is empty.
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("a name has at least one visible character".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// A client with the secret that its owner must note now.

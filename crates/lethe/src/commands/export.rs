@@ -15,6 +15,7 @@ use lethe_store::{ListQuery, PageKey, Resources};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    api_client::parse_oneup_user_id,
     embedded::StoreOptions,
     failure::Advice,
     progress::{Progress, rate},
@@ -31,7 +32,7 @@ pub(crate) struct Export {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The oneup_user_id of the user
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_oneup_user_id)]
     user: i64,
     #[command(flatten)]
     store: StoreOptions,

@@ -8,6 +8,7 @@ use lethe_fhir::LocalBases;
 
 use super::serve::parse_public_url;
 use crate::{
+    api_client::parse_oneup_user_id,
     embedded::StoreOptions,
     import::{ImportRequest, find_files, import, total_bytes},
     progress::Progress,
@@ -26,7 +27,7 @@ pub(crate) struct Import {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The oneup_user_id of the user who gets them
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = parse_oneup_user_id)]
     user: i64,
     /// Exit 0 even if something was rejected
     #[arg(long)]

@@ -176,6 +176,9 @@ fn describe(request: &PurgeRequest, before: Option<&str>, scope: &str) -> String
 
 /// In the words of the command line.
 fn wrong(error: &PurgeRequestError) -> UsageError {
+    if let PurgeRequestError::PlusNotEncoded(value) = error {
+        return UsageError(format!("--before: '{value}' has a blank where a '+' belongs; nothing was started"));
+    }
     let text = error.to_string();
     UsageError(
         [("_type", "--type"), ("_before", "--before"), ("_includeDeleted", "--include-deleted"), ("_reason", "--reason")]

@@ -8,8 +8,9 @@ use lethe_auth::{AccountId, ClientId, EXPIRES_IN_S, TokenPair, User};
 use lethe_store::{Accounts, AddedUser, UserFilter};
 use serde_json::{Value, json};
 
-use super::store_command::StoreCommand;
+use super::{client::parse_name, store_command::StoreCommand};
 use crate::{
+    api_client::parse_oneup_user_id,
     embedded::{EmbeddedStore, KeyedStore},
     failure::Advice,
     secret_key::random_bytes,
@@ -36,6 +37,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "CLIENT_ID")]
     client: String,
     /// The client's own name for the user
+    #[arg(value_parser = parse_name)]
     app_user_id: String,
     #[command(flatten)]
     output: StoreCommand,
@@ -75,7 +77,7 @@ pub(crate) struct Token {
 #[derive(Debug, Args)]
 struct One {
     /// The oneup_user_id
-    #[arg(value_name = "ONEUP_USER_ID")]
+    #[arg(value_name = "ONEUP_USER_ID", value_parser = parse_oneup_user_id)]
     account_id: i64,
     #[command(flatten)]
     output: StoreCommand,

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::failure::UsageError;
+use crate::failure::{Advice, UsageError};
 
 /// How a file is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,9 @@ impl FileForm {
 pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        let metadata = fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let metadata = fs::metadata(path).with_context(|| {
+            Advice::new(format!("{} cannot be read", path.display()), "name files or folders that exist and that this user may read")
+        })?;
         if metadata.is_dir() {
             add_folder(path, &mut files)?;
         } else if FileForm::of(path).is_some() {
@@ -43,10 +45,11 @@ pub(crate) fn find_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        bail!(
-            "there is no .ndjson or .json file in {}",
-            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-        );
+        let folders = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        bail!(Advice::new(
+            format!("there is no .ndjson or .json file in {folders}"),
+            "only .ndjson, .json, .ndjson.gz and .json.gz are read"
+        ));
     }
     Ok(files)
 }

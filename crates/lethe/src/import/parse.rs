@@ -5,7 +5,7 @@ use lethe_store::{Expect, Write};
 
 use super::{
     bundle::BundleNames,
-    read::{RawChunk, RawResource, Reject},
+    read::{Place, RawChunk, RawResource, Reject},
 };
 
 /// What became of a [`RawChunk`].
@@ -21,7 +21,9 @@ pub(super) fn parse_chunk(chunk: RawChunk, bases: &LocalBases) -> ParsedChunk {
     for raw in chunk.resources {
         match parse(&raw, &chunk.names, bases) {
             Ok(write) => parsed.writes.push(write),
-            Err(reason) => parsed.rejects.push(Reject { file: chunk.file.clone(), place: raw.place, reason }),
+            Err(reason) => {
+                parsed.rejects.push(Reject { file: chunk.file.clone(), place: raw.place, reason: without_second_line(raw.place, reason) });
+            }
         }
     }
     parsed
@@ -36,4 +38,12 @@ fn parse(raw: &RawResource, names: &BundleNames, bases: &LocalBases) -> Result<W
     let given = || raw.full_url.as_deref().and_then(|full_url| names.given_id(full_url)).cloned();
     let id = resource.id.clone().or_else(given).unwrap_or_else(|| LogicalId::from(uuid::Uuid::new_v4()));
     Write::put(&resource, id, bases, Expect::Anything).map_err(|error| error.to_string())
+}
+
+/// A line of a file is read by itself, so that the reader of JSON calls each line 1; the column is right.
+fn without_second_line(place: Place, reason: String) -> String {
+    match place {
+        Place::Line(_) => reason.replace(" at line 1 column ", " at column "),
+        Place::Entry(_) | Place::File => reason,
+    }
 }
