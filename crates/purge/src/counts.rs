@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 /// Numbers of resources. `planned = deleted + spared + held + failed` (INV-4) for every batch, type and job that has run to its end; in a
-/// job that is under way or was canceled the rest is [`Counts::pending`].
+/// job that is under way or was canceled the rest has no outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Were targets at kick-off, the Provenance and Binary that go along included.
@@ -19,12 +19,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What has no outcome yet.
-    #[must_use]
-    pub fn pending(&self) -> u64 {
-        self.planned.saturating_sub(self.deleted + self.spared + self.held + self.failed)
-    }
-
     /// Whether INV-4 holds.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
