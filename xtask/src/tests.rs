@@ -9,17 +9,18 @@ use anyhow::{Context, Result, bail};
 
 use crate::tidy;
 
-/// Tidy first, because it takes no time; then the tests; then the examples in documentation, which cargo-nextest does not run.
+/// Tidy first, because it takes no time; then the examples in documentation, which cargo-nextest does not run; then the tests, so that
+/// their sum is the last thing to be read.
 ///
 /// # Errors
 /// A rule is broken or a test fails.
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     tidy::run(root)?;
+    cargo(root, &["test", "--workspace", "--doc", "--quiet"], &[])?;
     if has_nextest() {
-        cargo(root, &["nextest", "run", "--workspace"], arguments)?;
-        cargo(root, &["test", "--workspace", "--doc", "--quiet"], &[])
+        cargo(root, &["nextest", "run", "--workspace"], arguments)
     } else {
-        cargo(root, &["test", "--workspace"], arguments)
+        cargo(root, &["test", "--workspace", "--lib", "--bins", "--tests"], arguments)
     }
 }
 
