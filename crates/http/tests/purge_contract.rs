@@ -128,6 +128,8 @@ async fn everything_odd_is_400_and_starts_nothing() {
         ("?_befor=2024", json, ""),
         ("?_typeFilter=Patient%3Factive%3Dtrue", json, ""),
         ("?_expect=x", json, ""),
+        ("", ("prefer", "respond-async"), ""),
+        ("", ("prefer", "return=minimal, Respond-Async;wait=10"), ""),
         ("?_format=json", json, ""),
         ("?_type=", json, ""),
         ("?_type", json, ""),

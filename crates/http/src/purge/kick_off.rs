@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
+    http::HeaderMap,
     response::Response,
 };
 use lethe_auth::Scope;
+use lethe_fhir::IssueType;
 use lethe_purge::request::PurgeRequest;
 use lethe_store::{JobId, KickOff, NewPurge};
 use uuid::Uuid;
@@ -24,6 +26,7 @@ pub async fn kick_off(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
+    refuse_async(&parts.headers)?;
     let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
     pairs.extend(body_pairs(&parts.headers, &body)?);
@@ -36,6 +39,18 @@ pub async fn kick_off(
         }
         KickOff::Conflict { running } => Err(conflict_with(&app, &purge.owner, running).await),
     }
+}
+
+/// A caller that counts on 202 and another address to poll must not find out after the purge has begun.
+fn refuse_async(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut preferences =
+        headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+    if preferences.any(|preference| preference.trim().eq_ignore_ascii_case("respond-async")) {
+        let text = "'Prefer: respond-async' is not supported by $purge, so nothing was started: leave the header out; the job runs in the \
+                    background all the same, and its status is at Content-Location";
+        return Err(ApiError::bad(IssueType::NotSupported, text));
+    }
+    Ok(())
 }
 
 /// 409: one job at a time. Who cannot see the job that runs is told who can.
