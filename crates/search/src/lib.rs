@@ -1,9 +1,23 @@
-//! What of a resource is indexed, and what a listing asks for.
+//! What of a resource is indexed, and what a search asks for.
 //!
-//! Vocabulary only: no input or output. Full R4 search grows here; today it is references and the control parameters of a listing.
+//! Vocabulary only: no input or output.
+//!
+//! - `value`: how a value is written into an index.
+//! - `criterion`: a search, taken apart.
+//! - `definitions`: R4's search parameters and compartments.
+//! - `index`: what of a resource is kept beside it.
 
+mod criterion;
+pub mod definitions;
 mod index;
+mod index_values;
 mod listing;
+pub mod value;
 
+pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
 pub use index::{IndexEntries, ProvenanceTarget, ReferenceErrors, index_entries};
+pub use index_values::{Facet, IndexValue, IndexValues, PathId};
 pub use listing::{LastUpdatedFilter, Listing, ListingError};
+
+/// Number of the way in which index values are made and written. Stored beside them: a store whose number is another has to be indexed anew.
+pub const INDEX_FORMAT: u32 = 1;
