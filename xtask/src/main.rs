@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a developer and the build server run. Nothing of the product lives here.
 
+mod codegen;
 mod tests;
 mod tidy;
 
@@ -14,13 +15,16 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed
-  tidy          the rules of the house that a program can check";
+  tidy          the rules of the house that a program can check
+  codegen structure --package DIR --expansions DIR
+                the table of R4's elements, from HL7's packages hl7.fhir.r4.core (or .examples, which holds it) and .expansions, unpacked";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
         Some("test") => repository().and_then(|root| tests::run(&root, &arguments.collect::<Vec<_>>())),
         Some("tidy") => repository().and_then(|root| tidy::run(&root)),
+        Some("codegen") => repository().and_then(|root| codegen::run(&root, &arguments.collect::<Vec<_>>())),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
