@@ -13,6 +13,7 @@ mod resource_type;
 
 pub mod bundle;
 pub mod limits;
+pub mod patch;
 pub mod structure;
 
 pub use instant::{FhirDate, FhirDateError, Instant};

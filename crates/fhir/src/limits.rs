@@ -17,3 +17,12 @@ pub const PAGE_COUNT_MAX: usize = 1_000;
 
 /// Resources on one page when `_count` is not given.
 pub const PAGE_COUNT_DEFAULT: usize = 50;
+
+/// Operations of one patch.
+pub const PATCH_OPERATIONS_MAX: usize = 1_000;
+
+/// Characters of one path in a patch.
+pub const PATCH_PATH_CHARS_MAX: usize = 1_000;
+
+/// What one patch may cost in all: bytes written, compared or copied, list items moved, elements visited.
+pub const PATCH_WORK_MAX: usize = 128 << 20;

@@ -1,0 +1,364 @@
+//! The copy that a patch works on. All edits go through it, so that limits and what the server alone sets are looked after in one place.
+
+use serde_json::{Map, Value};
+
+use super::{
+    PatchError,
+    json_pointer::{Step, no_item, no_member, shown},
+    measure::{Piece, bytes_of_name, commas, measure},
+};
+use crate::limits;
+
+/// Members of the resource that stay as they are.
+const FIXED: [&str; 2] = ["resourceType", "id"];
+
+/// Members of `meta` that stay as they are.
+const FIXED_META: [&str; 2] = ["versionId", "lastUpdated"];
+
+/// A resource that is being patched.
+#[derive(Debug)]
+pub(super) struct Draft {
+    resource: Value,
+    /// Bytes of the resource as compact JSON.
+    bytes: usize,
+    work_left: usize,
+    /// What [`FIXED_META`] were before.
+    fixed_meta: [Option<Value>; 2],
+}
+
+impl Draft {
+    pub(super) fn of(resource: &Value) -> Result<Self, PatchError> {
+        let (bytes, _) = measure(resource, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        check_size(bytes)?;
+        let fixed_meta = FIXED_META.map(|name| resource.get("meta").and_then(|meta| meta.get(name)).cloned());
+        Ok(Self { resource: resource.clone(), bytes, work_left: limits::PATCH_WORK_MAX, fixed_meta })
+    }
+
+    pub(super) fn resource(&self) -> &Value {
+        &self.resource
+    }
+
+    /// Counts work; refuses when it is too much in all.
+    pub(super) fn spend(&mut self, work: usize) -> Result<(), PatchError> {
+        match self.work_left.checked_sub(work) {
+            Some(left) => {
+                self.work_left = left;
+                Ok(())
+            }
+            None => Err(too_much_work()),
+        }
+    }
+
+    /// The value at a place.
+    pub(super) fn at(&self, place: &[Step]) -> Result<&Value, PatchError> {
+        place.iter().enumerate().try_fold(&self.resource, |value, (index, step)| match (step, value) {
+            (Step::Member(name), Value::Object(members)) => members.get(name).ok_or_else(|| no_member(&place[..index], name)),
+            (Step::Item(item), Value::Array(items)) => {
+                items.get(*item).ok_or_else(|| no_item(&place[..index], &item.to_string(), items.len()))
+            }
+            _ => Err(gone(place)),
+        })
+    }
+
+    /// Measures a value of the patch and copies it, to be brought in.
+    pub(super) fn piece(&mut self, value: &Value) -> Result<Piece, PatchError> {
+        let (bytes, depth) = self.weigh(value)?;
+        check_size(bytes)?;
+        Ok(Piece { value: value.clone(), bytes, depth })
+    }
+
+    /// Bytes and depth of a value of the patch, whose reading is counted as work.
+    pub(super) fn weigh(&mut self, value: &Value) -> Result<(usize, usize), PatchError> {
+        let measures = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        self.spend(measures.0)?;
+        Ok(measures)
+    }
+
+    /// Copies what is at a place.
+    pub(super) fn copy(&mut self, place: &[Step]) -> Result<Piece, PatchError> {
+        let value = self.at(place)?;
+        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        // Before anything is copied that would have no room.
+        check_size(self.bytes.saturating_add(bytes))?;
+        self.spend(bytes.saturating_mul(2))?;
+        Ok(Piece { value: self.at(place)?.clone(), bytes, depth })
+    }
+
+    /// Replaces everything.
+    pub(super) fn put_whole(&mut self, piece: Piece) -> Result<(), PatchError> {
+        for name in FIXED {
+            check_fixed(name, self.resource.get(name), piece.value.get(name))?;
+        }
+        if let Some(meta) = piece.value.get("meta") {
+            self.check_meta(meta)?;
+        }
+        check_size(piece.bytes)?;
+        self.bytes = piece.bytes;
+        self.resource = piece.value;
+        Ok(())
+    }
+
+    /// Sets a member of an object: an existing one keeps its place among the others, a new one becomes the last.
+    pub(super) fn put_member(&mut self, object: &[Step], name: &str, piece: Piece) -> Result<(), PatchError> {
+        self.check_put(object, name, &piece.value)?;
+        check_depth(object, &piece)?;
+        let old = self.object(object)?.get(name);
+        let old_bytes = match old {
+            Some(old) => measure(old, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?.0,
+            None => bytes_of_comma_and_name(self.object(object)?.len(), name),
+        };
+        let bytes = match old {
+            Some(_) => self.bytes.saturating_sub(old_bytes).saturating_add(piece.bytes),
+            None => self.bytes.saturating_add(old_bytes).saturating_add(piece.bytes),
+        };
+        check_size(bytes)?;
+        self.spend(old_bytes)?;
+        self.object_mut(object)?.insert(name.to_owned(), piece.value);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Removes a member and leaves the others in their order.
+    pub(super) fn take_member(&mut self, object: &[Step], name: &str) -> Result<Piece, PatchError> {
+        let members = self.object(object)?;
+        let (count, value) = (members.len(), members.get(name).ok_or_else(|| no_member(object, name))?);
+        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        if is_fixed(object, name) {
+            return Err(fixed(name));
+        }
+        self.spend(bytes.saturating_add(count))?;
+        let value = self.object_mut(object)?.shift_remove(name).ok_or_else(|| no_member(object, name))?;
+        self.bytes = self.bytes.saturating_sub(bytes + bytes_of_comma_and_name(count - 1, name));
+        Ok(Piece { value, bytes, depth })
+    }
+
+    #[cfg(test)]
+    /// Gives a member another name and another value, at the same place among the others.
+    pub(super) fn rename_member(&mut self, object: &[Step], name: &str, new_name: &str, piece: Piece) -> Result<(), PatchError> {
+        let Some(position) = self.object(object)?.keys().position(|key| key == name) else {
+            return Err(no_member(object, name));
+        };
+        self.take_member(object, name)?;
+        self.put_member(object, new_name, piece)?;
+        let members = self.object_mut(object)?;
+        if let Some(value) = members.shift_remove(new_name) {
+            members.shift_insert(position.min(members.len()), new_name.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// Inserts an item; those from `index` on move up.
+    pub(super) fn insert_item(&mut self, list: &[Step], index: usize, piece: Piece) -> Result<(), PatchError> {
+        check_depth(list, &piece)?;
+        let count = self.list(list)?.len();
+        if index > count {
+            return Err(no_item(list, &index.to_string(), count));
+        }
+        let bytes = self.bytes.saturating_add(piece.bytes + usize::from(count > 0));
+        check_size(bytes)?;
+        self.spend(count - index)?;
+        self.list_mut(list)?.insert(index, piece.value);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Puts an item in place of another.
+    pub(super) fn put_item(&mut self, list: &[Step], index: usize, piece: Piece) -> Result<(), PatchError> {
+        check_depth(list, &piece)?;
+        let items = self.list(list)?;
+        let old = items.get(index).ok_or_else(|| no_item(list, &index.to_string(), items.len()))?;
+        let (old_bytes, _) = measure(old, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        let bytes = self.bytes.saturating_sub(old_bytes).saturating_add(piece.bytes);
+        check_size(bytes)?;
+        self.spend(old_bytes)?;
+        if let Some(item) = self.list_mut(list)?.get_mut(index) {
+            *item = piece.value;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Removes an item; those behind it move down.
+    pub(super) fn take_item(&mut self, list: &[Step], index: usize) -> Result<Piece, PatchError> {
+        let items = self.list(list)?;
+        let (count, value) = (items.len(), items.get(index).ok_or_else(|| no_item(list, &index.to_string(), items.len()))?);
+        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        self.spend(bytes.saturating_add(count - index))?;
+        let value = self.list_mut(list)?.remove(index);
+        self.bytes = self.bytes.saturating_sub(bytes + usize::from(count > 1));
+        Ok(Piece { value, bytes, depth })
+    }
+
+    /// The patched resource, with what the server alone sets in `meta` as it was.
+    pub(super) fn finish(mut self) -> Result<Value, PatchError> {
+        for (name, value) in FIXED_META.into_iter().zip(std::mem::take(&mut self.fixed_meta)) {
+            let Some(value) = value else { continue };
+            let Value::Object(members) = &mut self.resource else { break };
+            let meta = members.entry("meta").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(meta) = meta {
+                meta.entry(name).or_insert(value);
+            }
+        }
+        Ok(self.resource)
+    }
+
+    fn check_put(&self, object: &[Step], name: &str, value: &Value) -> Result<(), PatchError> {
+        match object {
+            [] if name == "meta" => self.check_meta(value),
+            _ if is_fixed(object, name) => check_fixed(name, self.object(object)?.get(name), Some(value)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new `meta` may leave out what the server sets, for it gets it back; it may not set it otherwise.
+    fn check_meta(&self, meta: &Value) -> Result<(), PatchError> {
+        FIXED_META.into_iter().zip(&self.fixed_meta).try_for_each(|(name, old)| match meta.get(name) {
+            None => Ok(()),
+            new => check_fixed(name, old.as_ref(), new),
+        })
+    }
+
+    fn object(&self, place: &[Step]) -> Result<&Map<String, Value>, PatchError> {
+        self.at(place)?.as_object().ok_or_else(|| gone(place))
+    }
+
+    fn list(&self, place: &[Step]) -> Result<&Vec<Value>, PatchError> {
+        self.at(place)?.as_array().ok_or_else(|| gone(place))
+    }
+
+    fn object_mut(&mut self, place: &[Step]) -> Result<&mut Map<String, Value>, PatchError> {
+        self.at_mut(place).and_then(Value::as_object_mut).ok_or_else(|| gone(place))
+    }
+
+    fn list_mut(&mut self, place: &[Step]) -> Result<&mut Vec<Value>, PatchError> {
+        self.at_mut(place).and_then(Value::as_array_mut).ok_or_else(|| gone(place))
+    }
+
+    fn at_mut(&mut self, place: &[Step]) -> Option<&mut Value> {
+        place.iter().try_fold(&mut self.resource, |value, step| match step {
+            Step::Member(name) => value.as_object_mut()?.get_mut(name),
+            Step::Item(index) => value.as_array_mut()?.get_mut(*index),
+        })
+    }
+}
+
+/// Work that a patch may not ask for.
+pub(super) fn too_much_work() -> PatchError {
+    PatchError::over_limit(
+        format!("the patch reads, copies or moves more than {} MiB in all", limits::PATCH_WORK_MAX >> 20),
+        "send fewer operations at a time, or update the resource with PUT",
+    )
+}
+
+fn is_fixed(object: &[Step], name: &str) -> bool {
+    match object {
+        [] => FIXED.contains(&name),
+        [Step::Member(member)] => member == "meta" && FIXED_META.contains(&name),
+        _ => false,
+    }
+}
+
+fn check_fixed(name: &str, old: Option<&Value>, new: Option<&Value>) -> Result<(), PatchError> {
+    if old == new { Ok(()) } else { Err(fixed(name)) }
+}
+
+fn fixed(name: &str) -> PatchError {
+    let (problem, remedy) = match name {
+        "resourceType" => ("the type of a resource cannot be changed", "create a resource of the other type"),
+        "id" => ("the id of a resource cannot be changed", "create another resource, or leave 'id' as it is"),
+        _ => ("'meta.versionId' and 'meta.lastUpdated' are set by the server alone", "leave them as they are"),
+    };
+    PatchError::does_not_apply(problem, remedy)
+}
+
+fn bytes_of_comma_and_name(others: usize, name: &str) -> usize {
+    bytes_of_name(name) + commas(others + 1) - commas(others)
+}
+
+fn check_size(bytes: usize) -> Result<(), PatchError> {
+    if bytes <= limits::RESOURCE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(PatchError::over_limit(
+        format!("the resource would have {bytes} bytes; at most {} are accepted", limits::RESOURCE_BYTES_MAX),
+        "divide its content between several resources",
+    ))
+}
+
+fn check_depth(container: &[Step], piece: &Piece) -> Result<(), PatchError> {
+    if container.len() + 1 + piece.depth <= limits::JSON_DEPTH_MAX { Ok(()) } else { Err(too_deep()) }
+}
+
+fn too_deep() -> PatchError {
+    PatchError::over_limit(
+        format!("the JSON would be nested more than {} levels deep", limits::JSON_DEPTH_MAX),
+        "let objects and arrays lie less deep within each other",
+    )
+}
+
+fn gone(place: &[Step]) -> PatchError {
+    PatchError::does_not_apply(format!("'{}' is not of the kind that this operation needs", shown(place)), "read the resource again")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn member(name: &str) -> Step {
+        Step::Member(name.to_owned())
+    }
+
+    #[test]
+    fn the_count_of_bytes_follows_every_edit() {
+        let mut draft = Draft::of(&json!({"a": [1, {"b": "é\n"}], "c": {}})).unwrap();
+        let expect = |draft: &Draft| assert_eq!(draft.bytes, draft.resource.to_string().len(), "{}", draft.resource);
+        expect(&draft);
+        let piece = draft.piece(&json!({"x": [true]})).unwrap();
+        draft.put_member(&[member("c")], "new", piece).unwrap();
+        expect(&draft);
+        let piece = draft.piece(&json!("other")).unwrap();
+        draft.put_member(&[], "c", piece).unwrap();
+        expect(&draft);
+        let piece = draft.copy(&[member("a"), Step::Item(1)]).unwrap();
+        draft.insert_item(&[member("a")], 0, piece).unwrap();
+        expect(&draft);
+        let piece = draft.piece(&json!(null)).unwrap();
+        draft.put_item(&[member("a")], 2, piece).unwrap();
+        expect(&draft);
+        draft.take_member(&[member("a"), Step::Item(0)], "b").unwrap();
+        expect(&draft);
+        for _ in 0..3 {
+            draft.take_item(&[member("a")], 0).unwrap();
+            expect(&draft);
+        }
+        let piece = draft.piece(&json!(1.5)).unwrap();
+        draft.insert_item(&[member("a")], 0, piece).unwrap();
+        let piece = draft.piece(&json!([])).unwrap();
+        draft.rename_member(&[], "a", "long name", piece).unwrap();
+        expect(&draft);
+        assert_eq!(draft.resource.to_string(), r#"{"long name":[],"c":"other"}"#, "it keeps its place");
+        draft.take_member(&[], "c").unwrap();
+        draft.take_member(&[], "long name").unwrap();
+        expect(&draft);
+    }
+
+    #[test]
+    fn work_is_limited() {
+        let mut draft = Draft::of(&json!({})).unwrap();
+        assert!(draft.spend(limits::PATCH_WORK_MAX - 1).is_ok());
+        assert!(draft.spend(2).unwrap_err().to_string().contains("more than 128 MiB in all"));
+    }
+
+    #[test]
+    fn depth_is_limited_where_a_value_lands() {
+        let nested = (0..60).fold(json!(1), |value, _| json!([value]));
+        let mut draft = Draft::of(&json!({"a": {"b": {"c": {"d": {}}}}})).unwrap();
+        let place = [member("a"), member("b"), member("c"), member("d")];
+        let piece = draft.piece(&nested).unwrap();
+        draft.put_member(&place[..3], "ok", piece).unwrap();
+        let piece = draft.piece(&nested).unwrap();
+        assert!(draft.put_member(&place, "deep", piece).unwrap_err().to_string().contains("more than 64 levels"));
+    }
+}

@@ -1,0 +1,3 @@
+//! Patches as a whole, through their public functions.
+
+mod json_patch;
