@@ -245,6 +245,9 @@ impl From<WriteError> for ApiError {
             WriteError::Expectation { current: None, .. } => {
                 Self::VersionMismatch("there is no current version of this resource, so If-Match cannot hold".to_owned())
             }
+            WriteError::Guard(_) => {
+                Self::VersionMismatch("other writers changed what the condition selects, again and again: send it once more".to_owned())
+            }
             WriteError::NoAccount(_) => Self::Forbidden("the account does not exist any more".to_owned()),
             WriteError::Store(error) => Self::Store(error),
         }

@@ -6,6 +6,8 @@ use lethe_fhir::{LocalBases, LocalReference, MalformedReference, Reference, Reso
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::IndexValues;
+
 /// What is indexed of one version of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexEntries {
@@ -13,6 +15,8 @@ pub struct IndexEntries {
     pub references: BTreeSet<LocalReference>,
     /// `Provenance.target`, each once; empty for other types.
     pub provenance_targets: BTreeSet<ProvenanceTarget>,
+    /// The values of its search parameters.
+    pub values: IndexValues,
 }
 
 /// One target of a Provenance.

@@ -13,6 +13,7 @@ mod open;
 mod plans;
 mod purge;
 mod resources;
+mod searches;
 mod stored_seqs;
 
 pub use migrate::MigrateError;

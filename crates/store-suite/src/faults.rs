@@ -11,9 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Client, ClientId, Scope, User};
-use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_fhir::{Instant, LocalReference, LogicalId, ResourceType};
 use lethe_jobs::{JobEvent, Lease};
-use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
+use lethe_purge::{Phase, Seq, certify::Residue, plan::BatchLimits};
+use lethe_search::Criterion;
 use lethe_store::*;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -183,9 +184,27 @@ impl Purges for FaultyStore {
 }
 
 #[async_trait]
+impl Searches for FaultyStore {
+    async fn search(&self, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage> {
+        self.inner.search(scope, resource_type, query).await
+    }
+    async fn count_matches(&self, scope: &Scope, resource_type: ResourceType, criteria: &[Criterion], newest: Option<Seq>) -> Result<u64> {
+        self.inner.count_matches(scope, resource_type, criteria, newest).await
+    }
+    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>> {
+        self.inner.read_all(scope, targets).await
+    }
+}
+
+#[async_trait]
 impl Resources for FaultyStore {
-    async fn write(&self, account_id: AccountId, writes: Vec<Write>) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
-        self.inner.write(account_id, writes).await
+    async fn write_if(
+        &self,
+        account_id: AccountId,
+        guards: Vec<Guard>,
+        writes: Vec<Write>,
+    ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
+        self.inner.write_if(account_id, guards, writes).await
     }
     async fn read(&self, scope: &Scope, resource_type: ResourceType, id: &LogicalId) -> Result<Option<StoredVersion>> {
         self.inner.read(scope, resource_type, id).await

@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod purges;
 mod resources;
+mod searches;
 
 pub mod residence;
 
@@ -22,8 +23,9 @@ pub use purges::{
 pub use resources::{
     Change, ChangeKind, Expect, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError, WriteOutcome,
 };
+pub use searches::{Guard, SearchPage, SearchPlace, SearchQuery, Searches};
 
 /// Every port of one database.
-pub trait Store: Accounts + Resources + Purges + PurgeWork + Checks {}
+pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Checks {}
 
-impl<T: Accounts + Resources + Purges + PurgeWork + Checks> Store for T {}
+impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Checks> Store for T {}

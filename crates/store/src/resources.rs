@@ -7,7 +7,7 @@ use lethe_purge::Seq;
 use lethe_search::{IndexEntries, LastUpdatedFilter, ReferenceErrors, index_entries};
 use thiserror::Error;
 
-use crate::StoreError;
+use crate::{Guard, StoreError};
 
 /// One change to one resource.
 #[derive(Clone, Debug)]
@@ -91,6 +91,9 @@ pub enum WriteError {
         /// The version that is current; `None` if there is none.
         current: Option<u64>,
     },
+    /// Something else fits the condition of this guard than was seen; searching again will tell.
+    #[error("what guard {0} had seen has changed")]
+    Guard(usize),
     /// The account does not exist.
     #[error("account {0} does not exist")]
     NoAccount(AccountId),
@@ -172,7 +175,15 @@ pub trait Resources: Send + Sync {
     ///
     /// # Errors
     /// [`WriteError`]: nothing was written.
-    async fn write(&self, account_id: AccountId, writes: Vec<Write>) -> Result<Vec<WriteOutcome>, WriteError>;
+    async fn write(&self, account_id: AccountId, writes: Vec<Write>) -> Result<Vec<WriteOutcome>, WriteError> {
+        self.write_if(account_id, Vec::new(), writes).await
+    }
+
+    /// As [`write`](Self::write), if each of `guards` still holds in that transaction.
+    ///
+    /// # Errors
+    /// [`WriteError`]: nothing was written.
+    async fn write_if(&self, account_id: AccountId, guards: Vec<Guard>, writes: Vec<Write>) -> Result<Vec<WriteOutcome>, WriteError>;
 
     /// The current version, a deletion included.
     async fn read(&self, scope: &Scope, resource_type: ResourceType, id: &LogicalId) -> Result<Option<StoredVersion>, StoreError>;

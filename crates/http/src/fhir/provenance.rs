@@ -99,7 +99,7 @@ async fn do_writes(app: &App, account_id: AccountId, writes: Vec<Write>) -> Resu
     app.store.write(account_id, writes).await.map_err(|error| WriteRefusal {
         index: match &error {
             WriteError::Expectation { index, .. } => Some(*index),
-            WriteError::NoAccount(_) | WriteError::Store(_) => None,
+            WriteError::Guard(_) | WriteError::NoAccount(_) | WriteError::Store(_) => None,
         },
         error: error.into(),
     })

@@ -8,7 +8,7 @@ mod write;
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{LogicalId, ResourceType};
-use lethe_store::{HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome};
+use lethe_store::{Guard, HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome};
 use rusqlite::{Connection, params};
 
 use crate::{SqliteStore, error::Result};
@@ -20,8 +20,13 @@ pub(crate) use write::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, ad
 
 #[async_trait]
 impl Resources for SqliteStore {
-    async fn write(&self, account_id: AccountId, writes: Vec<Write>) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
-        write::write(self, account_id, writes).await
+    async fn write_if(
+        &self,
+        account_id: AccountId,
+        guards: Vec<Guard>,
+        writes: Vec<Write>,
+    ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
+        write::write(self, account_id, guards, writes).await
     }
 
     async fn read(

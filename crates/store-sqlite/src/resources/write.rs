@@ -6,7 +6,7 @@ use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{IndexEntries, ProvenanceTarget};
-use lethe_store::{Change, ChangeKind, Expect, Write, WriteError, WriteOutcome};
+use lethe_store::{Change, ChangeKind, Expect, Guard, Write, WriteError, WriteOutcome};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::{
@@ -58,12 +58,16 @@ impl From<rusqlite::Error> for Failure {
 pub(super) async fn write(
     store: &SqliteStore,
     account_id: AccountId,
+    guards: Vec<Guard>,
     writes: Vec<Write>,
 ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
     // Compressing is the larger part of the work: do it before the writers' lock is taken.
     let encoded = tokio::task::spawn_blocking(move || writes.into_iter().map(EncodedWrite::from).collect::<Vec<_>>())
         .await
         .map_err(|join| WriteError::Store(lethe_store::StoreError::Failed(Box::new(join))))?;
+    if !guards.is_empty() {
+        return Err(WriteError::Store(lethe_store::StoreError::NotUnderstood("guards".to_owned())));
+    }
     let now = store.clock.now();
     store
         .connections
