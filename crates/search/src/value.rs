@@ -9,13 +9,13 @@
 //! | string | normalised text, 0, then the text itself where it differs |
 //! | text of a token | a space, normalised text, 0 |
 //! | number | 8 ordered bytes |
-//! | quantity | 8 ordered bytes, 8 bytes of the system's hash (zeros: none), code (or unit), 0, then the unit where it differs |
-//! | canonical quantity | 8 ordered bytes, canonical unit |
+//! | quantity | 8 ordered bytes, 8 bytes of the system's hash (zeros: none), code (or unit), 0, then the unit and 0 where it differs |
+//! | canonical quantity | 8 ordered bytes, canonical unit, 0 |
 //! | date | class of its width, 8 ordered bytes of its start, 8 of its end, both in milliseconds, half open |
 //! | reference | code of the type, then the id: 16 and the bytes of a UUID, or 0 and text; 0 and a URL for what is not here |
 //! | uri | the text |
 //! | position | 8 ordered bytes of latitude, 8 of longitude |
-//! | composite | first value without its system, further values, then the system of the first |
+//! | composite | first value without its system, further values (a token with zeros for no system), then the system of the first |
 
 use lethe_fhir::{Instant, LocalReference, LogicalId, ResourceType};
 use sha2::{Digest, Sha256};
@@ -165,6 +165,7 @@ pub fn quantity(value: f64, system: Option<&str>, code: Option<&str>, unit: Opti
         && code != unit
     {
         push_text(&mut bytes, unit);
+        bytes.push(0);
     }
     bytes
 }
@@ -174,6 +175,7 @@ pub fn quantity(value: f64, system: Option<&str>, code: Option<&str>, unit: Opti
 pub fn canonical_quantity(value: f64, unit: &str) -> Vec<u8> {
     let mut bytes = number(value).to_vec();
     push_text(&mut bytes, unit);
+    bytes.push(0);
     bytes
 }
 
@@ -316,6 +318,14 @@ pub fn position(latitude: f64, longitude: f64) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&number(latitude));
     bytes[8..].copy_from_slice(&number(longitude));
+    bytes
+}
+
+/// A code and its system as a further value of a composite: its length tells nothing there, so that no system is written as zeros.
+#[must_use]
+pub fn composite_token(system: Option<&str>, code: &str) -> Vec<u8> {
+    let mut bytes = token_code(code);
+    bytes.extend_from_slice(&system.map_or([0; SYSTEM_BYTES], system_hash));
     bytes
 }
 
