@@ -42,6 +42,16 @@ pub fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
     })
 }
 
+/// Refuses a form where FHIR's JSON is expected.
+pub fn demand_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    match body_kind(headers)? {
+        BodyKind::Json => Ok(()),
+        BodyKind::Form => {
+            Err(ApiError::UnsupportedMediaType("the body is a form: send JSON as 'Content-Type: application/fhir+json'".to_owned()))
+        }
+    }
+}
+
 /// The whole body.
 ///
 /// # Errors
@@ -63,11 +73,7 @@ impl FromRequest<Arc<App>> for JsonBody {
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        if body_kind(&parts.headers)? == BodyKind::Form {
-            return Err(ApiError::UnsupportedMediaType(
-                "the body is a form: send JSON as 'Content-Type: application/fhir+json'".to_owned(),
-            ));
-        }
+        demand_json(&parts.headers)?;
         read_body(&parts.headers, body, limits::RESOURCE_BYTES_MAX).await.map(Self)
     }
 }

@@ -10,9 +10,9 @@ mod query;
 mod reply;
 
 pub use address::{HostBases, InstancePath, TypePath, VersionPath};
-pub use body::{BodyKind, JsonBody, body_kind, read_body};
+pub use body::{BodyKind, JsonBody, body_kind, demand_json, read_body};
 pub use json_object::{json_object, not_json};
-pub use negotiation::negotiate;
+pub use negotiation::{Layout, negotiate};
 pub use observation::{answer_panic, limit_time, log_call};
 pub use path::{no_such_path, normalise_path, wrong_method};
 pub use query::{Pairs, encode_pairs, parse_pairs};

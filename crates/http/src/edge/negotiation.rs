@@ -1,4 +1,5 @@
-//! Which format an answer has: JSON, indented on request. XML asked for by name is refused, since JSON would surprise its reader.
+//! Which format an answer has: JSON, indented on request. XML and Turtle asked for by name are refused, since JSON would surprise their
+//! reader (<https://hl7.org/fhir/R4/http.html#mime-type>).
 
 use axum::{
     body::{Body, to_bytes},
@@ -7,6 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use lethe_fhir::IssueType;
 use serde_json::Value;
 
 use super::Pairs;
@@ -15,19 +17,64 @@ use crate::error::ApiError;
 /// Bytes of the longest path and query, as most proxies have it.
 const URI_BYTES_MAX: usize = 8_192;
 
+/// Formats that FHIR has and this server has not.
+const FORMATS_NOT_SERVED: [&str; 9] = [
+    "xml",
+    "text/xml",
+    "application/xml",
+    "application/fhir+xml",
+    "application/xml+fhir",
+    "ttl",
+    "text/turtle",
+    "application/fhir+turtle",
+    "application/x-turtle",
+];
+
 /// Refuses what is not JSON and URLs over their limit, and indents the answer when `_pretty=true` asks for it.
 pub async fn negotiate(request: Request, next: Next) -> Response {
     match wishes(&request) {
         Err(refusal) => refusal.into_response(),
-        Ok(Layout::Dense) => next.run(request).await,
-        Ok(Layout::Indented) => indented(next.run(request).await).await,
+        Ok(layout) => {
+            let response = next.run(request).await;
+            // A search in a form says there how it wants its answer.
+            let layout = response.extensions().get::<Layout>().copied().unwrap_or(layout);
+            if layout == Layout::Indented { indented(response).await } else { response }
+        }
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Layout {
+/// How the JSON of an answer is laid out. As an extension of a response it overrules the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Without white space.
     Dense,
+    /// For people.
     Indented,
+}
+
+impl Layout {
+    /// What `_format` and `_pretty` among these parameters ask for.
+    ///
+    /// # Errors
+    /// A format that is not served; a `_pretty` that is neither true nor false.
+    pub fn of(pairs: &[(String, String)]) -> Result<Self, ApiError> {
+        let mut layout = Self::Dense;
+        for (name, value) in pairs {
+            let shown = || value.chars().take(80).collect::<String>();
+            match (name.as_str(), value.as_str()) {
+                ("_format", format) if !is_json(format) => {
+                    return Err(ApiError::NotAcceptable(format!("_format '{}' is not served: answers are JSON, _format=json", shown())));
+                }
+                ("_pretty", "true") => layout = Self::Indented,
+                ("_pretty", "false") => layout = Self::Dense,
+                ("_pretty", _) => {
+                    return Err(ApiError::bad(IssueType::Value, format!("'_pretty={}': true or false is expected", shown())));
+                }
+                _ => {}
+            }
+        }
+        Ok(layout)
+    }
 }
 
 fn wishes(request: &Request) -> Result<Layout, ApiError> {
@@ -38,35 +85,44 @@ fn wishes(request: &Request) -> Result<Layout, ApiError> {
         )));
     }
     let pairs = Pairs::of(uri)?;
-    match pairs.get("_format") {
-        Some(format) if !is_json(format) => {
-            let shown: String = format.chars().take(80).collect();
-            return Err(ApiError::NotAcceptable(format!("_format '{shown}' is not served: answers are JSON, _format=json")));
-        }
-        Some(_) => {}
-        None if wants_xml_only(request.headers()) => {
-            return Err(ApiError::NotAcceptable("XML is not served: send 'Accept: application/fhir+json'".to_owned()));
-        }
-        None => {}
+    let layout = Layout::of(&pairs.0)?;
+    if pairs.get("_format").is_none() && !takes_json(request.headers()) {
+        return Err(ApiError::NotAcceptable("only JSON of FHIR 4.0 is served: send 'Accept: application/fhir+json'".to_owned()));
     }
-    Ok(if pairs.get("_pretty") == Some("true") { Layout::Indented } else { Layout::Dense })
+    Ok(layout)
 }
 
 /// A plus sign in a query stands for a space unless it is encoded; for `_format` both are taken.
 fn is_json(format: &str) -> bool {
-    let media_type = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().replace(' ', "+");
-    matches!(media_type.as_str(), "json" | "application/json" | "application/fhir+json" | "text/json")
+    let text = format.trim().to_ascii_lowercase().replace(' ', "+");
+    let mut parts = text.split(';');
+    let media_type = parts.next().unwrap_or_default().trim_matches('+');
+    matches!(media_type, "json" | "application/json" | "application/fhir+json" | "text/json") && is_r4(parts)
 }
 
-fn wants_xml_only(headers: &HeaderMap) -> bool {
-    let ranges: Vec<String> = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .flat_map(|value| String::from_utf8_lossy(value.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>())
-        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-        .collect();
-    let names_xml = ranges.iter().any(|range| matches!(range.as_str(), "xml" | "text/xml" | "application/xml" | "application/fhir+xml"));
-    names_xml && !ranges.iter().any(|range| range.ends_with("json") || range == "*/*" || range == "application/*")
+/// Whether the parameters of a media type leave FHIR R4 in.
+fn is_r4<'a>(parameters: impl Iterator<Item = &'a str>) -> bool {
+    parameters
+        .filter_map(|parameter| parameter.trim_matches([' ', '+']).strip_prefix("fhirversion="))
+        .all(|version| matches!(version.trim_matches('"'), "4.0" | "4.0.1"))
+}
+
+/// Whether `Accept` leaves JSON in: by its name, by a wildcard, or by naming nothing of FHIR's at all, as a browser does.
+fn takes_json(headers: &HeaderMap) -> bool {
+    let mut names_another = false;
+    for value in headers.get_all(header::ACCEPT) {
+        let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        for range in text.split(',') {
+            let mut parts = range.split(';');
+            let media_type = parts.next().unwrap_or_default().trim();
+            let is_possible = media_type.ends_with("json") || matches!(media_type, "*/*" | "application/*");
+            if is_possible && is_r4(parts) {
+                return true;
+            }
+            names_another |= is_possible || FORMATS_NOT_SERVED.contains(&media_type);
+        }
+    }
+    !names_another
 }
 
 async fn indented(response: Response) -> Response {
@@ -86,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_by_name_is_refused_and_json_served() {
+    fn json_is_served_and_others_by_name_are_refused() {
         for (uri, accept) in [
             ("/r4/Patient", "*/*"),
             ("/r4/Patient", "application/fhir+json"),
@@ -94,6 +150,10 @@ mod tests {
             ("/r4/Patient", "application/fhir+xml, application/fhir+json;q=0.5"),
             ("/r4/Patient?_format=json", "application/fhir+xml"),
             ("/r4/Patient?_format=application/fhir+json", "*/*"),
+            ("/r4/Patient?_format=text/json", "text/turtle"),
+            ("/r4/Patient", "application/fhir+json; fhirVersion=4.0"),
+            ("/r4/Patient", "text/html"),
+            ("/r4/Patient?_pretty=false", ""),
         ] {
             assert_eq!(wishes_of(uri, accept), Some(Layout::Dense), "{uri} {accept}");
         }
@@ -102,6 +162,11 @@ mod tests {
             ("/r4/Patient", "text/xml;q=0.9, application/xml"),
             ("/r4/Patient?_format=xml", "*/*"),
             ("/r4/Patient?_format=application%2Ffhir%2Bxml", "application/json"),
+            ("/r4/Patient?_format=application/fhir%2Bjson;fhirVersion=5.0", "*/*"),
+            ("/r4/Patient?_format=html", "*/*"),
+            ("/r4/Patient", "application/fhir+turtle"),
+            ("/r4/Patient", "application/fhir+json; fhirVersion=3.0"),
+            ("/r4/Patient?_pretty=yes", "*/*"),
         ] {
             assert_eq!(wishes_of(uri, accept), None, "{uri} {accept}");
         }

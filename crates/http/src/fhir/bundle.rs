@@ -18,7 +18,7 @@ use lethe_store::Expect;
 use super::{batch::PlannedBatch, transaction::PlannedTransaction, writing::WriteCall};
 use crate::{
     App,
-    edge::{BodyKind, body_kind, not_json, read_body, reply},
+    edge::{demand_json, not_json, read_body, reply},
     error::ApiError,
 };
 
@@ -34,11 +34,7 @@ pub async fn post_bundle(State(app): State<Arc<App>>, request: Request) -> Resul
     if call.expect != Expect::Anything {
         return Err(ApiError::bad(IssueType::Invalid, "If-Match says nothing about a Bundle: set request.ifMatch of its entries"));
     }
-    if body_kind(&parts.headers)? == BodyKind::Form {
-        return Err(ApiError::UnsupportedMediaType(
-            "the body is a form: send a Bundle as 'Content-Type: application/fhir+json'".to_owned(),
-        ));
-    }
+    demand_json(&parts.headers)?;
     let body = read_body(&parts.headers, body, limits::BUNDLE_BYTES_MAX).await?;
     let planned = plan(body, app.public_url.clone(), call.bases.clone()).await?;
     answer(&app, &call, planned).await

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     App,
     authenticate::Authenticated,
-    edge::{BodyKind, Pairs, TypePath, body_kind, parse_pairs, read_body, reply},
+    edge::{BodyKind, Layout, Pairs, TypePath, body_kind, parse_pairs, read_body, reply},
     error::ApiError,
 };
 
@@ -50,7 +50,10 @@ pub async fn search(
     let (parts, body) = request.into_parts();
     let mut pairs = pairs.0;
     pairs.extend(form_pairs(&parts.headers, body).await?);
-    searchset(&app, &scope, resource_type, &pairs).await.map(|text| reply(StatusCode::OK, text))
+    let layout = Layout::of(&pairs)?;
+    let mut response = searchset(&app, &scope, resource_type, &pairs).await.map(|text| reply(StatusCode::OK, text))?;
+    response.extensions_mut().insert(layout);
+    Ok(response)
 }
 
 async fn form_pairs(headers: &axum::http::HeaderMap, body: Body) -> Result<Vec<(String, String)>, ApiError> {
