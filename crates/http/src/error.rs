@@ -5,7 +5,10 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use lethe_fhir::{Issue, IssueType, OperationOutcome, ResourceError, Severity};
+use lethe_fhir::{
+    Issue, IssueType, OperationOutcome, ResourceError, Severity,
+    patch::{PatchError, PatchErrorKind},
+};
 use lethe_purge::request::PurgeRequestError;
 use lethe_search::{ListingError, ReferenceErrors};
 use lethe_store::{StoreError, WriteError};
@@ -49,6 +52,12 @@ pub enum ApiError {
         /// The URL of what stands in the way, if it has one.
         content_location: Option<String>,
     },
+    /// The call is understood, but what would come of it is no valid resource.
+    #[error("what was sent is understood and cannot be done")]
+    Unprocessable(OperationOutcome),
+    /// See [`PatchError`].
+    #[error(transparent)]
+    Patch(#[from] PatchError),
     /// `If-Match` names another version than the current one.
     #[error("{0}")]
     VersionMismatch(String),
@@ -89,6 +98,13 @@ impl ApiError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Patch(error) => match error.kind {
+                PatchErrorKind::Malformed => StatusCode::BAD_REQUEST,
+                PatchErrorKind::DoesNotApply => StatusCode::UNPROCESSABLE_ENTITY,
+                PatchErrorKind::TestFailed => StatusCode::CONFLICT,
+                PatchErrorKind::OverLimit => StatusCode::PAYLOAD_TOO_LARGE,
+            },
             Self::VersionMismatch(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
@@ -103,7 +119,13 @@ impl ApiError {
     /// What the client reads. What went wrong inside the store is for the log alone.
     pub fn outcome(&self) -> OperationOutcome {
         let code = match self {
-            Self::BadRequest(outcome) => return outcome.clone(),
+            Self::BadRequest(outcome) | Self::Unprocessable(outcome) => return outcome.clone(),
+            Self::Patch(error) => match error.kind {
+                PatchErrorKind::Malformed => IssueType::Structure,
+                PatchErrorKind::DoesNotApply => IssueType::Invalid,
+                PatchErrorKind::TestFailed => IssueType::Conflict,
+                PatchErrorKind::OverLimit => IssueType::TooCostly,
+            },
             Self::Unauthenticated(_) => IssueType::Login,
             Self::Forbidden(_) => IssueType::Forbidden,
             Self::NotFound(_) => IssueType::NotFound,
@@ -131,18 +153,34 @@ impl ApiError {
     pub fn in_entry(self, index: usize) -> Self {
         let place = format!("Bundle.entry[{index}]");
         let with_place = |text: String| format!("{place}: {text}");
-        match self {
-            Self::BadRequest(mut outcome) => {
-                for issue in &mut outcome.issues {
-                    issue.text = with_place(std::mem::take(&mut issue.text));
-                    issue.expression.insert(0, place.clone());
-                }
-                Self::BadRequest(outcome)
+        let placed = |mut outcome: OperationOutcome| {
+            for issue in &mut outcome.issues {
+                issue.text = with_place(std::mem::take(&mut issue.text));
+                issue.expression.insert(0, place.clone());
             }
+            outcome
+        };
+        match self {
+            Self::BadRequest(outcome) => Self::BadRequest(placed(outcome)),
+            Self::Unprocessable(outcome) => Self::Unprocessable(placed(outcome)),
+            Self::Patch(error) => Self::Patch(PatchError { problem: with_place(error.problem), ..error }),
             // A part of a transaction that does not exist is no wrong address of the transaction.
             Self::NotFound(text) => Self::bad(IssueType::NotFound, with_place(text)),
             Self::VersionMismatch(text) => Self::VersionMismatch(with_place(text)),
             Self::TooLarge(text) => Self::TooLarge(with_place(text)),
+            other => other,
+        }
+    }
+
+    /// The same, when not what was sent is wrong but what would come of it: `what` says so first.
+    pub fn into_unprocessable(self, what: &str) -> Self {
+        match self {
+            Self::BadRequest(mut outcome) => {
+                for issue in &mut outcome.issues {
+                    issue.text = format!("{what}: {}", issue.text);
+                }
+                Self::Unprocessable(outcome)
+            }
             other => other,
         }
     }

@@ -39,7 +39,7 @@ async fn wrong_paths_and_methods_are_outcomes() {
         ("PUT", "/r4/$purge", ["GET", "POST"].as_slice()),
         ("DELETE", "/r4/$purge", &["GET", "POST"]),
         ("DELETE", "/r4/Patient", &["GET", "POST"]),
-        ("PATCH", "/r4/Patient/p1", &["GET", "PUT", "POST", "DELETE"]),
+        ("PATCH", "/r4/Patient/p1/_history", &["GET"]),
         ("POST", "/r4/metadata", &["GET"]),
         ("GET", "/r4", &["POST"]),
     ] {

@@ -42,6 +42,12 @@ pub fn body_kind(headers: &HeaderMap) -> Result<BodyKind, ApiError> {
     })
 }
 
+/// Whether the body is a JSON Patch by its own account.
+pub fn is_json_patch(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json-patch+json")
+}
+
 /// Refuses a form where FHIR's JSON is expected.
 pub fn demand_json(headers: &HeaderMap) -> Result<(), ApiError> {
     match body_kind(headers)? {

@@ -10,7 +10,7 @@ mod query;
 mod reply;
 
 pub use address::{HostBases, InstancePath, TypePath, VersionPath};
-pub use body::{BodyKind, JsonBody, body_kind, demand_json, read_body};
+pub use body::{BodyKind, JsonBody, body_kind, demand_json, is_json_patch, read_body};
 pub use json_object::{json_object, not_json};
 pub use negotiation::{Layout, negotiate};
 pub use observation::{answer_panic, limit_time, log_call};

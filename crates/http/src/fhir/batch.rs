@@ -4,8 +4,8 @@ use lethe_fhir::{LocalBases, ReferenceMap, bundle::RequestEntry};
 use lethe_store::{Expect, Write};
 
 use super::{
+    commit::Commit,
     entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
-    provenance,
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};
@@ -74,7 +74,7 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<(usize, Write)>) ->
     let mut answers = Vec::with_capacity(group.len());
     if group.len() > 1 {
         let writes: Vec<Write> = group.iter().map(|(_, write)| write.clone()).collect();
-        if let Ok(outcomes) = provenance::write(app, &call.scope, writes, None, &call.bases).await {
+        if let Ok(outcomes) = (Commit { guards: Vec::new(), writes }).run(app, &call.scope, None, &call.bases).await {
             for ((index, write), outcome) in group.iter().zip(outcomes) {
                 let body = DoneWrite::body_to_show(write, call.returns);
                 let done = DoneWrite { resource_type: write.resource_type, id: write.id.clone(), body, outcome };

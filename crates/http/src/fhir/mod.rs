@@ -1,11 +1,12 @@
 //! The FHIR REST interactions, one file each (<https://hl7.org/fhir/R4/http.html>).
 //!
-//! - `create`, `update`, `delete`, `bundle`: writes, all through `writing`.
+//! - `create`, `update`, `patch`, `delete`, `bundle`: writes, all through `writing` and `commit`.
 //! - `read`, `vread`, `history`, `list`, `metadata`: reads.
 //! - `entry`, `batch`, `transaction`: the inside of a Bundle.
 
 mod batch;
 mod bundle;
+mod commit;
 mod create;
 mod delete;
 mod entry;
@@ -13,6 +14,7 @@ mod history;
 mod list;
 mod metadata;
 mod page;
+mod patch;
 mod preference;
 mod provenance;
 mod read;
@@ -42,7 +44,10 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/r4/{type}", get(list::list).post(create::create))
         .route("/r4/{type}/_search", post(list::search))
         .route("/r4/{type}/_history", get(history::of_type))
-        .route("/r4/{type}/{id}", get(read::read).put(update::update).post(update::update_by_post).delete(delete::delete))
+        .route(
+            "/r4/{type}/{id}",
+            get(read::read).put(update::update).post(update::update_by_post).delete(delete::delete).patch(patch::patch),
+        )
         .route("/r4/{type}/{id}/_history", get(history::of_instance))
         .route("/r4/{type}/{id}/_history/{version}", get(vread::vread))
 }

@@ -6,8 +6,8 @@ use lethe_fhir::{IssueType, LocalBases, ReferenceMap, bundle::RequestEntry};
 use lethe_store::Write;
 
 use super::{
+    commit::{Cause, Commit},
     entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
-    provenance,
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};
@@ -60,11 +60,13 @@ impl PlannedTransaction {
         let outcomes = if writes.is_empty() {
             Vec::new()
         } else {
-            provenance::write(app, &call.scope, writes, call.provenance.as_ref(), &call.bases).await.map_err(|refusal| {
-                match refusal.index.and_then(|index| places.get(index)) {
+            let commit = Commit { guards: Vec::new(), writes };
+            commit.run(app, &call.scope, call.provenance.as_ref(), &call.bases).await.map_err(|refusal| match refusal.cause {
+                Cause::Write(write) => match places.get(write) {
                     Some((index, ..)) => refusal.error.in_entry(*index),
                     None => refusal.error,
-                }
+                },
+                Cause::Guard | Cause::Other => refusal.error,
             })?
         };
         let mut answers: Vec<(usize, String)> = places

@@ -12,11 +12,12 @@ use lethe_fhir::{
     IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, conditional_reference, limits,
     render_resource,
 };
-use lethe_store::{Change, ChangeKind, Expect, Write, WriteOutcome};
+use lethe_store::{Change, ChangeKind, Expect, Guard, Write, WriteOutcome};
 
 use super::{
+    commit::{Commit, WriteRefusal},
     preference::ReturnPreference,
-    provenance::{self, HeaderProvenance},
+    provenance::HeaderProvenance,
     version_tag::{expectation, single_header, version_tag},
     version_url,
 };
@@ -89,13 +90,18 @@ impl WriteCall {
 
     /// Does one write.
     pub async fn write(&self, app: &App, write: Write) -> Result<WriteOutcome, ApiError> {
-        let outcomes = provenance::write(app, &self.scope, vec![write], self.provenance.as_ref(), &self.bases)
-            .await
-            .map_err(|refusal| refusal.error)?;
-        outcomes.first().copied().ok_or(ApiError::Defect)
+        self.write_if(app, Vec::new(), write).await.map_err(|refusal| refusal.error)
     }
 
-    fn answer(&self, app: &App, resource: &Resource, id: &LogicalId, outcome: WriteOutcome) -> Response {
+    /// Does one write if these guards hold.
+    pub async fn write_if(&self, app: &App, guards: Vec<Guard>, write: Write) -> Result<WriteOutcome, WriteRefusal> {
+        let commit = Commit { guards, writes: vec![write] };
+        let outcomes = commit.run(app, &self.scope, self.provenance.as_ref(), &self.bases).await?;
+        Ok(outcomes.first().copied().ok_or(ApiError::Defect)?)
+    }
+
+    /// What a client is told of the resource that it wrote.
+    pub fn answer(&self, app: &App, resource: &Resource, id: &LogicalId, outcome: WriteOutcome) -> Response {
         let status = match outcome.kind {
             Some(ChangeKind::Create) => StatusCode::CREATED,
             _ => StatusCode::OK,
