@@ -14,6 +14,9 @@ use test_server::{Answer, TestServer};
 const PATIENT: &str = r#"{"resourceType":"Patient","id":"p1","active":true,"name":[{"family":"A"}],"multipleBirthInteger":10}"#;
 const JSON_PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
 
+/// Headers, body, and what is answered.
+type Refused = (&'static [(&'static str, &'static str)], String, StatusCode, &'static str);
+
 async fn patched(caller: &Caller<'_>, headers: &[(&str, &str)], patch: &str) -> Answer {
     caller.call("PATCH", "/r4/Patient/p1", headers, patch).await
 }
@@ -40,7 +43,7 @@ async fn a_patch_that_cannot_be_done_changes_nothing_and_says_why() {
     caller.stored("/r4/Patient/p1", PATIENT).await;
     let replace = |path: &str, value: &str| format!(r#"[{{"op":"replace","path":"{path}","value":{value}}}]"#);
     let good = replace("/active", "false");
-    let cases: [(&[(&str, &str)], String, StatusCode, &str); 9] = [
+    let cases: [Refused; 9] = [
         (&[JSON_PATCH], "{".to_owned(), StatusCode::BAD_REQUEST, "not valid JSON"),
         (&[JSON_PATCH], "{}".to_owned(), StatusCode::BAD_REQUEST, "array of operations"),
         (&[JSON_PATCH], r#"[{"op":"test","path":"/active","value":false}]"#.to_owned(), StatusCode::CONFLICT, "/active"),
