@@ -26,3 +26,9 @@ pub const PATCH_PATH_CHARS_MAX: usize = 1_000;
 
 /// What one patch may cost in all: bytes written, compared or copied, list items moved, elements visited.
 pub const PATCH_WORK_MAX: usize = 128 << 20;
+
+/// Parentheses and arguments within each other in one path of a FHIRPath Patch.
+pub const PATCH_PATH_NESTING_MAX: usize = 20;
+
+/// Elements that one step of a path in a FHIRPath Patch may lead to.
+pub const PATCH_ELEMENTS_MAX: usize = 100_000;

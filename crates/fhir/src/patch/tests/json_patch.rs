@@ -168,16 +168,11 @@ fn what_the_server_sets_stays() {
 #[test]
 fn copies_of_copies_end_at_the_limit() {
     let doubling = |n: usize| json!({"op": "copy", "from": "", "path": format!("/c{n}")});
-    let mut patch: Vec<Value> = (0..40).map(doubling).collect();
+    let patch: Vec<Value> = (0..40).map(doubling).collect();
     let error = patched(&json!({"text": "x".repeat(1_000)}), &json!(patch)).unwrap_err();
     assert_eq!(error.kind, PatchErrorKind::OverLimit);
     assert!(error.to_string().contains("at most 16777216"), "{error}");
     assert!(error.operation.unwrap() < 20, "{error}");
-    // The same without growth is too much work.
-    let copy_and_remove = [json!({"op": "copy", "from": "/text", "path": "/c"}), json!({"op": "remove", "path": "/c"})];
-    patch = copy_and_remove.iter().cloned().cycle().take(1_000).collect();
-    let error = patched(&json!({"text": "x".repeat(6 << 20)}), &json!(patch)).unwrap_err();
-    assert!(error.to_string().contains("128 MiB"), "{error}");
     // Nesting by copying into itself.
     let nesting: Vec<Value> = (0..100).map(|n| json!({"op": "copy", "from": "/a", "path": format!("{}/a", "/a".repeat(n + 1))})).collect();
     let error = patched(&json!({"a": {}}), &json!(nesting)).unwrap_err();
