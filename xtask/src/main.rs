@@ -17,7 +17,9 @@ Usage: cargo xtask <COMMAND>
   test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed
   tidy          the rules of the house that a program can check
   codegen structure --package DIR --expansions DIR
-                the table of R4's elements, from HL7's packages hl7.fhir.r4.core (or .examples, which holds it) and .expansions, unpacked";
+                the table of R4's elements, from HL7's packages hl7.fhir.r4.core (or .examples, which holds it) and .expansions, unpacked
+  codegen search --package DIR
+                the table of R4's search parameters and compartments, from the first of these";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -10,7 +10,7 @@ use lethe_fhir::{
     patch::{PatchError, PatchErrorKind},
 };
 use lethe_purge::request::PurgeRequestError;
-use lethe_search::{ListingError, ReferenceErrors};
+use lethe_search::{IndexError, ListingError};
 use lethe_store::{StoreError, WriteError};
 use thiserror::Error;
 
@@ -236,8 +236,12 @@ impl From<ResourceError> for ApiError {
     }
 }
 
-impl From<ReferenceErrors> for ApiError {
-    fn from(errors: ReferenceErrors) -> Self {
+impl From<IndexError> for ApiError {
+    fn from(error: IndexError) -> Self {
+        let errors = match error {
+            IndexError::References(errors) => errors,
+            IndexError::Values(error) => return Self::bad(IssueType::TooCostly, error.to_string()),
+        };
         let issue = |(place, malformed): (String, lethe_fhir::MalformedReference)| Issue {
             severity: Severity::Error,
             code: IssueType::Value,

@@ -6,7 +6,7 @@ use lethe_fhir::{LocalBases, LocalReference, MalformedReference, Reference, Reso
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::IndexValues;
+use crate::{IndexValues, TooManyValues, extract};
 
 /// What is indexed of one version of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +33,25 @@ pub enum ProvenanceTarget {
 #[error("{} malformed reference(s), the first at {}: {}", .0.len(), .0[0].0, .0[0].1)]
 pub struct ReferenceErrors(pub Vec<(String, MalformedReference)>);
 
+/// Why a resource cannot be indexed.
+#[derive(Debug, Error)]
+pub enum IndexError {
+    /// It has malformed references.
+    #[error(transparent)]
+    References(#[from] ReferenceErrors),
+    /// It has too many values.
+    #[error(transparent)]
+    Values(#[from] TooManyValues),
+}
+
 /// Reads the index entries of `resource`.
 ///
 /// `Reference.reference` is held to FHIR's form, except inside Bundles and contained resources, whose references follow other rules.
 /// A `url` (of an Attachment, above all) counts when it names a resource of this server, and is otherwise left alone.
 ///
 /// # Errors
-/// All malformed references with their places; nothing is indexed then.
-pub fn index_entries(resource: &Resource, bases: &LocalBases) -> Result<IndexEntries, ReferenceErrors> {
+/// All malformed references with their places, or that it has too many values; nothing is indexed then.
+pub fn index_entries(resource: &Resource, bases: &LocalBases) -> Result<IndexEntries, IndexError> {
     let mut walk =
         Walk { bases, entries: IndexEntries::default(), malformed: Vec::new(), path: vec![resource.resource_type.name().to_owned()] };
     let strictness = if resource.resource_type == ResourceType::BUNDLE { Strictness::Forgive } else { Strictness::Refuse };
@@ -50,7 +61,11 @@ pub fn index_entries(resource: &Resource, bases: &LocalBases) -> Result<IndexEnt
     if resource.resource_type == ResourceType::PROVENANCE {
         walk.entries.provenance_targets = provenance_targets(resource, bases);
     }
-    if walk.malformed.is_empty() { Ok(walk.entries) } else { Err(ReferenceErrors(walk.malformed)) }
+    if !walk.malformed.is_empty() {
+        return Err(ReferenceErrors(walk.malformed).into());
+    }
+    walk.entries.values = extract(resource, bases)?;
+    Ok(walk.entries)
 }
 
 fn provenance_targets(resource: &Resource, bases: &LocalBases) -> BTreeSet<ProvenanceTarget> {
@@ -140,7 +155,7 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    fn entries(json: &str) -> Result<IndexEntries, ReferenceErrors> {
+    fn entries(json: &str) -> Result<IndexEntries, IndexError> {
         index_entries(&Resource::parse(json.as_bytes()).unwrap(), &LocalBases::new(["http://127.0.0.1:8080"]))
     }
 
@@ -160,7 +175,7 @@ mod tests {
     #[test]
     fn malformed_references_are_all_named_with_their_place() {
         let json = r#"{"resourceType":"Observation","subject":{"reference":"Patiant/1"},"performer":[{"reference":"x"},{"reference":5}]}"#;
-        let error = entries(json).unwrap_err();
+        let Err(IndexError::References(error)) = entries(json) else { panic!("malformed references are refused") };
         let places: Vec<&str> = error.0.iter().map(|(place, _)| place.as_str()).collect();
         assert_eq!(places, ["Observation.subject.reference", "Observation.performer[0].reference", "Observation.performer[1].reference"]);
     }

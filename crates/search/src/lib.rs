@@ -5,17 +5,20 @@
 //! - `value`: how a value is written into an index.
 //! - `criterion`: a search, taken apart.
 //! - `definitions`: R4's search parameters and compartments.
+//! - `extract`: a resource's index values.
 //! - `index`: what of a resource is kept beside it.
 
 mod criterion;
 pub mod definitions;
+mod extract;
 mod index;
 mod index_values;
 mod listing;
 pub mod value;
 
 pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
-pub use index::{IndexEntries, ProvenanceTarget, ReferenceErrors, index_entries};
+pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, extract, reference_or_url, reference_value};
+pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
 pub use index_values::{Facet, IndexValue, IndexValues, PathId};
 pub use listing::{LastUpdatedFilter, Listing, ListingError};
 

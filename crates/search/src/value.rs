@@ -340,6 +340,14 @@ pub fn composite(code: &str, system: Option<&str>, further: &[&[u8]]) -> Vec<u8>
     bytes
 }
 
+/// An identifier with one of the types that it has, for `:of-type`.
+#[must_use]
+pub fn identifier_of_type(system: &str, code: &str, value: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    push_text(&mut bytes, code);
+    composite(value, None, &[&system_hash(system), &bytes])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

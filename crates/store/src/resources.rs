@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Body, Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_purge::Seq;
-use lethe_search::{IndexEntries, LastUpdatedFilter, ReferenceErrors, index_entries};
+use lethe_search::{IndexEntries, IndexError, LastUpdatedFilter, index_entries};
 use thiserror::Error;
 
 use crate::{Guard, StoreError};
@@ -26,8 +26,8 @@ impl Write {
     /// A new version of `id` with the content of `resource`: the one way in, for the server and for imports.
     ///
     /// # Errors
-    /// References that FHIR does not allow.
-    pub fn put(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Self, ReferenceErrors> {
+    /// References that FHIR does not allow, or more values to search by than are accepted.
+    pub fn put(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Self, IndexError> {
         let index = index_entries(resource, bases)?;
         Ok(Self { resource_type: resource.resource_type, id, change: Change::Put { body: resource.body(), index }, expect })
     }

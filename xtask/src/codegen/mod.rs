@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: tables that are made from HL7's own definitions and committed, so that a build needs neither these nor the network.
 
+mod search;
 mod structure;
 
 use std::{
@@ -17,7 +18,8 @@ use serde_json::Value;
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("structure") => structure::run(root, &folder(arguments, "--package")?, &folder(arguments, "--expansions")?),
-        other => bail!("codegen makes 'structure', not '{}'", other.unwrap_or_default()),
+        Some("search") => search::run(root, &folder(arguments, "--package")?),
+        other => bail!("codegen makes 'structure' and 'search', not '{}'", other.unwrap_or_default()),
     }
 }
 
