@@ -4,6 +4,8 @@
 
 use lethe_fhir::{LogicalId, ResourceType};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{LastUpdatedFilter, PathId};
 
 /// One condition on a resource.
@@ -54,7 +56,7 @@ pub struct Branch {
 }
 
 /// Where words are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WordPlace {
     /// `_text`: the narrative.
     Narrative,
@@ -63,7 +65,7 @@ pub enum WordPlace {
 }
 
 /// A range of the values of one path, as [`value`](crate::value) writes them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The path.
     pub path: PathId,
@@ -76,7 +78,7 @@ pub struct Span {
 }
 
 /// Where a [`Span`] ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpanEnd {
     /// With its first value: exactly one value.
     Single,
@@ -87,7 +89,7 @@ pub enum SpanEnd {
 }
 
 /// A condition on the bytes of a value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ValueCheck {
     /// The bytes from `at` on begin with these.
     HasAt {
@@ -236,7 +238,7 @@ pub enum SortBy {
 }
 
 /// A path to sort by, and which bytes of its values count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SortPath {
     /// The path.
     pub path: PathId,

@@ -2,12 +2,14 @@
 //!
 //! That form is a list of entries in order: path, length, bytes. Conditions are evaluated on it without taking it apart.
 
-use crate::{Criterion, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::{Criterion, SortPath, Span};
 
 /// A path of a type, and a facet of its values: four numbers for each path, so that facets of a path lie together.
 ///
 /// Numbers mean what the table of definitions says for the resource's type; they are stored, and never given to another path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PathId(pub u16);
 
 /// What of a path's values an entry holds.
@@ -123,6 +125,21 @@ impl<'a> Entries<'a> {
     pub fn has_any_of(self, spans: &[Span]) -> bool {
         let mut entries = self;
         entries.any(|(path, value)| spans.iter().any(|span| span.path == path && span.admits(value)))
+    }
+}
+
+impl Entries<'_> {
+    /// The bytes by which a resource is placed among others: of its least value, or descending of its greatest; `None` without a value.
+    #[must_use]
+    pub fn sort_bytes(self, paths: &[SortPath], is_descending: bool) -> Option<Vec<u8>> {
+        let placed = paths.iter().flat_map(|sort| {
+            let at = if is_descending { sort.descending_at } else { sort.ascending_at };
+            self.clone().of_path(sort.path).map(move |value| {
+                let bytes = value.get(at..).unwrap_or_default();
+                &bytes[..sort.bytes_max.unwrap_or(bytes.len()).min(bytes.len())]
+            })
+        });
+        if is_descending { placed.max().map(<[u8]>::to_vec) } else { placed.min().map(<[u8]>::to_vec) }
     }
 }
 

@@ -19,8 +19,8 @@ pub mod value;
 pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
 pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, extract, reference_or_url, reference_value};
 pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
-pub use index_values::{Facet, IndexValue, IndexValues, PathId};
+pub use index_values::{Entries, Facet, IndexValue, IndexValues, PathId};
 pub use listing::{LastUpdatedFilter, Listing, ListingError};
 
-/// Number of the way in which index values are made and written. Stored beside them: a store whose number is another has to be indexed anew.
+/// Number of the way in which index values are made and written. Raising it comes with a migration of every store that makes them anew.
 pub const INDEX_FORMAT: u32 = 1;

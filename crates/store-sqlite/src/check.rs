@@ -25,9 +25,11 @@ const ALWAYS: [(&str, &str); 7] = [
 ];
 
 /// What must hold when no purge is in progress: a purge removes index rows after the resources.
-const AT_REST: [(&str, &str); 4] = [
+const AT_REST: [(&str, &str); 6] = [
     ("no logical id leads to a version that is gone", include_str!("../sql/check/orphan_resources.sql")),
     ("no reference comes from a version that is gone", include_str!("../sql/check/orphan_references.sql")),
+    ("no value of a search parameter leads to a version that is gone or replaced", include_str!("../sql/check/orphan_index_values.sql")),
+    ("every value of a search parameter has its row in the index", include_str!("../sql/check/missing_index_values.sql")),
     ("no Provenance target belongs to a Provenance that is gone or replaced", include_str!("../sql/check/orphan_provenance_targets.sql")),
     ("no list of companions is left behind by a purge that has ended", include_str!("../sql/check/left_companions.sql")),
 ];

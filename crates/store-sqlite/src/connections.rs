@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Result},
-    stored_seqs,
+    searches, stored_seqs,
 };
 
 /// Readers that may work at the same time.
@@ -191,6 +191,7 @@ fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     // A plan depends on the statement alone: otherwise SQLite plans anew whenever certain values are bound, at half the cost of a look-up.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     stored_seqs::add_function(connection)?;
+    searches::add_functions(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
     Ok(())

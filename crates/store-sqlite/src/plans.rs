@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::stored_seqs;
+use crate::{searches, stored_seqs};
 
 /// Tables that grow with what is stored.
-const LARGE: [&str; 4] = ["version", "resource", "reference", "provenance_target"];
+const LARGE: [&str; 5] = ["version", "resource", "reference", "provenance_target", "index_value"];
 
 fn connection() -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
     crate::migrate::migrate(&mut connection).unwrap();
     stored_seqs::add_function(&connection).unwrap();
+    searches::add_functions(&connection).unwrap();
     // A connection reads what the planner is to expect when it is opened; this one was open before.
     connection.execute_batch("analyze sqlite_schema").unwrap();
     connection
@@ -59,7 +60,7 @@ fn versions_on_a_list_are_looked_up_one_by_one() {
         let mut searches = steps.iter().filter(|step| step.starts_with("SEARCH version"));
         assert!(name == "delete_earlier_versions" || searches.all(|step| step.contains("seq=?")), "{name}: {steps:#?}");
     }
-    for name in ["sweep_reference_orphans", "sweep_resource_orphans"] {
+    for name in ["sweep_reference_orphans", "sweep_resource_orphans", "sweep_index_orphans", "clear_index_chunk"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sql/purge/{name}.sql"));
         let steps = plan(&connection, &path);
         assert!(steps[0].contains(">") && steps[0].contains("<"), "both ends of a chunk bound it: {name}: {steps:#?}");

@@ -56,9 +56,10 @@ impl Backend for Sqlite {
         let provenance = lethe_fhir::ResourceType::PROVENANCE.code();
         let statement = match residence {
             // An earlier version whose successor is gone.
-            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, x'007d7d')"),
+            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, x'007d7d', null)"),
             "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
+            "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, x'78', 1)"),
             "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
             "purge_companion" => format!("insert into purge_companion values (1, {account}, {provenance}, 1)"),
             other => panic!("no leftover is known for {other}"),

@@ -24,11 +24,12 @@ pub enum EmptiedBy {
 }
 
 /// Every table that holds resource data.
-pub const RESIDENCES: [Residence; 5] = [
+pub const RESIDENCES: [Residence; 6] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
     Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
     Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
-    Residence { table: "reference", holds: "target → versions that refer to it", emptied_by: EmptiedBy::Sweep },
+    Residence { table: "reference", holds: "Binary or Provenance → versions that refer to it", emptied_by: EmptiedBy::Sweep },
+    Residence { table: "index_value", holds: "values of search parameters → current versions", emptied_by: EmptiedBy::Sweep },
     Residence {
         table: "purge_companion",
         holds: "the list of Provenance and Binary that go along with a purge",
@@ -37,5 +38,5 @@ pub const RESIDENCES: [Residence; 5] = [
 ];
 
 /// Every other table: no content, no resource ids.
-pub const WITHOUT_RESOURCE_DATA: [&str; 9] =
-    ["client", "user_account", "auth_code", "token", "commit_order", "type_total", "purge_job", "purge_batch", "purge_audit"];
+pub const WITHOUT_RESOURCE_DATA: [&str; 10] =
+    ["client", "user_account", "auth_code", "token", "commit_order", "type_total", "index_part", "purge_job", "purge_batch", "purge_audit"];

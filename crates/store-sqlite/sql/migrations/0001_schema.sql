@@ -66,6 +66,8 @@ create table version (
     -- null: this is the current version
     replaced_by_seq integer check (replaced_by_seq > seq),
     body blob check ((body is null) = (kind = 3)),
+    -- Of the current version: the values of its search parameters, in order.
+    index_values blob,
     primary key (account_id, type_id, seq)
 ) strict, without rowid;
 
@@ -78,7 +80,28 @@ create table resource (
     primary key (account_id, type_id, id)
 ) strict, without rowid;
 
--- Target → versions, current and earlier, that refer to it.
+-- Values of search parameters → current versions. Rows of a type are kept in parts of some ten thousand versions each, in the order of commits:
+-- a write touches the last part alone, whatever is stored, and what is purged by age lies together.
+create table index_part (
+    account_id integer not null,
+    type_id integer not null,
+    -- It holds the versions from this place on, up to the next part.
+    first_seq integer not null,
+    versions integer not null,
+    primary key (account_id, type_id, first_seq)
+) strict, without rowid;
+
+create table index_value (
+    account_id integer not null,
+    type_id integer not null,
+    part integer not null,
+    path_id integer not null,
+    value blob not null,
+    seq integer not null,
+    primary key (account_id, type_id, part, path_id, value, seq)
+) strict, without rowid;
+
+-- Binary or Provenance → versions, current and earlier, that refer to it: what a purge asks about those that go along.
 create table reference (
     account_id integer not null,
     source_type_id integer not null,
@@ -204,7 +227,9 @@ analyze sqlite_schema;
 insert into sqlite_stat1 (tbl, idx, stat) values
 ('version', 'version', '100000000 100000 10000 1'),
 ('resource', 'resource', '100000000 100000 10000 1'),
-('reference', 'reference', '500000000 500000 50000 10000 10 1'),
+('reference', 'reference', '10000000 100000 10000 5000 2 1'),
+('index_part', 'index_part', '1000000 300 10 1'),
+('index_value', 'index_value', '1000000000 1000000 100000 50000 5000 10 1'),
 ('provenance_target', 'provenance_target', '10000000 10000 20 5 1'),
 ('type_total', 'type_total', '100000 30 1'),
 ('purge_batch', 'purge_batch', '100000 1000 1'),

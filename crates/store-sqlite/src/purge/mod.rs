@@ -13,6 +13,7 @@ mod neighbours;
 mod plan;
 mod probe;
 mod sweep;
+mod sweep_index;
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};

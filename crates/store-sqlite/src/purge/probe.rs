@@ -22,6 +22,7 @@ const COUNT_UNDELETED: &str = include_str!("../../sql/purge/count_undeleted.sql"
 const COUNT_BROKEN_CHAINS: &str = include_str!("../../sql/purge/count_broken_chains.sql");
 const COUNT_ORPHAN_RESOURCES: &str = include_str!("../../sql/purge/count_orphan_resources.sql");
 const COUNT_ORPHAN_REFERENCES: &str = include_str!("../../sql/purge/count_orphan_references.sql");
+const COUNT_ORPHAN_INDEX_VALUES: &str = include_str!("../../sql/purge/count_orphan_index_values.sql");
 const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/count_orphan_provenance_targets.sql");
 const COUNT_COMPANIONS: &str = include_str!("../../sql/purge/count_companions.sql");
 
@@ -98,9 +99,13 @@ fn companions(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
 fn orphans(tx: &Connection, task: SweepTask, stored: &StoredSeqs) -> crate::error::Result<Vec<(&'static str, u64)>> {
     let bounds = params![task.account_id.0, TypeColumn(task.resource_type), SeqColumn(stored.first), SeqColumn(stored.last), stored.bits];
     let mut counted = Vec::new();
-    for (residence, statement) in
-        [("version", COUNT_BROKEN_CHAINS), ("resource", COUNT_ORPHAN_RESOURCES), ("reference", COUNT_ORPHAN_REFERENCES)]
-    {
+    let statements = [
+        ("version", COUNT_BROKEN_CHAINS),
+        ("resource", COUNT_ORPHAN_RESOURCES),
+        ("reference", COUNT_ORPHAN_REFERENCES),
+        ("index_value", COUNT_ORPHAN_INDEX_VALUES),
+    ];
+    for (residence, statement) in statements {
         counted.push((residence, tx.prepare_cached(statement)?.query_row(bounds, |row| row.get(0))?));
     }
     if task.resource_type == ResourceType::PROVENANCE {

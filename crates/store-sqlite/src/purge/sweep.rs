@@ -7,7 +7,7 @@ use lethe_jobs::Lease;
 use lethe_store::{JobId, SweepTask};
 use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
-use super::Result;
+use super::{Result, sweep_index};
 use crate::{
     SqliteStore,
     columns::{SeqColumn, TypeColumn},
@@ -56,6 +56,7 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
             swept += rows;
             after = next;
         }
+        swept += sweep_index::sweep(store, lease, job.number, task, &stored).await?;
     }
     Ok(swept)
 }

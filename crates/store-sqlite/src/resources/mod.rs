@@ -1,6 +1,7 @@
 //! Reading and writing resources.
 
 mod history;
+mod index_rows;
 mod list;
 mod read;
 mod write;
@@ -13,7 +14,9 @@ use rusqlite::{Connection, params};
 
 use crate::{SqliteStore, error::Result};
 
-use read::{RowVersion, SELECT_VERSION_AT};
+use read::SELECT_VERSION_AT;
+
+pub(crate) use read::{RowVersion, current_row};
 
 pub(crate) use list::types_of;
 pub(crate) use write::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, add_to_total};

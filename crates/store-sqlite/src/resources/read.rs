@@ -76,7 +76,8 @@ pub(super) fn current(
     Ok(None)
 }
 
-pub(super) fn current_row(
+/// The current version of a resource, a deletion included.
+pub(crate) fn current_row(
     connection: &Connection,
     account_id: AccountId,
     resource_type: ResourceType,

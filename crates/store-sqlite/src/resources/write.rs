@@ -14,7 +14,10 @@ use crate::{
     columns::{IdColumn, InstantColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code},
     connections::Durability,
     error::{Error, Result},
+    searches,
 };
+
+use super::index_rows::{self, LastParts};
 
 /// The current version of a resource, without its content: seq, version_number, kind, last_updated_ms.
 pub(crate) const SELECT_HEAD: &str = include_str!("../../sql/resources/current_head.sql");
@@ -65,13 +68,17 @@ pub(super) async fn write(
     let encoded = tokio::task::spawn_blocking(move || writes.into_iter().map(EncodedWrite::from).collect::<Vec<_>>())
         .await
         .map_err(|join| WriteError::Store(lethe_store::StoreError::Failed(Box::new(join))))?;
-    if !guards.is_empty() {
-        return Err(WriteError::Store(lethe_store::StoreError::NotUnderstood("guards".to_owned())));
-    }
     let now = store.clock.now();
     store
         .connections
-        .write(Durability::OnDisk, move |transaction| write_all(transaction, account_id, encoded, now))
+        .write(Durability::OnDisk, move |transaction| {
+            for (index, guard) in guards.iter().enumerate() {
+                if !searches::still_holds(transaction, account_id, guard)? {
+                    return Err(Failure::Write(WriteError::Guard(index)));
+                }
+            }
+            write_all(transaction, account_id, encoded, now)
+        })
         .await
         .map_err(|Failure::Write(error)| error)
 }
@@ -106,17 +113,25 @@ fn write_all(
     let stored_on = now.max(account_last_updated);
     let last_seq: u64 = transaction.prepare_cached(TAKE_SEQS)?.query_row([writes.len() as i64], |row| row.get(0))?;
     let mut seq = Seq(last_seq - writes.len() as u64);
-    let mut totals = BTreeMap::new();
+    let mut book = Book::default();
     let mut outcomes = Vec::with_capacity(writes.len());
     for (index, write) in writes.into_iter().enumerate() {
         seq = Seq(seq.0 + 1);
-        outcomes.push(write_one(transaction, Place { account_id, seq, stored_on }, write, index, &mut totals)?);
+        outcomes.push(write_one(transaction, Place { account_id, seq, stored_on }, write, index, &mut book)?);
     }
-    for (resource_type, change) in totals {
+    for (resource_type, change) in book.totals {
         add_to_total(transaction, account_id, resource_type, change)?;
     }
+    book.parts.store(transaction, account_id)?;
     transaction.prepare_cached(UPDATE_LAST_UPDATED)?.execute(params![account_id.0, InstantColumn(stored_on)])?;
     Ok(outcomes)
+}
+
+/// What is counted in a transaction and stored at its end.
+#[derive(Default)]
+struct Book {
+    totals: BTreeMap<ResourceType, i64>,
+    parts: LastParts,
 }
 
 /// Where a new version goes.
@@ -140,7 +155,7 @@ fn write_one(
     place: Place,
     EncodedWrite { write, stored_body }: EncodedWrite,
     index: usize,
-    totals: &mut BTreeMap<ResourceType, i64>,
+    book: &mut Book,
 ) -> std::result::Result<WriteOutcome, Failure> {
     let head = head(transaction, place.account_id, &write)?;
     let is_as_expected = match write.expect {
@@ -164,7 +179,7 @@ fn write_one(
             });
         }
     };
-    *totals.entry(write.resource_type).or_insert(0) += match kind {
+    *book.totals.entry(write.resource_type).or_insert(0) += match kind {
         ChangeKind::Create => 1,
         ChangeKind::Update => 0,
         ChangeKind::Delete => -1,
@@ -172,6 +187,7 @@ fn write_one(
     let version = head.as_ref().map_or(0, |head| head.version) + 1;
     let (account, type_id, seq) = (place.account_id.0, TypeColumn(write.resource_type), SeqColumn(place.seq));
     if let Some(head) = &head {
+        index_rows::delete(transaction, place.account_id, write.resource_type, head.seq)?;
         transaction.prepare_cached(REPLACE_VERSION)?.execute(params![account, type_id, SeqColumn(head.seq), seq])?;
         if write.resource_type == ResourceType::PROVENANCE {
             transaction.prepare_cached(DELETE_PROVENANCE_TARGETS)?.execute(params![account, SeqColumn(head.seq)])?;
@@ -187,11 +203,16 @@ fn write_one(
         InstantColumn(place.stored_on),
         kind_code(kind),
         head.map(|head| SeqColumn(head.seq)),
-        stored_body
+        stored_body,
+        match &write.change {
+            Change::Put { index, .. } => Some(index.values.as_bytes()),
+            Change::Delete => None,
+        }
     ])?;
     transaction.prepare_cached(POINT_RESOURCE)?.execute(params![account, type_id, id, seq])?;
     if let Change::Put { index, .. } = &write.change {
         insert_index(transaction, place, write.resource_type, index)?;
+        index_rows::insert(transaction, &mut book.parts, place.account_id, write.resource_type, place.seq, &index.values)?;
     }
     Ok(WriteOutcome { kind: Some(kind), version, last_updated: place.stored_on })
 }
@@ -206,10 +227,13 @@ fn head(transaction: &Transaction<'_>, account_id: AccountId, write: &Write) -> 
     row.map(|(seq, version, kind, last_updated)| Ok(Head { seq, version, kind: kind_from_code(kind)?, last_updated })).transpose()
 }
 
+/// Types about which a purge asks who refers to them.
+const CAN_GO_ALONG: [ResourceType; 2] = [ResourceType::BINARY, ResourceType::PROVENANCE];
+
 fn insert_index(transaction: &Transaction<'_>, place: Place, source_type: ResourceType, index: &IndexEntries) -> Result<()> {
     let (account, seq) = (place.account_id.0, SeqColumn(place.seq));
     let mut insert = transaction.prepare_cached(INSERT_REFERENCE)?;
-    for reference in &index.references {
+    for reference in index.references.iter().filter(|reference| CAN_GO_ALONG.contains(&reference.resource_type)) {
         insert.execute(params![
             account,
             TypeColumn(source_type),

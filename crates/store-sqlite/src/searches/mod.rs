@@ -1,4 +1,12 @@
 //! Finding resources.
+//!
+//! `lethe_search_sql` writes the statements; here they are run.
+
+mod dialect;
+mod functions;
+#[cfg(test)]
+mod plans;
+mod run;
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
@@ -7,19 +15,47 @@ use lethe_purge::Seq;
 use lethe_search::Criterion;
 use lethe_store::{SearchPage, SearchQuery, Searches, StoreError, StoredVersion};
 
-use crate::SqliteStore;
+use crate::{
+    SqliteStore,
+    resources::{accounts_of, current_row},
+};
+
+pub(crate) use functions::add_functions;
+pub(crate) use run::still_holds;
 
 #[async_trait]
 impl Searches for SqliteStore {
-    async fn search(&self, _: &Scope, _: ResourceType, _: &SearchQuery) -> Result<SearchPage, StoreError> {
-        Err(StoreError::NotUnderstood("searches".to_owned()))
+    async fn search(&self, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage, StoreError> {
+        let (scope, query) = (scope.clone(), query.clone());
+        self.connections.read(move |tx| run::search(tx, &scope, resource_type, &query)).await
     }
 
-    async fn count_matches(&self, _: &Scope, _: ResourceType, _: &[Criterion], _: Option<Seq>) -> Result<u64, StoreError> {
-        Err(StoreError::NotUnderstood("searches".to_owned()))
+    async fn count_matches(
+        &self,
+        scope: &Scope,
+        resource_type: ResourceType,
+        criteria: &[Criterion],
+        newest: Option<Seq>,
+    ) -> Result<u64, StoreError> {
+        let (scope, criteria) = (scope.clone(), criteria.to_vec());
+        self.connections.read(move |tx| run::count(tx, &scope, resource_type, &criteria, newest)).await
     }
 
-    async fn read_all(&self, _: &Scope, _: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>, StoreError> {
-        Err(StoreError::NotUnderstood("searches".to_owned()))
+    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>, StoreError> {
+        let (scope, targets) = (scope.clone(), targets.to_vec());
+        self.connections
+            .read(move |tx| {
+                let mut found = Vec::with_capacity(targets.len());
+                let accounts = accounts_of(tx, &scope, crate::resources::ACCOUNT_FIRST)?;
+                for (account_id, target) in targets.iter().filter(|(account_id, _)| accounts.contains(account_id)) {
+                    if let Some(row) = current_row(tx, *account_id, target.resource_type, &target.id)?
+                        && !row.is_deletion()
+                    {
+                        found.push(row.into_stored(*account_id, target.resource_type)?);
+                    }
+                }
+                Ok(found)
+            })
+            .await
     }
 }

@@ -1,0 +1,228 @@
+//! Where a statement begins: with the values of an index, with ids, with other resources, or with all of a type.
+
+use lethe_fhir::ResourceType;
+use lethe_search::{Criterion, PathId, Span, SpanEnd};
+
+use crate::{
+    Builder, Dialect, Driver, Param,
+    conditions::{branch_versions, conditions, id_list, is_current},
+    request::best_driver,
+};
+
+/// Which places in the order of commits count, both ends left out if there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Only behind this place.
+    pub(crate) after: Option<i64>,
+    /// Only before this place.
+    pub(crate) before: Option<i64>,
+}
+
+impl Bounds {
+    pub(crate) const NONE: Self = Self { after: None, before: None };
+
+    fn rules<D: Dialect>(self, builder: &mut Builder<'_, D>, seq: &str) -> Vec<String> {
+        let after = self.after.map(|after| format!("{seq} > {}", builder.int(after)));
+        let before = self.before.map(|before| format!("{seq} < {}", builder.int(before)));
+        after.into_iter().chain(before).collect()
+    }
+}
+
+/// The current versions that fit: `from … where rules`.
+pub(crate) struct Versions {
+    /// Tables.
+    pub(crate) from: String,
+    /// Conditions, to be joined by `and`.
+    pub(crate) rules: Vec<String>,
+    /// The name of the version among the tables.
+    pub(crate) row: String,
+    /// What to order by for the order of commits, without a sort if the tables come so.
+    pub(crate) order: Vec<String>,
+}
+
+/// The current versions of a type that fit all of `criteria`, beginning with the driver.
+pub(crate) fn versions<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    resource_type: ResourceType,
+    criteria: &[Criterion],
+    driver: Driver,
+    bounds: Bounds,
+) -> Versions {
+    let (account, type_id, name) = (builder.account(), builder.type_id(resource_type), builder.name());
+    let row = format!("v{name}");
+    let own = format!("{row}.account_id = {account} and {row}.type_id = {type_id}");
+    let index = match driver {
+        Driver::Criterion(index) if index < criteria.len() => Some(index),
+        Driver::Criterion(_) | Driver::Type => None,
+    };
+    let (from, mut rules, order) = match index.and_then(|index| criteria.get(index)) {
+        None => {
+            let mut rules = vec![own];
+            rules.extend(bounds.rules(builder, &format!("{row}.seq")));
+            (format!("version {row}"), rules, vec![format!("{row}.seq")])
+        }
+        Some(Criterion::Ids(ids)) if !ids.is_empty() => {
+            let ids = id_list(builder, ids);
+            let mut rules = vec![
+                format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id in ({ids})"),
+                format!("{own} and {row}.seq = r{name}.seq"),
+            ];
+            rules.extend(bounds.rules(builder, &format!("{row}.seq")));
+            (format!("resource r{name} cross join version {row}"), rules, vec![format!("{row}.seq")])
+        }
+        // One value: its rows stand in the order of commits, part by part, so a page ends when it is full.
+        Some(Criterion::AnyOf(spans)) if matches!(spans.as_slice(), [span] if span.end == SpanEnd::Single && span.checks.is_empty()) => {
+            let span = &spans[0];
+            let mut rules = index_rules(builder, name, resource_type);
+            rules.push(format!(
+                "i{name}.path_id = {} and i{name}.value = {}",
+                builder.int(i64::from(span.path.0)),
+                builder.bind(Param::Bytes(span.low.clone()))
+            ));
+            rules.extend(bounds.rules(builder, &format!("i{name}.seq")));
+            rules.push(format!("{own} and {row}.seq = i{name}.seq"));
+            let order = vec![format!("p{name}.first_seq"), format!("i{name}.seq")];
+            (format!("index_part p{name} cross join index_value i{name} cross join version {row}"), rules, order)
+        }
+        Some(criterion) => {
+            let places = places(builder, resource_type, criterion, bounds);
+            let rules = vec![format!("{own} and {row}.seq = d{name}.seq")];
+            (format!("({places}) d{name} cross join version {row}"), rules, vec![format!("{row}.seq")])
+        }
+    };
+    rules.push(is_current(&row));
+    rules.extend(conditions(builder, &row, resource_type, criteria, index));
+    Versions { from, rules, row, order }
+}
+
+fn index_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, resource_type: ResourceType) -> Vec<String> {
+    let (account, type_id) = (builder.account(), builder.type_id(resource_type));
+    vec![
+        format!("p{name}.account_id = {account} and p{name}.type_id = {type_id}"),
+        format!("i{name}.account_id = {account} and i{name}.type_id = {type_id} and i{name}.part = p{name}.first_seq"),
+    ]
+}
+
+/// The places of what fits one criterion, each once: a statement with the column `seq`.
+fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType, criterion: &Criterion, bounds: Bounds) -> String {
+    let parts: Vec<String> = match criterion {
+        Criterion::AnyOf(spans) => {
+            let name = builder.name();
+            let mut common = index_rules(builder, name, resource_type);
+            common.extend(bounds.rules(builder, &format!("i{name}.seq")));
+            let common = common.join(" and ");
+            let select = |rule| {
+                format!("select i{name}.seq as seq from index_part p{name} cross join index_value i{name} where {common} and {rule}")
+            };
+            value_rules(builder, name, spans).into_iter().map(select).collect()
+        }
+        Criterion::RefersTo { paths, branches } => {
+            let mut parts = Vec::new();
+            for branch in branches {
+                for path in paths {
+                    parts.push(referrers(builder, resource_type, *path, branch, bounds));
+                }
+            }
+            parts
+        }
+        Criterion::ReferredBy { paths, branch } => {
+            let (account, type_id, name) = (builder.account(), builder.type_id(resource_type), builder.name());
+            let (from, rules, source) = branch_versions(builder, branch);
+            let dialect = builder.dialect;
+            let (referred, id) = dialect.referred_ids(builder, &source, branch.resource_type, paths, resource_type);
+            vec![format!(
+                "select r{name}.seq as seq from {from} cross join {referred} cross join resource r{name} \
+                 where {rules} and r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}"
+            )]
+        }
+        Criterion::Either(alternatives) => alternatives
+            .iter()
+            .map(|criteria| {
+                let found = versions(builder, resource_type, criteria, best_driver(criteria), bounds);
+                format!("select {}.seq as seq from {} where {}", found.row, found.from, found.rules.join(" and "))
+            })
+            .collect(),
+        Criterion::Ids(_) | Criterion::NotIds(_) | Criterion::NoneOf(_) | Criterion::LastUpdated(_) | Criterion::Words { .. } => Vec::new(),
+    };
+    match parts.as_slice() {
+        [] => "select 0 as seq where 1 = 0".to_owned(),
+        // A union drops what comes twice; so does `distinct`.
+        [one] => one.replacen("select ", "select distinct ", 1),
+        many => many.join(" union "),
+    }
+}
+
+/// The versions that refer by `path` to something that fits `branch`.
+fn referrers<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    resource_type: ResourceType,
+    path: PathId,
+    branch: &lethe_search::Branch,
+    bounds: Bounds,
+) -> String {
+    let (from, rules, target) = branch_versions(builder, branch);
+    let name = builder.name();
+    let dialect = builder.dialect;
+    let value = dialect.reference_value(builder, &target, branch.resource_type);
+    let mut all = vec![rules];
+    all.extend(index_rules(builder, name, resource_type));
+    all.push(format!("i{name}.path_id = {} and i{name}.value = {value}", builder.int(i64::from(path.0))));
+    all.extend(bounds.rules(builder, &format!("i{name}.seq")));
+    format!(
+        "select i{name}.seq as seq from {from} cross join index_part p{name} cross join index_value i{name} where {}",
+        all.join(" and ")
+    )
+}
+
+/// One rule for each range of values, and one for all single values of a path, on the row of the index with this name.
+fn value_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, spans: &[Span]) -> Vec<String> {
+    let (dialect, row) = (builder.dialect, format!("i{name}"));
+    let mut rules = Vec::new();
+    let mut singles: Vec<(PathId, Vec<String>)> = Vec::new();
+    for span in spans {
+        if span.end == SpanEnd::Single && span.checks.is_empty() {
+            let value = builder.bind(Param::Bytes(span.low.clone()));
+            match singles.iter_mut().find(|(path, _)| *path == span.path) {
+                Some((_, values)) => values.push(value),
+                None => singles.push((span.path, vec![value])),
+            }
+            continue;
+        }
+        let path = builder.int(i64::from(span.path.0));
+        let low = builder.bind(Param::Bytes(span.low.clone()));
+        let mut rule = match &span.end {
+            SpanEnd::Single => format!("{row}.path_id = {path} and {row}.value = {low}"),
+            SpanEnd::Before(end) => {
+                format!("{row}.path_id = {path} and {row}.value >= {low} and {row}.value < {}", builder.bind(Param::Bytes(end.clone())))
+            }
+            SpanEnd::Open => format!("{row}.path_id = {path} and {row}.value >= {low}"),
+        };
+        if !span.checks.is_empty() {
+            rule.push_str(" and ");
+            rule.push_str(&dialect.passes(builder, &format!("{row}.value"), &span.checks));
+        }
+        rules.push(rule);
+    }
+    for (path, values) in singles {
+        rules.push(format!("{row}.path_id = {} and {row}.value in ({})", builder.int(i64::from(path.0)), values.join(", ")));
+    }
+    rules
+}
+
+/// Counts rows of the index that lie in `spans`, and stops at `rows_max`.
+pub(crate) fn estimate_rows<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    resource_type: ResourceType,
+    spans: &[Span],
+    rows_max: i64,
+) -> String {
+    let name = builder.name();
+    let common = index_rules(builder, name, resource_type).join(" and ");
+    let select = |rule| format!("select 1 as one from index_part p{name} cross join index_value i{name} where {common} and {rule}");
+    let parts: Vec<String> = value_rules(builder, name, spans).into_iter().map(select).collect();
+    if parts.is_empty() {
+        return "select 0".to_owned();
+    }
+    let limit = builder.int(rows_max);
+    format!("select count(*) from ({} limit {limit}) found", parts.join(" union all "))
+}

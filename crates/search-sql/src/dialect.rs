@@ -1,0 +1,50 @@
+//! What differs between databases.
+
+use lethe_fhir::ResourceType;
+use lethe_search::{PathId, SortPath, Span, ValueCheck, WordPlace};
+
+use crate::Builder;
+
+/// How one database says what SQL itself has no word for. `row` is the name of a row of `version`.
+pub trait Dialect: Sized + std::fmt::Debug {
+    /// The value with this number, from 1.
+    fn placeholder(&self, number: usize) -> String;
+
+    /// Whether `row` has an index value in one of `spans`.
+    fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType, spans: &[Span]) -> String;
+
+    /// Whether the index value that `value` names passes all of `checks`, of which there is at least one.
+    fn passes(&self, builder: &mut Builder<'_, Self>, value: &str, checks: &[ValueCheck]) -> String;
+
+    /// A table expression, to be joined behind `row`, of the ids of one type to which `row` refers by one of `paths`; and how its id is named.
+    fn referred_ids(
+        &self,
+        builder: &mut Builder<'_, Self>,
+        row: &str,
+        source: ResourceType,
+        paths: &[PathId],
+        target: ResourceType,
+    ) -> (String, String);
+
+    /// The index value of a reference to `row`, which is of this type.
+    fn reference_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType) -> String;
+
+    /// The bytes by which `row` is placed among others; null if it has none.
+    fn sort_value(
+        &self,
+        builder: &mut Builder<'_, Self>,
+        row: &str,
+        resource_type: ResourceType,
+        paths: &[SortPath],
+        is_descending: bool,
+    ) -> String;
+
+    /// The id of `row`, as bytes of its text.
+    fn id_value(&self, row: &str) -> String;
+
+    /// The time of `row`, as bytes in order.
+    fn time_value(&self, row: &str) -> String;
+
+    /// Whether all words of one of `alternatives` stand in `row`.
+    fn has_words(&self, builder: &mut Builder<'_, Self>, row: &str, place: WordPlace, alternatives: &[Vec<String>]) -> String;
+}
