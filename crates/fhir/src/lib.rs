@@ -10,6 +10,7 @@ mod reference;
 mod reference_map;
 mod resource;
 mod resource_type;
+mod validate;
 
 pub mod bundle;
 pub mod limits;
@@ -24,3 +25,4 @@ pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};
 pub use reference_map::{ReferenceMap, conditional_reference};
 pub use resource::{Body, Resource, ResourceError, render_resource};
 pub use resource_type::{ResourceType, UnknownResourceType};
+pub use validate::validate;

@@ -12,6 +12,9 @@ pub const BUNDLE_ENTRIES_MAX: usize = 25_000;
 /// Nested objects and arrays of one resource.
 pub const JSON_DEPTH_MAX: usize = 64;
 
+/// Issues that one validation reports.
+pub const ISSUES_MAX: usize = 100;
+
 /// Resources on one page of a listing or history.
 pub const PAGE_COUNT_MAX: usize = 1_000;
 

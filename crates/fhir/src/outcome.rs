@@ -25,6 +25,8 @@ pub enum IssueType {
     Structure,
     /// A value is not allowed.
     Value,
+    /// A code is not of the value set that the element demands.
+    CodeInvalid,
     /// Something required is missing.
     Required,
     /// The content is invalid in some other way.

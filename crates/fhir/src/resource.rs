@@ -128,6 +128,9 @@ impl Resource {
             Some(Value::Object(meta)) => {
                 meta.shift_remove("versionId");
                 meta.shift_remove("lastUpdated");
+                if meta.is_empty() {
+                    content.shift_remove("meta");
+                }
             }
             Some(_) => return Err(ResourceError::WrongKind { element: "meta", expected: "an object" }),
         }
