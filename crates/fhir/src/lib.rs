@@ -10,6 +10,7 @@ mod reference;
 mod reference_map;
 mod resource;
 mod resource_type;
+mod subset;
 mod validate;
 
 pub mod bundle;
@@ -25,4 +26,5 @@ pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};
 pub use reference_map::{ReferenceMap, conditional_reference};
 pub use resource::{Body, Resource, ResourceError, render_resource};
 pub use resource_type::{ResourceType, UnknownResourceType};
+pub use subset::{Elements, Subset, UnknownElements};
 pub use validate::validate;
