@@ -7,6 +7,7 @@
 //! - `definitions`: R4's search parameters and compartments.
 //! - `extract`: a resource's index values.
 //! - `index`: what of a resource is kept beside it.
+//! - `query`: a query string, taken apart into criteria.
 
 mod criterion;
 pub mod definitions;
@@ -14,6 +15,7 @@ mod extract;
 mod index;
 mod index_values;
 mod listing;
+pub mod query;
 pub mod value;
 
 pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};

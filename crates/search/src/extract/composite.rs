@@ -46,9 +46,9 @@ impl Composite {
         if tokens.is_empty() {
             return;
         }
-        let mut further: Vec<Vec<Vec<u8>>> = Vec::with_capacity(self.further.len());
+        let mut further: Vec<Vec<(Facet, Vec<u8>)>> = Vec::with_capacity(self.further.len());
         for (kind, places) in &self.further {
-            let mut values: Vec<Vec<u8>> = Vec::new();
+            let mut values: Vec<(Facet, Vec<u8>)> = Vec::new();
             for place in places {
                 place.visit(root, resource, &mut |value| self.further_values(value, *kind, place.datatype, found.bases, &mut values));
             }
@@ -57,30 +57,41 @@ impl Composite {
             }
             further.push(values);
         }
-        let mut combinations: Vec<Vec<&[u8]>> = vec![Vec::new()];
+        // A quantity is there twice, as it is written and in its canonical unit: what it is combined with is the same.
+        let mut combinations: Vec<(Facet, Vec<&[u8]>)> = vec![(Facet::Value, Vec::new())];
         for values in &further {
-            let pairs =
-                combinations.iter().flat_map(|head| values.iter().map(move |value| [head.as_slice(), &[value.as_slice()]].concat()));
+            let pairs = combinations.iter().flat_map(|(facet, head)| {
+                let fitting = values.iter().filter(move |(own, _)| *facet == Facet::Value || *own == Facet::Value);
+                fitting.map(move |(own, value)| ((*own).max(*facet), [head.as_slice(), &[value.as_slice()]].concat()))
+            });
             combinations = pairs.take(COMBINATIONS_MAX).collect();
         }
         let pairs = tokens.iter().flat_map(|token| combinations.iter().map(move |values| (token, values)));
-        for (token, values) in pairs.take(COMBINATIONS_MAX) {
-            found.push(self.path, value::composite(token.code, token.system, values));
+        for (token, (facet, values)) in pairs.take(COMBINATIONS_MAX) {
+            found.push(self.path.with(*facet), value::composite(token.code, token.system, values));
         }
     }
 
     /// What a further component holds.
-    fn further_values(&self, value: &Value, kind: ParameterKind, datatype: Datatype, bases: &LocalBases, values: &mut Vec<Vec<u8>>) {
+    fn further_values(
+        &self,
+        value: &Value,
+        kind: ParameterKind,
+        datatype: Datatype,
+        bases: &LocalBases,
+        values: &mut Vec<(Facet, Vec<u8>)>,
+    ) {
         if values.len() >= COMBINATIONS_MAX {
             return;
         }
         if kind == ParameterKind::Token {
-            read::each_token(value, datatype, &mut |token| values.push(value::composite_token(token.system, token.code)));
+            read::each_token(value, datatype, &mut |token| values.push((Facet::Value, value::composite_token(token.system, token.code))));
             return;
         }
         let mut inner = Found::new(bases);
         read::value(value, self.path, kind, datatype, &mut inner);
-        values.extend(inner.values.into_iter().filter(|one| one.path.facet() == Facet::Value).map(|one| one.value));
+        let counting = inner.values.into_iter().filter(|one| matches!(one.path.facet(), Facet::Value | Facet::Canonical));
+        values.extend(counting.map(|one| (one.path.facet(), one.value)));
     }
 }
 

@@ -1,0 +1,142 @@
+//! Numbers: ranges of them, as cuts between floats.
+//!
+//! `eq` and `ne` compare with the precision of what is written, the other prefixes with exactly that number. `ap` is a tenth to both
+//! sides, or the precision where that is wider.
+
+use super::{decimal::Decimal, error::Fault, extent::Extent, prefix::Prefix};
+use crate::value;
+
+/// A place between two floats: just before or just after one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cut {
+    Before(f64),
+    After(f64),
+}
+
+impl Cut {
+    /// The first 8 bytes of what comes behind it.
+    pub fn bytes(self) -> [u8; 8] {
+        match self {
+            Self::Before(at) => value::number(at),
+            // OK because the largest of these bytes belongs to no number.
+            Self::After(at) => u64::from_be_bytes(value::number(at)).saturating_add(1).to_be_bytes(),
+        }
+    }
+}
+
+/// From one cut to another; `None` is without end.
+pub(super) type NumberRange = (Option<Cut>, Option<Cut>);
+
+/// What `text` asks of a number.
+pub(super) fn ranges(text: &str) -> Result<Vec<NumberRange>, Fault> {
+    let (prefix, digits) = Prefix::of(text)?;
+    let decimal = Decimal::parse(digits).ok_or_else(|| {
+        Fault::value(text, "a number such as 5.4, -2 or 1.2e3 is expected, with a prefix (eq, ne, gt, lt, ge, le, sa, eb, ap) or none")
+    })?;
+    let exact = decimal.value();
+    let (low, high) = decimal.implied_range();
+    let tenth = exact.abs() / 10.0;
+    Ok(match prefix {
+        Prefix::Equal => vec![(Some(Cut::Before(low)), Some(Cut::Before(high)))],
+        Prefix::NotEqual => vec![(None, Some(Cut::Before(low))), (Some(Cut::Before(high)), None)],
+        Prefix::Greater | Prefix::StartsAfter => vec![(Some(Cut::After(exact)), None)],
+        Prefix::Less | Prefix::EndsBefore => vec![(None, Some(Cut::Before(exact)))],
+        Prefix::GreaterOrEqual => vec![(Some(Cut::Before(exact)), None)],
+        Prefix::LessOrEqual => vec![(None, Some(Cut::After(exact)))],
+        Prefix::Approximately => vec![(Some(Cut::Before(low.min(exact - tenth))), Some(Cut::After(high.max(exact + tenth))))],
+    })
+}
+
+/// The values in `range`.
+pub(super) fn extent((low, high): NumberRange) -> Extent {
+    let low = low.map(|cut| cut.bytes().to_vec()).unwrap_or_default();
+    match high {
+        Some(high) => Extent::between(low, high.bytes().to_vec()),
+        None => Extent::from(low),
+    }
+}
+
+/// What `text` asks of a number's index values.
+pub(super) fn extents(text: &str) -> Result<Vec<Extent>, Fault> {
+    Ok(ranges(text)?.into_iter().map(extent).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::PathId;
+
+    #[test]
+    fn prefixes_draw_their_lines() {
+        // Which of 99.4, 99.5, 100, 100.4, 100.5, 120 are found.
+        let cases = [
+            ("100", [false, true, true, true, false, false]),
+            ("eq100", [false, true, true, true, false, false]),
+            ("ne100", [true, false, false, false, true, true]),
+            ("gt100", [false, false, false, true, true, true]),
+            ("lt100", [true, true, false, false, false, false]),
+            ("ge100", [false, false, true, true, true, true]),
+            ("le100", [true, true, true, false, false, false]),
+            ("sa100", [false, false, false, true, true, true]),
+            ("eb100", [true, true, false, false, false, false]),
+            ("ap100", [true, true, true, true, true, false]),
+            ("ap1.2e2", [false, false, false, false, false, true]),
+        ];
+        for (text, expected) in cases {
+            let spans: Vec<_> = extents(text).unwrap().iter().map(|extent| extent.on(PathId(4))).collect();
+            let found = [99.4, 99.5, 100.0, 100.4, 100.5, 120.0].map(|number| spans.iter().any(|span| span.admits(&value::number(number))));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_an_example() {
+        for bad in ["", "abc", "1,5", "gt", "5.4|x"] {
+            let fault = extents(bad).unwrap_err();
+            assert!(fault.text.contains("number"), "{bad}: {}", fault.text);
+        }
+    }
+
+    fn written(hundredths: i64, places: usize) -> String {
+        let sign = if hundredths < 0 { "-" } else { "" };
+        let scale = 10_i64.pow(places as u32);
+        let (whole, fraction) = (hundredths.abs() / scale, hundredths.abs() % scale);
+        if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0places$}") }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn ranges_agree_with_the_rules_as_they_are_written(figures in -300_i64..300, places in 0_usize..3, steps in -70_i64..70) {
+            let text = written(figures, places);
+            // In ten-thousandths, so that nothing is rounded: a unit of the last figure, the number, and a value near it.
+            let unit = 10_i64.pow(4 - places as u32);
+            let exact = figures * unit;
+            let stored = exact + steps * unit / 20;
+            let value = value::number(format!("{stored}e-4").parse().unwrap());
+            let is_equal = exact - unit / 2 <= stored && stored < exact + unit / 2;
+            for (name, prefix) in Prefix::ALL {
+                let expected = match prefix {
+                    Prefix::Equal => is_equal,
+                    Prefix::NotEqual => !is_equal,
+                    Prefix::Greater | Prefix::StartsAfter => stored > exact,
+                    Prefix::Less | Prefix::EndsBefore => stored < exact,
+                    Prefix::GreaterOrEqual => stored >= exact,
+                    Prefix::LessOrEqual => stored <= exact,
+                    Prefix::Approximately => {
+                        let tenths = ((stored - exact) * 10).abs();
+                        // Floats cannot tell a tenth to the last digit.
+                        if tenths == exact.abs() {
+                            continue;
+                        }
+                        tenths < exact.abs() || (stored - exact).abs() <= unit / 2
+                    }
+                };
+                let found = extents(&format!("{name}{text}")).unwrap().iter().any(|extent| extent.on(PathId(4)).admits(&value));
+                prop_assert_eq!(found, expected, "{}{} {}e-4", name, text, stored);
+            }
+        }
+    }
+}

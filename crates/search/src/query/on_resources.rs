@@ -1,0 +1,212 @@
+//! Queries against resources as they are indexed: what is written on one side is what is looked for on the other.
+
+use lethe_fhir::{LocalBases, Resource};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::extract::extract;
+
+/// Whether a resource is found, by its index values alone.
+fn is_found(resource: &Value, query: &str) -> bool {
+    let bases = LocalBases::new(["http://here.org"]);
+    let resource = Resource::parse(resource.to_string().as_bytes()).unwrap();
+    let values = extract(&resource, &bases).unwrap();
+    let pairs: Vec<(String, String)> =
+        query.split('&').map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect();
+    let search =
+        Search::parse(resource.resource_type, &pairs, Strictness::Strict, &bases).unwrap_or_else(|error| panic!("{query}: {error}"));
+    search.criteria.iter().all(|criterion| criterion.holds_for(values.iter()).unwrap_or_else(|| panic!("{query}: {criterion:?}")))
+}
+
+fn check(resource: &Value, cases: &[(&str, bool)]) {
+    for (query, expected) in cases {
+        assert_eq!(is_found(resource, query), *expected, "{query}");
+    }
+}
+
+#[test]
+fn an_observation_is_found_by_what_it_says() {
+    let observation = json!({
+        "resourceType": "Observation",
+        "meta": { "tag": [{ "system": "urn:tags", "code": "blue" }], "profile": ["http://p.org/vital|1.0"], "source": "urn:machine:7" },
+        "status": "final",
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "29463-7", "display": "Body weight" }], "text": "Weight at home" },
+        "subject": { "reference": "Patient/p1", "identifier": { "system": "urn:mrn", "value": "12" } },
+        "encounter": { "reference": "http://else.org/Encounter/9" },
+        "effectiveDateTime": "2024-03-15T10:00:00+02:00",
+        "valueQuantity": { "value": 72.5, "unit": "kilo", "system": "http://unitsofmeasure.org", "code": "kg" },
+        "component": [{
+            "code": { "coding": [{ "system": "http://loinc.org", "code": "8480-6" }] },
+            "valueQuantity": { "value": 120, "system": "http://unitsofmeasure.org", "code": "mm[Hg]" },
+        }],
+    });
+    check(
+        &observation,
+        &[
+            ("status=final", true),
+            ("status=http://hl7.org/fhir/observation-status|final", true),
+            ("status=urn:x|final", false),
+            ("status:not=final", false),
+            ("status:not=amended,registered", true),
+            ("code=29463-7", true),
+            ("code=http://loinc.org|29463-7", true),
+            ("code=http://loinc.org|", true),
+            ("code=|29463-7", false),
+            ("code=9-9,29463-7", true),
+            ("code:text=weig", true),
+            ("code:text=at home", true),
+            ("code:text=ight", false),
+            ("combo-code=8480-6", true),
+            ("code=8480-6", false),
+            ("code:missing=false&category:missing=true", true),
+            ("category:missing=false", false),
+            ("subject=p1", true),
+            ("subject=Patient/p1", true),
+            ("subject:Patient=p1", true),
+            ("subject=Group/p1", false),
+            ("subject=http://here.org/r4/Patient/p1", true),
+            ("patient=p1", true),
+            ("subject:identifier=urn:mrn|12", true),
+            ("subject:identifier=urn:mrn|13", false),
+            ("encounter=http://else.org/Encounter/9", true),
+            ("encounter=9", false),
+            ("encounter:missing=false", true),
+            ("date=2024-03-15", true),
+            ("date=2024-03-15T08:00:00", true),
+            ("date=gt2024-03-15", false),
+            ("date=ge2024-03&date=lt2024-04", true),
+            ("value-quantity=72.5", true),
+            ("value-quantity=72", false),
+            ("value-quantity=7.2e1", false),
+            ("value-quantity=gt72", true),
+            ("value-quantity=72.5||kg", true),
+            ("value-quantity=72.5||kilo", true),
+            ("value-quantity=72.5||g", false),
+            ("value-quantity=72500|http://unitsofmeasure.org|g", true),
+            ("value-quantity=72.5|http://unitsofmeasure.org|kg", true),
+            ("value-quantity=72.5|http://unitsofmeasure.org|g", false),
+            ("value-quantity=le72.5|http://unitsofmeasure.org|kg", true),
+            ("value-quantity=lt72500|http://unitsofmeasure.org|g", false),
+            ("code-value-quantity=http://loinc.org|29463-7$gt70", true),
+            ("code-value-quantity=29463-7$gt70000|http://unitsofmeasure.org|g", true),
+            ("code-value-quantity=http://loinc.org|29463-7$lt70000|http://unitsofmeasure.org|g", false),
+            ("code-value-quantity=29463-7$72.5||kilo", true),
+            ("code-value-quantity=8480-6$120", false),
+            ("component-code-value-quantity=8480-6$120||mm[Hg]", true),
+            ("combo-code-value-quantity=8480-6$ge120", true),
+            ("combo-code-value-quantity=8480-6$72.5", false),
+            ("_tag=urn:tags|blue", true),
+            ("_tag:not=blue", false),
+            ("_profile=http://p.org/vital", true),
+            ("_profile=http://p.org/vital|1.0", true),
+            ("_profile=http://p.org/vital|2.0", false),
+            ("_source=urn:machine:7", true),
+        ],
+    );
+}
+
+#[test]
+fn a_patient_is_found_by_name_identifier_and_birth() {
+    let patient = json!({
+        "resourceType": "Patient",
+        "active": true,
+        "gender": "female",
+        "birthDate": "1970-05",
+        "name": [{ "family": "Müller-Lüdenscheidt", "given": ["Änne", "Eva"], "text": "Dr. Änne" }],
+        "identifier": [{
+            "system": "urn:mrn", "value": "A|1",
+            "type": { "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR" }], "text": "Medical record" },
+        }],
+        "telecom": [{ "system": "phone", "value": "555 1234" }],
+        "address": [{ "city": "Köln", "postalCode": "50667", "line": ["Domplatz 1"] }],
+        "managingOrganization": { "reference": "Organization/o1" },
+    });
+    check(
+        &patient,
+        &[
+            ("active=true", true),
+            ("active=false", false),
+            ("gender=female", true),
+            ("birthdate=1970", true),
+            ("birthdate=1970-05-01", false),
+            ("birthdate=ap1970-05-01", true),
+            ("birthdate=ge1970-05-30", true),
+            ("name=anne", true),
+            ("family=mull", true),
+            ("family=ludenscheidt", false),
+            ("family:contains=ludenscheidt", true),
+            ("family:exact=Müller-Lüdenscheidt", true),
+            ("family:exact=müller-lüdenscheidt", false),
+            (r"identifier=urn:mrn|A\|1", true),
+            ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|A\\|1", true),
+            ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|A", false),
+            ("identifier:text=medical", true),
+            ("phone=555 1234", true),
+            ("email:missing=true", true),
+            ("address=koln", true),
+            ("address-postalcode=506", true),
+            ("organization=o1", true),
+            ("organization=o2,o1", true),
+            ("deceased=false", true),
+            ("deceased=true", false),
+        ],
+    );
+}
+
+#[test]
+fn canonicals_urls_positions_and_sequences_are_found() {
+    let value_set = json!({
+        "resourceType": "ValueSet", "status": "active", "url": "http://v.org/a/b", "version": "2",
+        "compose": { "include": [{ "system": "http://loinc.org", "valueSet": ["http://v.org/c|3"] }] },
+    });
+    check(
+        &value_set,
+        &[
+            ("url=http://v.org/a/b", true),
+            ("url=http://v.org/a", false),
+            ("url:below=http://v.org/a", true),
+            ("url:above=http://v.org/a/b/c", true),
+            ("url:contains=org/a", true),
+            ("reference=http://loinc.org", true),
+        ],
+    );
+    let response = json!({ "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": "http://q.org/a|1" });
+    check(
+        &response,
+        &[
+            ("questionnaire=http://q.org/a", true),
+            ("questionnaire=http://q.org/a|1", true),
+            ("questionnaire=http://q.org/a|2", false),
+            ("questionnaire:below=http://q.org", true),
+        ],
+    );
+    let location = json!({ "resourceType": "Location", "position": { "latitude": 52.52, "longitude": 13.405 } });
+    check(&location, &[("near=52.4|13.1|30|km", true), ("near=52.4|13.1|20|km", false), ("near:missing=false", true)]);
+    let sequence = json!({
+        "resourceType": "MolecularSequence", "coordinateSystem": 0,
+        "referenceSeq": { "chromosome": { "coding": [{ "system": "urn:c", "code": "1" }] }, "windowStart": 10, "windowEnd": 20 },
+    });
+    check(
+        &sequence,
+        &[
+            ("window-start=10", true),
+            ("chromosome-window-coordinate=1$10$20", true),
+            ("chromosome-window-coordinate=urn:c|1$ge10$le19", false),
+            ("chromosome-window-coordinate=urn:c|1$ge10$le20", true),
+        ],
+    );
+    let document = json!({
+        "resourceType": "DocumentReference", "status": "current", "content": [{ "attachment": { "url": "Binary/1" } }],
+        "relatesTo": [{ "code": "replaces", "target": { "reference": "DocumentReference/10" } }],
+    });
+    check(
+        &document,
+        &[
+            ("relationship=replaces$DocumentReference/10", true),
+            ("relationship=replaces$DocumentReference/1", false),
+            ("relationship=http://hl7.org/fhir/document-relationship-type|replaces$DocumentReference/10", true),
+            ("relationship=urn:x|replaces$DocumentReference/10", false),
+            ("relation=replaces&relatesto=DocumentReference/10", true),
+        ],
+    );
+}

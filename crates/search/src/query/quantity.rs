@@ -1,0 +1,131 @@
+//! Quantities: a number, alone or with a unit (<https://hl7.org/fhir/R4/search.html#quantity>).
+//!
+//! | written | looked for |
+//! |---|---|
+//! | `5.4` | the number in any unit |
+//! | `5.4\|system\|code` | that unit; of UCUM, any unit of the same dimension, converted |
+//! | `5.4\|system\|` | any unit of that system |
+//! | `5.4\|\|mg` | `mg` as code or as unit, in any system |
+
+use super::{
+    error::Fault,
+    extent::Extent,
+    known::canonical_unit,
+    number::{self, Cut, NumberRange},
+    values::{split, unescape},
+};
+use crate::{
+    Facet, ValueCheck,
+    value::{self, QUANTITY_CODE_AT},
+};
+
+const UCUM: &str = "http://unitsofmeasure.org";
+
+/// Conversion rounds: numbers that differ by less than this part of themselves are equal in a canonical unit.
+const CONVERSION_ROUNDING: f64 = 1e-12;
+
+/// What `text` asks of a quantity's index values.
+pub(super) fn extents(text: &str) -> Result<Vec<Extent>, Fault> {
+    let parts: Vec<String> = split(text, '|').into_iter().map(unescape).collect();
+    let expected = "write number|system|code (5.4|http://unitsofmeasure.org|mg), number||code (5.4||mg), or the number alone";
+    let (ranges, unit) = match parts.as_slice() {
+        [number] => (number::ranges(number)?, None),
+        [number, system, code] if !(system.is_empty() && code.is_empty()) => (number::ranges(number)?, Some((system, code))),
+        _ => return Err(Fault::value(text, expected)),
+    };
+    Ok(ranges.into_iter().flat_map(|range| in_unit(range, unit.map(|(system, code)| (system.as_str(), code.as_str())))).collect())
+}
+
+fn in_unit(range: NumberRange, unit: Option<(&str, &str)>) -> Vec<Extent> {
+    let plain = number::extent(range);
+    match unit {
+        None => vec![plain],
+        Some(("", code)) => {
+            let code = value::token_code(code);
+            let as_unit = [&[0], code.as_slice()].concat();
+            vec![plain.clone().and(ValueCheck::HasAt { at: QUANTITY_CODE_AT, bytes: code }), plain.and(ValueCheck::EndsWith(as_unit))]
+        }
+        Some((system, "")) => vec![plain.and(ValueCheck::HasAt { at: 8, bytes: value::system_hash(system).to_vec() })],
+        Some((UCUM, code)) if let Some(extent) = canonical(range, code) => vec![extent],
+        Some((system, code)) => {
+            let bytes = [&value::system_hash(system)[..], &value::token_code(code)].concat();
+            vec![plain.and(ValueCheck::HasAt { at: 8, bytes })]
+        }
+    }
+}
+
+/// The range in the canonical unit of its dimension; `None` for a unit that cannot be converted, which is then found as it is written.
+fn canonical((low, high): NumberRange, code: &str) -> Option<Extent> {
+    let (_, unit) = canonical_unit(1.0, code)?;
+    let low = match low {
+        Some(cut) => Some(converted(cut, code)?),
+        None => None,
+    };
+    let high = match high {
+        Some(cut) => Some(converted(cut, code)?),
+        None => None,
+    };
+    let bytes = value::token_code(&unit);
+    Some(number::extent((low, high)).of(Facet::Canonical).and(ValueCheck::HasAt { at: 8, bytes }))
+}
+
+fn converted(cut: Cut, code: &str) -> Option<Cut> {
+    let convert = |number| canonical_unit(number, code).map(|(number, _)| (number, number.abs() * CONVERSION_ROUNDING));
+    Some(match cut {
+        Cut::Before(number) => convert(number).map(|(number, rounding)| Cut::Before(number - rounding))?,
+        Cut::After(number) => convert(number).map(|(number, rounding)| Cut::After(number + rounding))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IndexValue, IndexValues, PathId};
+
+    const PATH: PathId = PathId::new(7, Facet::Value);
+
+    fn stored(number: f64, system: Option<&str>, code: Option<&str>, unit: Option<&str>) -> IndexValues {
+        let mut values = vec![IndexValue { path: PATH, value: value::quantity(number, system, code, unit) }];
+        if let (Some(UCUM), Some((number, unit))) = (system, code.and_then(|code| canonical_unit(number, code))) {
+            values.push(IndexValue { path: PATH.with(Facet::Canonical), value: value::canonical_quantity(number, &unit) });
+        }
+        IndexValues::of(values)
+    }
+
+    #[test]
+    fn units_are_compared_converted_or_taken_as_written() {
+        let milligrams = stored(5.4, Some(UCUM), Some("mg"), Some("milligram"));
+        let grams = stored(0.0054, Some(UCUM), Some("g"), None);
+        let litres = stored(5.4, Some(UCUM), Some("L"), None);
+        let bare = stored(5.4, None, None, Some("mg"));
+        let other = stored(5.4, Some("http://else.org"), Some("mg"), None);
+        // milligrams, grams, litres, bare, other
+        let cases = [
+            ("5.4", [true, false, true, true, true]),
+            ("5.4|http://unitsofmeasure.org|mg", [true, true, false, false, false]),
+            ("le5.4|http://unitsofmeasure.org|mg", [true, true, false, false, false]),
+            ("ge5.4|http://unitsofmeasure.org|mg", [true, true, false, false, false]),
+            ("gt5.4|http://unitsofmeasure.org|mg", [false, false, false, false, false]),
+            ("lt5.4|http://unitsofmeasure.org|mg", [false, false, false, false, false]),
+            ("5.4||mg", [true, false, false, true, true]),
+            ("5.4||milligram", [true, false, false, false, false]),
+            ("5.4||milli", [false, false, false, false, false]),
+            ("5.4|http://else.org|mg", [false, false, false, false, true]),
+            ("5.4|http://unitsofmeasure.org|", [true, false, true, false, false]),
+            ("ne5.4|http://unitsofmeasure.org|mg", [false, false, false, false, false]),
+            ("ne5.4", [false, true, false, false, false]),
+        ];
+        for (text, expected) in cases {
+            let spans: Vec<_> = extents(text).unwrap().iter().map(|extent| extent.on(PATH)).collect();
+            let found = [&milligrams, &grams, &litres, &bare, &other].map(|values| values.iter().has_any_of(&spans));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_unit_is_refused_with_the_right_form() {
+        for bad in ["5.4|mg", "5.4||", "5.4|a|b|c", "|a|b", "x||mg"] {
+            assert!(extents(bad).is_err(), "{bad}");
+        }
+    }
+}
