@@ -165,7 +165,8 @@ fn patient_of(row: &Row) -> Option<Vec<u8>> {
 impl Store {
     fn open(path: &Path, layout: Layout) -> anyhow::Result<Self> {
         let connection = Connection::open(path)?;
-        for (name, pragma) in [("page_size", "16384"), ("cache_size", "-40960"), ("wal_autocheckpoint", "4000"), ("synchronous", "normal")] {
+        for (name, pragma) in [("page_size", "16384"), ("cache_size", "-40960"), ("wal_autocheckpoint", "4000"), ("synchronous", "normal")]
+        {
             connection.pragma_update(None, name, pragma)?;
         }
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -200,18 +201,25 @@ impl Store {
             if firsts.last() != Some(&part) {
                 firsts.push(part);
             }
-            transaction
-                .prepare_cached("insert into version values (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![ACCOUNT, type_id, self.seq, row.body, row.values.as_bytes()])?;
+            transaction.prepare_cached("insert into version values (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+                ACCOUNT,
+                type_id,
+                self.seq,
+                row.body,
+                row.values.as_bytes()
+            ])?;
             let id = uuid::Uuid::parse_str(&row.id)?;
-            transaction
-                .prepare_cached("insert into resource values (?1, ?2, ?3, ?4)")?
-                .execute(params![ACCOUNT, type_id, id.as_bytes(), self.seq])?;
+            transaction.prepare_cached("insert into resource values (?1, ?2, ?3, ?4)")?.execute(params![
+                ACCOUNT,
+                type_id,
+                id.as_bytes(),
+                self.seq
+            ])?;
             for (path, value) in row.values.iter().filter(|(path, _)| path.has_rows()) {
                 let (kind, copies) = self.layout.placing(row.resource_type, path);
                 for copy in 0..copies {
                     let sql = format!("insert into index_{kind} values (?1, ?2, ?3, ?4, ?5, ?6)");
-                    let path = i64::from(path.0) + i64::from(copy) * 100_000;
+                    let path = i64::from(path.0) + copy as i64 * 100_000;
                     transaction.prepare_cached(&sql)?.execute(params![ACCOUNT, type_id, part, path, value, self.seq])?;
                     self.rows += 1;
                 }
@@ -257,7 +265,8 @@ impl Store {
             }
             purged += removed as u64;
         }
-        self.connection.execute("delete from resource where account_id = ?1 and type_id = ?2 and seq <= ?3", params![ACCOUNT, type_id, seq])?;
+        self.connection
+            .execute("delete from resource where account_id = ?1 and type_id = ?2 and seq <= ?3", params![ACCOUNT, type_id, seq])?;
         let tables = if self.layout == Layout::Kinds { KINDS } else { 1 };
         let firsts = self.firsts.get(&type_id).cloned().unwrap_or_default();
         for (number, part) in firsts.iter().enumerate() {
@@ -287,9 +296,8 @@ impl Layout {
             Self::Parameters => (0, sharing().max(1)),
             Self::Kinds => {
                 let value = path.with(lethe_search::Facet::Value);
-                let owner = definitions::parameters(resource_type)
-                    .iter()
-                    .find(|parameter| parameter.uses.iter().any(|used| used.path == value));
+                let owner =
+                    definitions::parameters(resource_type).iter().find(|parameter| parameter.uses.iter().any(|used| used.path == value));
                 (owner.map_or(0, |parameter| parameter.kind as usize % KINDS), 1)
             }
             Self::Paths | Self::Plain | Self::Parts => (0, 1),

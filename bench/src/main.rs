@@ -4,6 +4,7 @@
 //! of its own, so that peak memory is that scenario's. Wall time on a shared machine wobbles: compare within one run.
 
 mod fill;
+mod layouts;
 mod live;
 mod measure;
 mod scenario;
@@ -12,7 +13,8 @@ mod table;
 use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use layouts::Layout;
 use measure::Figures;
 use scenario::Case;
 
@@ -43,6 +45,25 @@ enum Step {
         /// How many resources.
         resources: u64,
     },
+    /// Compares layouts of the search index: docs/adr/0021.
+    Layouts {
+        /// Resources in each.
+        #[arg(long, default_value_t = 300_000)]
+        resources: u64,
+        /// Only these.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<Layout>,
+    },
+    /// Runs one layout.
+    #[command(hide = true)]
+    Layout {
+        /// Which.
+        layout: Layout,
+        /// Where.
+        dir: PathBuf,
+        /// How many resources.
+        resources: u64,
+    },
     /// Runs one scenario.
     #[command(hide = true)]
     Run {
@@ -58,6 +79,8 @@ fn main() -> anyhow::Result<()> {
     match &arguments.step {
         None => drive(&arguments),
         Some(Step::Fill { dir, resources }) => print(&runtime()?.block_on(fill::fill(dir, *resources))?),
+        Some(Step::Layouts { resources, only }) => drive_layouts(&arguments, *resources, only),
+        Some(Step::Layout { layout, dir, resources }) => print(&layouts::run(dir, *layout, *resources)?),
         Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
     }
 }
@@ -91,6 +114,23 @@ fn drive(arguments: &Arguments) -> anyhow::Result<()> {
         columns.push((*resources, figures));
     }
     println!("{}", table::render(&columns));
+    Ok(())
+}
+
+/// One column a layout, each in a process and on a file of its own.
+fn drive_layouts(arguments: &Arguments, resources: u64, only: &[Layout]) -> anyhow::Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let root = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let mut columns = Vec::new();
+    for layout in Layout::ALL.into_iter().filter(|layout| only.is_empty() || only.contains(layout)) {
+        let dir = root.join("layout");
+        eprintln!("{}", layouts::label(layout));
+        let name = layout.to_possible_value().context("a layout has a name")?;
+        let figures = step(&["layout".as_ref(), name.get_name().as_ref(), dir.as_os_str(), resources.to_string().as_ref()])?;
+        std::fs::remove_dir_all(&dir)?;
+        columns.push((layouts::label(layout).to_owned(), vec![figures]));
+    }
+    println!("{}", table::render_named("search index", &columns));
     Ok(())
 }
 

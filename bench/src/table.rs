@@ -6,10 +6,16 @@ use crate::measure::{Figures, thousands};
 
 /// One row a figure, one column a size.
 pub fn render(columns: &[(u64, Vec<Figures>)]) -> String {
+    let named: Vec<(String, Vec<Figures>)> =
+        columns.iter().map(|(resources, steps)| (format!("{} resources", thousands(*resources)), steps.clone())).collect();
+    render_named("embedded store", &named)
+}
+
+/// One row a figure, one column a name.
+pub fn render_named(corner: &str, columns: &[(String, Vec<Figures>)]) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    let sizes = columns.iter().map(|(resources, _)| format!("{} resources", thousands(*resources)));
-    table.set_header(std::iter::once("embedded store".to_owned()).chain(sizes));
+    table.set_header(std::iter::once(corner.to_owned()).chain(columns.iter().map(|(name, _)| name.clone())));
     let rows: Vec<Vec<&(String, String)>> =
         columns.iter().map(|(_, steps)| steps.iter().flat_map(|figures| &figures.0).collect()).collect();
     for (index, (name, _)) in rows.first().into_iter().flatten().enumerate() {

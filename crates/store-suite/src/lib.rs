@@ -19,6 +19,7 @@ pub mod model;
 pub mod residences;
 pub mod resources;
 pub mod restarts;
+pub mod searches;
 pub mod targets;
 
 pub use backend::{Backend, TestClock};
@@ -46,6 +47,17 @@ macro_rules! store_suite {
             resources: listings_page_without_shifting_while_others_write;
             resources: histories_are_newest_first_and_page;
             resources: accounts_do_not_see_each_other;
+            searches: a_resource_is_found_by_what_its_current_version_says;
+            searches: a_page_neither_shifts_nor_repeats_while_others_write;
+            searches: sorted_pages_go_by_their_keys_and_what_has_none_comes_last;
+            searches: chains_lead_through_references_both_ways;
+            searches: nobody_finds_what_is_anothers;
+            searches: counts_agree_with_pages;
+            searches: a_guard_holds_until_what_it_saw_changes;
+            searches: of_many_conditional_creates_at_once_one_stores;
+            searches: what_a_batch_has_removed_is_found_no_more;
+            searches: any_two_criteria_find_what_each_resource_says_by_itself;
+            searches: a_place_behind_everything_gives_an_empty_page;
             targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
             targets: types_and_date_select;
             targets: the_cut_off_is_strict;

@@ -1,0 +1,320 @@
+//! Finding resources by the values of their search parameters.
+
+use std::collections::BTreeSet;
+
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::{LocalBases, Resource, ResourceType};
+use lethe_jobs::JobState;
+use lethe_search::{
+    Criterion, index_entries,
+    query::{Search, Strictness},
+};
+use lethe_store::{Expect, Guard, SearchPlace, SearchQuery, Write, WriteError};
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, FaultyStore, Harness,
+    harness::{BASE, account_of, add_client, add_user, everything, types},
+};
+
+fn patient() -> ResourceType {
+    "Patient".parse().unwrap()
+}
+
+fn read(query: &str) -> (ResourceType, Search) {
+    let (resource_type, pairs) = query.split_once('?').unwrap_or((query, ""));
+    let pairs: Vec<(String, String)> = pairs
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap())
+        .collect();
+    let resource_type = resource_type.parse().unwrap();
+    let search = Search::parse(resource_type, &pairs, Strictness::Strict, &LocalBases::new([BASE]))
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
+    (resource_type, search)
+}
+
+fn criteria(query: &str) -> Vec<Criterion> {
+    read(query).1.criteria
+}
+
+fn query_of(search: Search, count: usize) -> SearchQuery {
+    SearchQuery { criteria: search.criteria, sort: search.sort, count, ..SearchQuery::default() }
+}
+
+/// Ids in the order in which they are found, over pages of two.
+async fn found<B: Backend>(harness: &Harness<B>, query: &str) -> Vec<String> {
+    found_for(harness, &harness.account, query).await
+}
+
+async fn found_for<B: Backend>(harness: &Harness<B>, scope: &Scope, query: &str) -> Vec<String> {
+    let (resource_type, search) = read(query);
+    let mut query = query_of(search, 2);
+    let mut ids = Vec::new();
+    loop {
+        let page = harness.store().search(scope, resource_type, &query).await.unwrap();
+        ids.extend(page.found.iter().map(|version| version.id.to_string()));
+        match page.next {
+            Some(next) => query = SearchQuery { after: Some(next), newest: Some(page.newest), ..query },
+            None => return ids,
+        }
+    }
+}
+
+fn named(id: &str, family: &str, birth_date: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "name": [{"family": family}], "birthDate": birth_date})
+}
+
+fn observation(id: &str, patient: &str, code: &str, value: f64) -> Value {
+    json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": format!("Patient/{patient}")}, "valueQuantity": {"value": value, "unit": "kg"}})
+}
+
+pub async fn a_resource_is_found_by_what_its_current_version_says<B: Backend>(harness: Harness<B>) {
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    harness.put(named("b", "Birch", "1990-01-01")).await;
+    assert_eq!(found(&harness, "Patient?family=ash").await, ["a"]);
+    assert_eq!(found(&harness, "Patient?birthdate=lt1985").await, ["a"]);
+    harness.put(named("a", "Beech", "1980-01-01")).await;
+    assert!(found(&harness, "Patient?family=ash").await.is_empty(), "an earlier version says so, not the current");
+    assert_eq!(found(&harness, "Patient?family=b").await, ["b", "a"]);
+    assert_eq!(found(&harness, "Patient?family:missing=true").await, [""; 0]);
+    assert_eq!(found(&harness, "Patient?family=b&birthdate=gt1985").await, ["b"]);
+    assert_eq!(found(&harness, "Patient?_id=a,b,x&birthdate=1980").await, ["a"]);
+    harness.delete("Patient/a").await;
+    assert_eq!(found(&harness, "Patient?family=b").await, ["b"]);
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    assert_eq!(found(&harness, "Patient?family=ash").await, ["a"], "brought back");
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn a_page_neither_shifts_nor_repeats_while_others_write<B: Backend>(harness: Harness<B>) {
+    for id in ["a", "b", "c", "d", "e"] {
+        harness.put(named(id, "Elm", "1980-01-01")).await;
+    }
+    let mut query = query_of(read("Patient?family=elm").1, 2);
+    let first = harness.store().search(&harness.account, patient(), &query).await.unwrap();
+    harness.put(named("a", "Elm", "1981-01-01")).await;
+    harness.put(named("f", "Elm", "1981-01-01")).await;
+    harness.delete("Patient/c").await;
+    query = SearchQuery { after: first.next, newest: Some(first.newest), ..query };
+    let second = harness.store().search(&harness.account, patient(), &query).await.unwrap();
+    let ids = |page: &[lethe_store::StoredVersion]| page.iter().map(|version| version.id.to_string()).collect::<Vec<_>>();
+    assert_eq!((ids(&first.found), ids(&second.found)), (vec!["a".to_owned(), "b".to_owned()], vec!["d".to_owned(), "e".to_owned()]));
+    assert_eq!(second.next, None, "what was written since is no part of this search");
+}
+
+pub async fn sorted_pages_go_by_their_keys_and_what_has_none_comes_last<B: Backend>(harness: Harness<B>) {
+    harness.put(named("a", "Oak", "1990-01-01")).await;
+    harness.put(named("b", "Ash", "1980")).await;
+    harness.put(json!({"resourceType": "Patient", "id": "c"})).await;
+    harness.put(named("d", "Oak", "1970-05-05")).await;
+    harness.put(json!({"resourceType": "Patient", "id": "e", "name": [{"family": "Zelkova"}, {"family": "Alder"}]})).await;
+    let cases = [
+        ("_sort=family,birthdate", "e b d a c"),
+        ("_sort=-family,birthdate", "e d a b c"),
+        ("_sort=-birthdate", "a b d c e"),
+        ("_sort=birthdate", "d b a c e"),
+        ("_sort=-_id", "e d c b a"),
+        ("_sort=_lastUpdated", "a b c d e"),
+        ("_sort=-_lastUpdated", "e d c b a"),
+        ("birthdate=gt1960&_sort=family,-birthdate", "b a d"),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(found(&harness, &format!("Patient?{query}")).await.join(" "), expected, "{query}");
+    }
+}
+
+pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harness<B>) {
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    harness.put(named("b", "Birch", "1990-01-01")).await;
+    harness.put(observation("o1", "a", "1-1", 5.0)).await;
+    harness.put(observation("o2", "b", "1-1", 7.0)).await;
+    harness.put(observation("o3", "b", "2-2", 9.0)).await;
+    let cases = [
+        ("Observation?subject:Patient.family=birch", "o2 o3"),
+        ("Observation?patient.birthdate=lt1985", "o1"),
+        ("Observation?patient.family=birch&code=1-1", "o2"),
+        ("Observation?subject:Patient._id=a", "o1"),
+        ("Patient?_has:Observation:patient:code=2-2", "b"),
+        ("Patient?_has:Observation:subject:code=1-1", "a b"),
+        ("Patient?_has:Observation:subject:code=1-1&family=ash", "a"),
+        ("Observation?patient._has:Observation:patient:code=2-2", "o2 o3"),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(found(&harness, query).await.join(" "), expected, "{query}");
+    }
+    harness.delete("Patient/b").await;
+    assert!(found(&harness, "Observation?subject:Patient.family=birch").await.is_empty(), "a deleted target has no name");
+    harness.delete("Observation/o3").await;
+    assert!(found(&harness, "Patient?_has:Observation:patient:code=2-2").await.is_empty());
+}
+
+pub async fn nobody_finds_what_is_anothers<B: Backend>(harness: Harness<B>) {
+    add_client(harness.store().as_ref(), "c2").await;
+    let stranger = add_user(harness.store().as_ref(), "c2", "x").await;
+    for scope in [&harness.account, &harness.bystander, &stranger] {
+        let id = format!("p{}", account_of(scope).0);
+        harness.put_for(scope, named(&id, "Fir", "1980-01-01")).await;
+    }
+    let own = format!("p{}", account_of(&harness.account).0);
+    assert_eq!(found(&harness, "Patient?family=fir").await, [own.as_str()]);
+    let client = Scope::Client { client_id: harness.account.client_id().clone() };
+    for query in ["Patient?family=fir", "Patient?family=fir&_sort=family"] {
+        assert_eq!(found_for(&harness, &client, query).await.len(), 2, "both accounts of the client: {query}");
+    }
+    let targets = [&harness.account, &stranger].map(|scope| {
+        let id = format!("p{}", account_of(scope).0).parse().unwrap();
+        (account_of(scope), lethe_fhir::LocalReference { resource_type: patient(), id })
+    });
+    let read = harness.store().read_all(&harness.account, &targets).await.unwrap();
+    assert_eq!(read.len(), 1, "an account out of scope gives nothing");
+}
+
+pub async fn counts_agree_with_pages<B: Backend>(harness: Harness<B>) {
+    for number in 0..7 {
+        harness.put(observation(&format!("o{number}"), "a", if number % 2 == 0 { "even" } else { "odd" }, f64::from(number))).await;
+    }
+    harness.delete("Observation/o0").await;
+    for query in
+        ["Observation", "Observation?code=even", "Observation?value-quantity=ge3", "Observation?code:not=odd", "Observation?_id=o1,o0"]
+    {
+        let (resource_type, search) = read(query);
+        let counted = harness.store().count_matches(&harness.account, resource_type, &search.criteria, None).await.unwrap();
+        assert_eq!(counted, found(&harness, query).await.len() as u64, "{query}");
+        assert!(counted > 0, "{query}: the control");
+    }
+}
+
+pub async fn a_guard_holds_until_what_it_saw_changes<B: Backend>(harness: Harness<B>) {
+    let guard = |found: Option<&str>| Guard {
+        resource_type: patient(),
+        criteria: criteria("Patient?family=yew"),
+        found: found.map(|id| id.parse().unwrap()),
+    };
+    let write = |id: &str| {
+        let resource = Resource::from_json(named(id, "Yew", "1980-01-01")).unwrap();
+        vec![Write::put(&resource, id.parse().unwrap(), &LocalBases::default(), Expect::Anything).unwrap()]
+    };
+    let account = account_of(&harness.account);
+    let store = harness.store();
+    store.write_if(account, vec![guard(None)], write("a")).await.unwrap();
+    let refused = store.write_if(account, vec![guard(None)], write("b")).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Guard(0)), "{refused}");
+    assert_eq!(harness.read("Patient/b").await, None, "nothing was written");
+    store.write_if(account, vec![guard(Some("a"))], write("a")).await.unwrap();
+    assert!(store.write_if(account, vec![guard(Some("b"))], write("b")).await.is_err());
+    harness.put(named("b", "Yew", "1980-01-01")).await;
+    assert!(store.write_if(account, vec![guard(Some("a"))], write("a")).await.is_err(), "two fit now");
+}
+
+pub async fn of_many_conditional_creates_at_once_one_stores<B: Backend>(harness: Harness<B>) {
+    let account = account_of(&harness.account);
+    let creates = (0..20).map(|number| {
+        let store = harness.store();
+        tokio::spawn(async move {
+            let guard = Guard { resource_type: patient(), criteria: criteria("Patient?family=yew"), found: None };
+            let resource = Resource::from_json(named(&format!("p{number}"), "Yew", "1980-01-01")).unwrap();
+            let id = resource.id.clone().unwrap();
+            store.write_if(account, vec![guard], vec![Write::put(&resource, id, &LocalBases::default(), Expect::Absent).unwrap()]).await
+        })
+    });
+    let mut stored = 0;
+    for create in creates.collect::<Vec<_>>() {
+        match create.await.unwrap() {
+            Ok(_) => stored += 1,
+            Err(WriteError::Guard(0)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((stored, found(&harness, "Patient?family=yew").await.len()), (1, 1));
+}
+
+pub async fn what_a_batch_has_removed_is_found_no_more<B: Backend>(harness: Harness<B>) {
+    for number in 0..6 {
+        harness.put(observation(&format!("o{number}"), "a", "1-1", 1.0)).await;
+    }
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    let queries = ["Observation?code=1-1", "Observation?value-quantity=1", "Observation?patient=a", "Observation?patient.family=ash"];
+    for query in queries {
+        assert_eq!(found(&harness, query).await.len(), 6, "{query}: the control");
+    }
+    harness.kick_off(types(&["Observation"])).await;
+    // The worker dies at each step in turn: rows of the index may be left, resources must not be found by them.
+    for steps in 1..60 {
+        let faulty = FaultyStore::dying_after(harness.store(), steps);
+        let (_stop, shutdown) = tokio::sync::watch::channel(false);
+        let _ = harness.worker_over(faulty.clone()).run_one(&shutdown).await;
+        let listed = harness.ids("Observation").await;
+        for query in queries {
+            assert_eq!(found(&harness, query).await, listed, "{query} after {steps} steps");
+        }
+        if !faulty.is_dead() {
+            break;
+        }
+        harness.clock.advance_ms(3_600_000);
+    }
+    assert!(harness.ids("Observation").await.is_empty());
+    assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
+    harness.assert_bystander_is_whole().await;
+}
+
+/// Whatever a search begins with, it finds what the criteria say of each resource by itself.
+pub async fn any_two_criteria_find_what_each_resource_says_by_itself<B: Backend>(harness: Harness<B>) {
+    let mut stored = Vec::new();
+    for number in 0..40u32 {
+        let value = json!({"resourceType": "Observation", "id": format!("o{number}"), "status": if number % 3 == 0 { "final" } else { "amended" },
+            "code": {"coding": [{"system": "http://loinc.org", "code": format!("{}", number % 7)}]}, "subject": {"reference": format!("Patient/p{}", number % 5)},
+            "effectiveDateTime": format!("20{:02}-0{}-01", number % 20, number % 9 + 1),
+            "valueQuantity": {"value": f64::from(number) / 4.0, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
+            "note": [{"text": "x"}]});
+        harness.put(value.clone()).await;
+        let resource = Resource::from_json(value).unwrap();
+        let values = index_entries(&resource, &LocalBases::new([BASE])).unwrap().values;
+        stored.push((format!("o{number}"), values));
+    }
+    let conditions = [
+        "status=final",
+        "status:not=final",
+        "code=3",
+        "code=http://loinc.org|4,5",
+        "code:missing=true",
+        "patient=p2",
+        "subject=Patient/p1,Patient/p3",
+        "date=gt2010",
+        "date=2005",
+        "date=le2003-05",
+        "value-quantity=ge5",
+        "value-quantity=lt2000|http://unitsofmeasure.org|g",
+        "value-quantity=3||kg",
+        "code-value-quantity=3$gt2",
+        "code=nothing",
+        "date:missing=false",
+    ];
+    let mut hits = 0;
+    for one in conditions {
+        for other in conditions {
+            let query = format!("Observation?{one}&{other}");
+            let criteria = criteria(&query);
+            let expected: BTreeSet<String> = stored
+                .iter()
+                .filter(|(_, values)| criteria.iter().all(|criterion| criterion.holds_for(values.iter()).unwrap()))
+                .map(|(id, _)| id.clone())
+                .collect();
+            let found: Vec<String> = found(&harness, &query).await;
+            assert_eq!(found.iter().cloned().collect::<BTreeSet<_>>(), expected, "{query}");
+            assert_eq!(found.len(), expected.len(), "each once: {query}");
+            hits += found.len();
+        }
+    }
+    assert!(hits > 500, "the control: {hits}");
+}
+
+/// A place behind everything, so that a page is empty.
+pub async fn a_place_behind_everything_gives_an_empty_page<B: Backend>(harness: Harness<B>) {
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    let place = SearchPlace { keys: Vec::new(), account_id: AccountId(i64::MAX), seq: lethe_purge::Seq(i64::MAX as u64) };
+    let query = SearchQuery { after: Some(place), count: 10, ..SearchQuery::default() };
+    let page = harness.store().search(&harness.account, patient(), &query).await.unwrap();
+    assert!(page.found.is_empty() && page.next.is_none());
+}
