@@ -27,7 +27,7 @@ pub const PATCH_OPERATIONS_MAX: usize = 1_000;
 /// Characters of one path in a patch.
 pub const PATCH_PATH_CHARS_MAX: usize = 1_000;
 
-/// What one patch may cost in all: bytes written, compared or copied, list items moved, elements visited.
+/// What one patch may cost in all, roughly in bytes: what is copied, compared or removed, moved aside, or visited by a path.
 pub const PATCH_WORK_MAX: usize = 128 << 20;
 
 /// Parentheses and arguments within each other in one path of a FHIRPath Patch.

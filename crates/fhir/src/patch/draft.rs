@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     PatchError,
     json_pointer::{Step, no_item, no_member, shown},
-    measure::{Piece, bytes_of_name, commas, measure},
+    measure::{Measures, Piece, bytes_of_name, commas, measure},
 };
 use crate::limits;
 
@@ -14,6 +14,12 @@ const FIXED: [&str; 2] = ["resourceType", "id"];
 
 /// Members of `meta` that stay as they are.
 const FIXED_META: [&str; 2] = ["versionId", "lastUpdated"];
+
+/// What it costs that an item of an array moves up or down.
+const WORK_TO_SHIFT_ITEM: usize = 4;
+
+/// What it costs that a member of an object moves down.
+const WORK_TO_SHIFT_MEMBER: usize = 16;
 
 /// A resource that is being patched.
 #[derive(Debug)]
@@ -28,7 +34,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn of(resource: &Value) -> Result<Self, PatchError> {
-        let (bytes, _) = measure(resource, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        let Measures { bytes, .. } = measured(resource)?;
         check_size(bytes)?;
         let fixed_meta = FIXED_META.map(|name| resource.get("meta").and_then(|meta| meta.get(name)).cloned());
         Ok(Self { resource: resource.clone(), bytes, work_left: limits::PATCH_WORK_MAX, fixed_meta })
@@ -67,26 +73,25 @@ impl Draft {
 
     /// Measures a value of the patch and copies it, to be brought in.
     pub(super) fn piece(&mut self, value: &Value) -> Result<Piece, PatchError> {
-        let (bytes, depth) = self.weigh(value)?;
-        check_size(bytes)?;
-        Ok(Piece { value: value.clone(), bytes, depth })
+        let measures = self.weigh(value)?;
+        check_size(measures.bytes)?;
+        Ok(Piece { value: value.clone(), measures })
     }
 
-    /// Bytes and depth of a value of the patch, whose reading is counted as work.
-    pub(super) fn weigh(&mut self, value: &Value) -> Result<(usize, usize), PatchError> {
-        let measures = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
-        self.spend(measures.0)?;
+    /// Measures a value of the patch, whose reading is counted as work.
+    pub(super) fn weigh(&mut self, value: &Value) -> Result<Measures, PatchError> {
+        let measures = measured(value)?;
+        self.spend(measures.work())?;
         Ok(measures)
     }
 
     /// Copies what is at a place.
     pub(super) fn copy(&mut self, place: &[Step]) -> Result<Piece, PatchError> {
-        let value = self.at(place)?;
-        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        let measures = measured(self.at(place)?)?;
         // Before anything is copied that would have no room.
-        check_size(self.bytes.saturating_add(bytes))?;
-        self.spend(bytes.saturating_mul(2))?;
-        Ok(Piece { value: self.at(place)?.clone(), bytes, depth })
+        check_size(self.bytes.saturating_add(measures.bytes))?;
+        self.spend(measures.work())?;
+        Ok(Piece { value: self.at(place)?.clone(), measures })
     }
 
     /// Replaces everything.
@@ -97,8 +102,8 @@ impl Draft {
         if let Some(meta) = piece.value.get("meta") {
             self.check_meta(meta)?;
         }
-        check_size(piece.bytes)?;
-        self.bytes = piece.bytes;
+        check_size(piece.measures.bytes)?;
+        self.bytes = piece.measures.bytes;
         self.resource = piece.value;
         Ok(())
     }
@@ -107,17 +112,17 @@ impl Draft {
     pub(super) fn put_member(&mut self, object: &[Step], name: &str, piece: Piece) -> Result<(), PatchError> {
         self.check_put(object, name, &piece.value)?;
         check_depth(object, &piece)?;
-        let old = self.object(object)?.get(name);
-        let old_bytes = match old {
-            Some(old) => measure(old, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?.0,
-            None => bytes_of_comma_and_name(self.object(object)?.len(), name),
+        let members = self.object(object)?;
+        let (kept, work) = match members.get(name) {
+            Some(old) => {
+                let old = measured(old)?;
+                (self.bytes.saturating_sub(old.bytes), old.work())
+            }
+            None => (self.bytes.saturating_add(bytes_of_comma_and_name(members.len(), name)), 0),
         };
-        let bytes = match old {
-            Some(_) => self.bytes.saturating_sub(old_bytes).saturating_add(piece.bytes),
-            None => self.bytes.saturating_add(old_bytes).saturating_add(piece.bytes),
-        };
+        let bytes = kept.saturating_add(piece.measures.bytes);
         check_size(bytes)?;
-        self.spend(old_bytes)?;
+        self.spend(work)?;
         self.object_mut(object)?.insert(name.to_owned(), piece.value);
         self.bytes = bytes;
         Ok(())
@@ -127,14 +132,14 @@ impl Draft {
     pub(super) fn take_member(&mut self, object: &[Step], name: &str) -> Result<Piece, PatchError> {
         let members = self.object(object)?;
         let (count, value) = (members.len(), members.get(name).ok_or_else(|| no_member(object, name))?);
-        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
+        let measures = measured(value)?;
         if is_fixed(object, name) {
             return Err(fixed(name));
         }
-        self.spend(bytes.saturating_add(count))?;
+        self.spend(measures.work().saturating_add(count.saturating_mul(WORK_TO_SHIFT_MEMBER)))?;
         let value = self.object_mut(object)?.shift_remove(name).ok_or_else(|| no_member(object, name))?;
-        self.bytes = self.bytes.saturating_sub(bytes + bytes_of_comma_and_name(count - 1, name));
-        Ok(Piece { value, bytes, depth })
+        self.bytes = self.bytes.saturating_sub(measures.bytes + bytes_of_comma_and_name(count - 1, name));
+        Ok(Piece { value, measures })
     }
 
     /// Gives a member another name and another value, at the same place among the others.
@@ -158,9 +163,9 @@ impl Draft {
         if index > count {
             return Err(no_item(list, &index.to_string(), count));
         }
-        let bytes = self.bytes.saturating_add(piece.bytes + usize::from(count > 0));
+        let bytes = self.bytes.saturating_add(piece.measures.bytes + usize::from(count > 0));
         check_size(bytes)?;
-        self.spend(count - index)?;
+        self.spend((count - index).saturating_mul(WORK_TO_SHIFT_ITEM))?;
         self.list_mut(list)?.insert(index, piece.value);
         self.bytes = bytes;
         Ok(())
@@ -171,10 +176,10 @@ impl Draft {
         check_depth(list, &piece)?;
         let items = self.list(list)?;
         let old = items.get(index).ok_or_else(|| no_item(list, &index.to_string(), items.len()))?;
-        let (old_bytes, _) = measure(old, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
-        let bytes = self.bytes.saturating_sub(old_bytes).saturating_add(piece.bytes);
+        let old = measured(old)?;
+        let bytes = self.bytes.saturating_sub(old.bytes).saturating_add(piece.measures.bytes);
         check_size(bytes)?;
-        self.spend(old_bytes)?;
+        self.spend(old.work())?;
         if let Some(item) = self.list_mut(list)?.get_mut(index) {
             *item = piece.value;
         }
@@ -186,15 +191,21 @@ impl Draft {
     pub(super) fn take_item(&mut self, list: &[Step], index: usize) -> Result<Piece, PatchError> {
         let items = self.list(list)?;
         let (count, value) = (items.len(), items.get(index).ok_or_else(|| no_item(list, &index.to_string(), items.len()))?);
-        let (bytes, depth) = measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)?;
-        self.spend(bytes.saturating_add(count - index))?;
+        let measures = measured(value)?;
+        self.spend(measures.work().saturating_add((count - index).saturating_mul(WORK_TO_SHIFT_ITEM)))?;
         let value = self.list_mut(list)?.remove(index);
-        self.bytes = self.bytes.saturating_sub(bytes + usize::from(count > 1));
-        Ok(Piece { value, bytes, depth })
+        self.bytes = self.bytes.saturating_sub(measures.bytes + usize::from(count > 1));
+        Ok(Piece { value, measures })
     }
 
     /// The patched resource, with what the server alone sets in `meta` as it was.
     pub(super) fn finish(mut self) -> Result<Value, PatchError> {
+        #[cfg(test)]
+        assert_eq!(
+            Some(self.bytes),
+            measure(&self.resource, limits::JSON_DEPTH_MAX).map(|measures| measures.bytes),
+            "bytes are counted as they come"
+        );
         for (name, value) in FIXED_META.into_iter().zip(std::mem::take(&mut self.fixed_meta)) {
             let Some(value) = value else { continue };
             let Value::Object(members) = &mut self.resource else { break };
@@ -231,10 +242,12 @@ impl Draft {
     }
 
     fn object_mut(&mut self, place: &[Step]) -> Result<&mut Map<String, Value>, PatchError> {
+        check_not_within_fixed(place)?;
         self.at_mut(place).and_then(Value::as_object_mut).ok_or_else(|| gone(place))
     }
 
     fn list_mut(&mut self, place: &[Step]) -> Result<&mut Vec<Value>, PatchError> {
+        check_not_within_fixed(place)?;
         self.at_mut(place).and_then(Value::as_array_mut).ok_or_else(|| gone(place))
     }
 
@@ -262,6 +275,15 @@ fn is_fixed(object: &[Step], name: &str) -> bool {
     }
 }
 
+/// What stays as it is stays so within, too, where a resource has an object that should be text.
+fn check_not_within_fixed(place: &[Step]) -> Result<(), PatchError> {
+    let fixed_at = place.iter().take(2).enumerate().find_map(|(depth, step)| match step {
+        Step::Member(name) if is_fixed(&place[..depth], name) => Some(name),
+        _ => None,
+    });
+    fixed_at.map_or(Ok(()), |name| Err(fixed(name)))
+}
+
 fn check_fixed(name: &str, old: Option<&Value>, new: Option<&Value>) -> Result<(), PatchError> {
     if old == new { Ok(()) } else { Err(fixed(name)) }
 }
@@ -279,6 +301,10 @@ fn bytes_of_comma_and_name(others: usize, name: &str) -> usize {
     bytes_of_name(name) + commas(others + 1) - commas(others)
 }
 
+fn measured(value: &Value) -> Result<Measures, PatchError> {
+    measure(value, limits::JSON_DEPTH_MAX).ok_or_else(too_deep)
+}
+
 fn check_size(bytes: usize) -> Result<(), PatchError> {
     if bytes <= limits::RESOURCE_BYTES_MAX {
         return Ok(());
@@ -290,7 +316,7 @@ fn check_size(bytes: usize) -> Result<(), PatchError> {
 }
 
 fn check_depth(container: &[Step], piece: &Piece) -> Result<(), PatchError> {
-    if container.len() + 1 + piece.depth <= limits::JSON_DEPTH_MAX { Ok(()) } else { Err(too_deep()) }
+    if container.len() + 1 + piece.measures.depth <= limits::JSON_DEPTH_MAX { Ok(()) } else { Err(too_deep()) }
 }
 
 fn too_deep() -> PatchError {

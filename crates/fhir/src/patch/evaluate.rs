@@ -10,7 +10,7 @@ use super::{
     equality::{is_same, is_same_number},
     error::cut,
     kind::is_type,
-    measure::measure,
+    measure::{Measures, measure},
     node::Node,
     path::{Expression, Literal, PathStep, Start},
 };
@@ -228,7 +228,7 @@ impl Evaluator {
             (Scalar::Count(one), Scalar::Count(other)) => one == other,
             (Scalar::Boolean(one), Scalar::Boolean(other)) => one == other,
             (Scalar::Complex(one), Scalar::Complex(other)) => {
-                self.spend(measure(one, limits::JSON_DEPTH_MAX).map_or(usize::MAX, |(bytes, _)| bytes))?;
+                self.spend(measure(one, limits::JSON_DEPTH_MAX).map_or(usize::MAX, Measures::work))?;
                 is_same(one, other)
             }
             _ => false,

@@ -2,38 +2,54 @@
 
 use serde_json::Value;
 
-/// A value that is on its way into a resource, with its measures.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) value: Value,
+/// How large a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measures {
     /// Bytes as compact JSON.
     pub(super) bytes: usize,
     /// Objects and arrays within each other.
     pub(super) depth: usize,
+    /// Values within, itself included.
+    pub(super) values: usize,
 }
 
-/// Bytes and depth; `None` if the value is nested more than `levels` deep.
+/// A value that is on its way into a resource.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) value: Value,
+    pub(super) measures: Measures,
+}
+
+impl Measures {
+    /// What it costs to copy or drop the value, as work: much more than its bytes if it is many small values.
+    pub(super) fn work(self) -> usize {
+        self.values.saturating_mul(64).saturating_add(self.bytes)
+    }
+
+    fn with(self, more_bytes: usize, inner: Self) -> Self {
+        Self { bytes: self.bytes + more_bytes + inner.bytes, depth: self.depth.max(1 + inner.depth), values: self.values + inner.values }
+    }
+}
+
+/// `None` if the value is nested more than `levels` deep.
 ///
 /// Does not follow the value deeper than that, so that no value can exhaust the stack.
-pub(super) fn measure(value: &Value, levels: usize) -> Option<(usize, usize)> {
+pub(super) fn measure(value: &Value, levels: usize) -> Option<Measures> {
+    let scalar = |bytes| Some(Measures { bytes, depth: 0, values: 1 });
+    let container = |entries| Measures { bytes: 2 + commas(entries), depth: 1, values: 1 };
     match value {
-        Value::Null | Value::Bool(true) => Some((4, 0)),
-        Value::Bool(false) => Some((5, 0)),
-        Value::Number(number) => Some((number.as_str().len(), 0)),
-        Value::String(text) => Some((bytes_of_text(text), 0)),
+        Value::Null | Value::Bool(true) => scalar(4),
+        Value::Bool(false) => scalar(5),
+        Value::Number(number) => scalar(number.as_str().len()),
+        Value::String(text) => scalar(bytes_of_text(text)),
         Value::Array(items) => {
             let levels = levels.checked_sub(1)?;
-            items.iter().try_fold((2 + commas(items.len()), 1), |(bytes, depth), item| {
-                let (more, below) = measure(item, levels)?;
-                Some((bytes + more, depth.max(1 + below)))
-            })
+            items.iter().try_fold(container(items.len()), |sum, item| Some(sum.with(0, measure(item, levels)?)))
         }
         Value::Object(members) => {
             let levels = levels.checked_sub(1)?;
-            members.iter().try_fold((2 + commas(members.len()), 1), |(bytes, depth), (name, member)| {
-                let (more, below) = measure(member, levels)?;
-                Some((bytes + bytes_of_name(name) + more, depth.max(1 + below)))
-            })
+            let add = |sum: Measures, (name, member): (&String, &Value)| Some(sum.with(bytes_of_name(name), measure(member, levels)?));
+            members.iter().try_fold(container(members.len()), add)
         }
     }
 }
@@ -67,23 +83,23 @@ mod tests {
     fn it_counts_what_would_be_written() {
         let number = serde_json::from_str("-1.50e3").unwrap();
         let nested = json!([1, [2, {"a": {}, "b\t": [3]}]]);
-        for (value, depth) in [
-            (json!(null), 0),
-            (json!(true), 0),
-            (json!(false), 0),
-            (number, 0),
-            (json!("a\"\\\n\u{1}é\u{7f}"), 0),
-            (json!([]), 1),
-            (json!({}), 1),
-            (nested, 4),
+        for (value, depth, values) in [
+            (json!(null), 0, 1),
+            (json!(true), 0, 1),
+            (json!(false), 0, 1),
+            (number, 0, 1),
+            (json!("a\"\\\n\u{1}é\u{7f}"), 0, 1),
+            (json!([]), 1, 1),
+            (json!({}), 1, 1),
+            (nested, 4, 8),
         ] {
-            assert_eq!(measure(&value, 4), Some((value.to_string().len(), depth)), "{value}");
+            assert_eq!(measure(&value, 4), Some(Measures { bytes: value.to_string().len(), depth, values }), "{value}");
         }
     }
 
     #[test]
     fn what_is_too_deep_is_not_followed() {
-        assert_eq!(measure(&json!([[1]]), 2), Some((5, 2)));
+        assert_eq!(measure(&json!([[1]]), 2).map(|measures| measures.depth), Some(2));
         assert_eq!(measure(&json!([[1]]), 1), None);
         assert_eq!(measure(&json!({"a": []}), 1), None);
     }

@@ -159,6 +159,10 @@ fn what_the_server_sets_stays() {
     for (patch, expected) in allowed {
         assert_eq!(patched(&resource, &json(patch)).unwrap(), expected, "{patch}");
     }
+    let odd = json!({"resourceType": "Patient", "id": {"a": [1]}});
+    for operation in [r#"{"op":"add","path":"/id/b","value":1}"#, r#"{"op":"remove","path":"/id/a/0"}"#] {
+        assert!(patched(&odd, &json(&format!("[{operation}]"))).unwrap_err().to_string().contains("cannot be changed"));
+    }
     let without = json!({"resourceType": "Patient"});
     for patch in [r#"[{"op":"add","path":"/id","value":"x"}]"#, r#"[{"op":"add","path":"/meta","value":{"versionId":"1"}}]"#] {
         assert!(patched(&without, &json(patch)).is_err(), "{patch}");

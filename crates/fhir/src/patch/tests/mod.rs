@@ -2,3 +2,4 @@
 
 mod fhirpath_patch;
 mod json_patch;
+mod properties;
