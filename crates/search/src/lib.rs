@@ -8,6 +8,7 @@
 //! - `extract`: a resource's index values.
 //! - `index`: what of a resource is kept beside it.
 //! - `query`: a query string, taken apart into criteria.
+//! - `words`: the words of a stored body.
 
 mod criterion;
 pub mod definitions;
@@ -17,12 +18,14 @@ mod index_values;
 mod listing;
 pub mod query;
 pub mod value;
+mod words;
 
 pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
 pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, extract, reference_or_url, reference_value};
 pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
 pub use index_values::{Entries, Facet, IndexValue, IndexValues, PathId};
 pub use listing::{LastUpdatedFilter, Listing, ListingError};
+pub use words::{has_words, words};
 
 /// Number of the way in which index values are made and written. Raising it comes with a migration of every store that makes them anew.
 pub const INDEX_FORMAT: u32 = 1;

@@ -15,7 +15,7 @@ use super::{
     suggest::listed,
     values::{alternatives, boolean, unescape},
 };
-use crate::{Branch, Criterion, LastUpdatedFilter, WordPlace, value};
+use crate::{Branch, Criterion, LastUpdatedFilter, WordPlace};
 
 /// Names that are no parameters of a type, but can be asked of any.
 pub(super) const NAMES: [&str; 6] = ["_id", "_lastUpdated", "_text", "_content", "_list", "_has"];
@@ -99,9 +99,7 @@ fn last_updated(value: &str) -> Result<Vec<LastUpdatedFilter>, Fault> {
 
 fn words(place: WordPlace, value: &str) -> Result<Vec<Criterion>, Fault> {
     let words = |text: &str| {
-        let normal = value::normalise(&searchable(text)?);
-        let words: Vec<String> =
-            normal.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let words = crate::words(&searchable(text)?);
         match words.len() {
             0 => Err(Fault::value(text, "it has no word: give letters or digits")),
             WORDS_MAX.. => Err(Fault::costly(format!("{} words are given; fewer than {WORDS_MAX} are allowed", words.len()))),
