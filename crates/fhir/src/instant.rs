@@ -112,20 +112,32 @@ fn is_time(clock: &str) -> bool {
 
 fn date_span(text: &str) -> Option<FhirDate> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i16>().ok();
-    let (first, next) = if is_shape(text, "dddd") {
-        let first = civil::Date::new(number(0..4)?, 1, 1).ok()?;
-        (first, first.checked_add(jiff::Span::new().years(1)).ok()?)
+    let (first, width) = if is_shape(text, "dddd") {
+        (civil::Date::new(number(0..4)?, 1, 1).ok()?, jiff::Span::new().years(1))
     } else if is_shape(text, "dddd-dd") {
-        let first = civil::Date::new(number(0..4)?, number(5..7)? as i8, 1).ok()?;
-        (first, first.checked_add(jiff::Span::new().months(1)).ok()?)
+        (civil::Date::new(number(0..4)?, number(5..7)? as i8, 1).ok()?, jiff::Span::new().months(1))
     } else if is_shape(text, "dddd-dd-dd") {
-        let first = civil::Date::new(number(0..4)?, number(5..7)? as i8, number(8..10)? as i8).ok()?;
-        (first, first.checked_add(jiff::Span::new().days(1)).ok()?)
+        (civil::Date::new(number(0..4)?, number(5..7)? as i8, number(8..10)? as i8).ok()?, jiff::Span::new().days(1))
     } else {
         return None;
     };
-    let start_of = |date: civil::Date| Some(Instant(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond()));
-    Some(FhirDate { low: start_of(first)?, high: start_of(next)? })
+    Some(FhirDate::of(instant_of(first.at(0, 0, 0, 0)), first.checked_add(width).map_or(LAST, |next| instant_of(next.at(0, 0, 0, 0)))))
+}
+
+/// The end of what can be told apart, hours before the year 10000.
+const LAST: Instant = Instant(i64::MAX);
+
+/// That time in UTC.
+fn instant_of(time: civil::DateTime) -> Instant {
+    time.to_zoned(jiff::tz::TimeZone::UTC).map_or(LAST, |zoned| Instant(zoned.timestamp().as_millisecond()))
+}
+
+impl FhirDate {
+    /// `9999-12-31` is written for "never", but lies beyond the last instant: it is the last second before that.
+    fn of(low: Instant, high: Instant) -> Self {
+        let last = Instant::from_unix_ms(LAST.0);
+        Self { low: low.min(last.plus_ms(-1_000)), high: high.min(last) }
+    }
 }
 
 fn time_span(date: &str, clock: &str, zone: &str) -> Option<FhirDate> {
@@ -135,8 +147,16 @@ fn time_span(date: &str, clock: &str, zone: &str) -> Option<FhirDate> {
         // `.5` stands for a tenth of a second and `.57` for a hundredth, but not for less than a millisecond.
         length => (clock.to_owned(), 10_i64.pow(3_u32.saturating_sub((length - 9) as u32))),
     };
-    let low = format!("{date}T{seconds_given}{zone}").parse::<Timestamp>().ok()?.as_millisecond();
-    Some(FhirDate { low: Instant(low), high: Instant::from_unix_ms(low + width_ms) })
+    let low = match format!("{date}T{seconds_given}{zone}").parse::<Timestamp>() {
+        Ok(low) => Instant(low.as_millisecond()),
+        Err(_) if date == "9999-12-31" || date == "9999-12-30" => {
+            // The zone was only looked at for its form, and must be one.
+            format!("9999-01-01T{seconds_given}{zone}").parse::<Timestamp>().ok()?;
+            LAST
+        }
+        Err(_) => return None,
+    };
+    Some(FhirDate::of(low, low.plus_ms(width_ms)))
 }
 
 #[cfg(test)]
@@ -157,6 +177,9 @@ mod tests {
             ("2024-02-29T10:00Z", "2024-02-29T10:00:00.000Z", "2024-02-29T10:01:00.000Z"),
             ("2024-02-29T10:00:30+02:00", "2024-02-29T08:00:30.000Z", "2024-02-29T08:00:31.000Z"),
             ("2024-02-29T10:00:30.5Z", "2024-02-29T10:00:30.500Z", "2024-02-29T10:00:30.600Z"),
+            ("9999", "9999-01-01T00:00:00.000Z", "9999-12-30T22:00:00.999Z"),
+            ("9999-12-31", "9999-12-30T21:59:59.999Z", "9999-12-30T22:00:00.999Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-30T21:59:59.999Z", "9999-12-30T22:00:00.999Z"),
             ("2024-02-29T10:00:30.123456Z", "2024-02-29T10:00:30.123Z", "2024-02-29T10:00:30.124Z"),
         ];
         for (text, low, high) in cases {
@@ -178,6 +201,8 @@ mod tests {
             "tomorrow",
             "2024-01-01 10:00:00Z",
             "2024-01-01T10Z",
+            "9999-12-32",
+            "9999-12-31T25:00:00Z",
             "２０２４",
         ] {
             assert!(matches!(bad.parse::<FhirDate>(), Err(FhirDateError::Malformed(_))), "{bad}");

@@ -4,7 +4,7 @@ use lethe_fhir::ResourceType;
 
 use super::{
     error::{Fault, QueryErrorKind, shown},
-    read::{Reader, find},
+    read::{Reader, find, knows},
     suggest::listed,
 };
 use crate::{
@@ -37,27 +37,25 @@ pub(super) fn chain(
 }
 
 fn branches(reader: &Reader<'_>, parameter: &Parameter, rest: &str, value: &str, depth: usize) -> Result<Vec<Branch>, Fault> {
-    let mut branches = Vec::new();
-    let mut first_fault: Option<Fault> = None;
-    for target in &parameter.targets {
+    let (mut branches, mut faults) = (Vec::new(), Vec::new());
+    for target in parameter.targets.iter().filter(|target| knows(**target, rest)) {
         match reader.criteria(*target, rest, value, depth + 1) {
             Ok(criteria) => branches.push(Branch { resource_type: *target, criteria }),
             Err(fault) if fault.kind == QueryErrorKind::TooCostly => return Err(fault),
-            // A value that cannot be read says more than a parameter that one of the types does not have.
-            Err(fault) if first_fault.as_ref().is_none_or(|first| first.kind == QueryErrorKind::UnknownParameter) => {
-                first_fault = Some(fault)
-            }
-            Err(_) => {}
+            Err(fault) => faults.push(fault),
         }
     }
-    match first_fault {
-        Some(fault) if branches.is_empty() && fault.kind == QueryErrorKind::UnknownParameter => {
-            let types = listed(parameter.targets.iter().map(|target| target.name()));
-            Err(Fault::unknown(format!("'{}' leads to {types}, of which none has a search parameter '{}'", parameter.code, shown(rest))))
-        }
-        Some(fault) if branches.is_empty() => Err(fault),
-        _ => Ok(branches),
+    if !branches.is_empty() {
+        return Ok(branches);
     }
+    // A value that cannot be read says more than a parameter further down that one of the types does not have.
+    let telling = faults.iter().position(|fault| fault.kind != QueryErrorKind::UnknownParameter).unwrap_or_default();
+    Err(if telling < faults.len() {
+        faults.swap_remove(telling)
+    } else {
+        let types = listed(parameter.targets.iter().map(|target| target.name()));
+        Fault::unknown(format!("'{}' leads to {types}, of which none has a search parameter '{}'", parameter.code, shown(rest)))
+    })
 }
 
 /// Paths that count only references to one type lead only to that branch.

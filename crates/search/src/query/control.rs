@@ -50,6 +50,10 @@ pub(super) struct Controls {
     pub page: Option<String>,
 }
 
+/// Names that steer, for hints. `_format` and `_pretty` are the HTTP edge's.
+pub(super) const NAMES: [&str; 10] =
+    ["_include", "_revinclude", "_sort", "_count", "_summary", "_elements", "_total", "_page", "_format", "_pretty"];
+
 impl Controls {
     /// Takes `name=value` if it steers; whether it did.
     pub fn take(&mut self, name: &str, value: &str) -> Result<bool, Fault> {

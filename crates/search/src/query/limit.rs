@@ -25,6 +25,9 @@ pub const WORDS_MAX: usize = 50;
 /// Spans and conditions that one query may become, over all types that it reaches.
 const PIECES_MAX: usize = 20_000;
 
+/// What one link of a chain counts for: a question to another type costs more than one to the same resource.
+pub(super) const LINK_PIECES: usize = 100;
+
 /// Counts what a query becomes, so that a short text cannot grow without end.
 #[derive(Debug)]
 pub(super) struct Budget(Cell<usize>);

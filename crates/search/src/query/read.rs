@@ -3,11 +3,11 @@
 use lethe_fhir::{LocalBases, ResourceType};
 
 use super::{
-    chain, composite, date,
+    chain, composite, control, date,
     error::Fault,
     extent::Extent,
     known,
-    limit::{Budget, CHAIN_DEPTH_MAX},
+    limit::{Budget, CHAIN_DEPTH_MAX, LINK_PIECES},
     number, position, quantity,
     reference::{self, Sought},
     special, string,
@@ -33,7 +33,7 @@ type Asked<'a> = dyn Fn(&str, &PathUse) -> Result<Vec<Extent>, Fault> + 'a;
 impl Reader<'_> {
     /// What `name=value` asks of resources of a type; all of these criteria must hold. `depth` counts the links of the chain so far.
     pub fn criteria(&self, resource_type: ResourceType, name: &str, value: &str, depth: usize) -> Result<Vec<Criterion>, Fault> {
-        self.budget.charge(1)?;
+        self.budget.charge(if depth == 0 { 1 } else { LINK_PIECES })?;
         if depth > CHAIN_DEPTH_MAX {
             return Err(Fault::costly(format!("the chain has more than {CHAIN_DEPTH_MAX} links; search in steps")));
         }
@@ -136,13 +136,19 @@ fn present(kind: ParameterKind, path_use: &PathUse) -> Vec<Span> {
     extents.iter().map(|extent| extent.on(path_use.path)).collect()
 }
 
+/// Whether a type has the parameter that `name` begins with.
+pub(super) fn knows(resource_type: ResourceType, name: &str) -> bool {
+    let code = name.split([':', '.']).next().unwrap_or_default();
+    special::NAMES.contains(&code) || known::parameter(resource_type, code).is_some()
+}
+
 /// The parameter of a type that has this name.
 pub(super) fn find(resource_type: ResourceType, code: &str) -> Result<&'static Parameter, Fault> {
     known::parameter(resource_type, code).ok_or_else(|| {
         let (common, own): (Vec<_>, Vec<_>) =
             known::parameters(resource_type).iter().map(|parameter| parameter.code).partition(|code| code.starts_with('_'));
         let names = || own.iter().copied().chain(special::NAMES).chain(common.iter().copied());
-        let hint = did_you_mean(code, names());
+        let hint = did_you_mean(code, names().chain(control::NAMES));
         let known = if hint.is_empty() { format!("; there are {}", listed(names())) } else { hint };
         Fault::unknown(format!("{resource_type} has no search parameter '{}'{known}", super::error::shown(code)))
     })

@@ -3,7 +3,7 @@
 use lethe_fhir::{LocalBases, ResourceType, limits};
 
 use super::{
-    control::{Controls, Summary, TotalMode},
+    control::{self, Controls, Summary, TotalMode},
     error::{Fault, QueryError, QueryErrorKind, QueryErrors},
     include::{self, Include},
     limit::{Budget, INCLUDES_MAX, NAME_BYTES_MAX, PARAMETERS_MAX},
@@ -147,6 +147,9 @@ impl Reading<'_> {
                 }
             }
             "_sort" => return Err(Fault::unsupported("has no modifier: write _sort=date, or _sort=-date for the newest first")),
+            _ if modifier.is_some() && control::NAMES.contains(&code) => {
+                return Err(Fault::unsupported(format!("'{code}' has no modifier")));
+            }
             _ => self.found.criteria.extend(self.reader.criteria(self.resource_type, name, value, 0)?),
         }
         Ok(())

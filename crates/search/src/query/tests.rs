@@ -4,7 +4,10 @@ use lethe_fhir::{LocalBases, LocalReference, ResourceType};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Branch, Criterion, Facet, IndexValue, IndexValues, LastUpdatedFilter, SortBy, Span, WordPlace, definitions, value};
+use crate::{
+    Branch, Criterion, Facet, IndexValue, IndexValues, LastUpdatedFilter, SortBy, Span, WordPlace, definitions, definitions::ParameterKind,
+    value,
+};
 
 fn named(name: &str) -> ResourceType {
     name.parse().unwrap()
@@ -249,6 +252,11 @@ fn errors_say_what_would_be_right() {
     let includes = format!("Patient?{}", vec!["_revinclude=Observation:patient"; 21].join("&"));
     let cases = [
         ("Patient?birthDate=2020", QueryErrorKind::UnknownParameter, "did you mean 'birthdate'"),
+        ("Patient?_cuont=1", QueryErrorKind::UnknownParameter, "did you mean '_count'"),
+        ("Patient?_count:exact=1", QueryErrorKind::NotSupported, "no modifier"),
+        ("Patient?_sort:desc=name", QueryErrorKind::NotSupported, "_sort=-date"),
+        ("Patient?=1", QueryErrorKind::UnknownParameter, "no search parameter"),
+        ("Patient?.name=1", QueryErrorKind::UnknownParameter, "no search parameter"),
         ("Patient?zzzzzzzzzz=1", QueryErrorKind::UnknownParameter, "there are active, address"),
         ("Patient?name=", QueryErrorKind::Invalid, "has no value"),
         ("Patient?name=a,,b", QueryErrorKind::Invalid, "comma"),
@@ -303,6 +311,32 @@ fn errors_say_what_would_be_right() {
         assert_eq!((errors.0.len(), errors.0[0].kind), (1, kind), "{shown}: {errors}");
         assert!(errors.to_string().contains(expected), "{shown}: {errors}");
         assert!(errors.to_string().len() < 1_000, "{shown}: {errors}");
+    }
+}
+
+#[test]
+fn every_parameter_of_r4_can_be_asked_for() {
+    let part = |kind: ParameterKind| match kind {
+        ParameterKind::Number => "5",
+        ParameterKind::Date => "2024",
+        ParameterKind::String | ParameterKind::Token => "x",
+        ParameterKind::Reference => "http://x.org/a",
+        ParameterKind::Quantity => "5||mg",
+        ParameterKind::Uri => "urn:x",
+        ParameterKind::Position => "1|1",
+        ParameterKind::Composite => "",
+    };
+    for own in ResourceType::all() {
+        for parameter in definitions::parameters(own) {
+            let value = match parameter.kind {
+                ParameterKind::Composite => parameter.components.iter().map(|kind| part(*kind)).collect::<Vec<_>>().join("$"),
+                kind => part(kind).to_owned(),
+            };
+            for query in [format!("{own}?{}={value}", parameter.code), format!("{own}?{}:missing=false", parameter.code)] {
+                let found = criteria(&query);
+                assert!(matches!(&found[..], [Criterion::AnyOf(spans)] if !spans.is_empty()), "{query}: {found:?}");
+            }
+        }
     }
 }
 
