@@ -100,8 +100,10 @@ pub(crate) enum Datatype {
     Position,
     /// `Patient.deceased`: whether it is there and not false.
     Deceased,
-    /// The first resource of a Bundle.
-    FirstEntry,
+    /// The first resource of a Bundle, if it is a Composition.
+    FirstComposition,
+    /// The first resource of a Bundle, if it is a MessageHeader.
+    FirstMessageHeader,
 }
 
 impl Datatype {
@@ -127,7 +129,8 @@ impl Datatype {
             "SampledData" => Self::SampledData,
             "@position" => Self::Position,
             "@deceased" => Self::Deceased,
-            "@first-entry" => Self::FirstEntry,
+            "@firstComposition" => Self::FirstComposition,
+            "@firstMessageHeader" => Self::FirstMessageHeader,
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
 //! What of each datatype counts, for each kind of parameter (<https://hl7.org/fhir/R4/search.html#table>).
 
-use lethe_fhir::{LocalBases, LocalReference, LogicalId, Reference, ResourceType};
+use lethe_fhir::{LocalBases, Reference};
 use serde_json::{Map, Value};
 
 use super::{Found, amount, moment};
@@ -102,18 +102,25 @@ pub(super) fn resource(resource: &Map<String, Value>, path: PathId, datatype: Da
             let is_deceased = resource.get("deceasedBoolean") == Some(&Value::Bool(true)) || resource.contains_key("deceasedDateTime");
             found.push(path, value::token(None, truth(is_deceased)));
         }
-        Datatype::FirstEntry => {
-            let Some(Value::Object(entry)) = resource.get("entry").and_then(|entries| entries.get(0)) else { return };
-            let text = |name: &str| entry.get("resource").and_then(|inner| inner.get(name)).and_then(Value::as_str);
-            let resource_type = text("resourceType").and_then(|name| name.parse::<ResourceType>().ok());
-            if let (Some(resource_type), Some(Ok(id))) = (resource_type, text("id").map(str::parse::<LogicalId>)) {
-                found.push(path, value::reference(&LocalReference { resource_type, id }));
-            }
-            if let Some(bytes) = entry.get("fullUrl").and_then(Value::as_str).and_then(|url| reference_value(url, found.bases)) {
-                found.push(path, bytes);
-            }
-        }
+        Datatype::FirstComposition => first_entry(resource, "Composition", path, found),
+        Datatype::FirstMessageHeader => first_entry(resource, "MessageHeader", path, found),
         _ => {}
+    }
+}
+
+/// What a document or message is about, by its id and by the URL that the Bundle gives it.
+fn first_entry(bundle: &Map<String, Value>, expected: &str, path: PathId, found: &mut Found<'_>) {
+    let Some(entry) = bundle.get("entry").and_then(|entries| entries.get(0)) else { return };
+    let of_resource = |name: &str| entry.get("resource").and_then(|inner| inner.get(name)).and_then(Value::as_str);
+    if of_resource("resourceType") != Some(expected) {
+        return;
+    }
+    let own = of_resource("id").map(|id| format!("{expected}/{id}"));
+    let url = entry.get("fullUrl").and_then(Value::as_str);
+    for text in own.as_deref().into_iter().chain(url) {
+        if let Some(bytes) = reference_value(text, found.bases) {
+            found.push(path, bytes);
+        }
     }
 }
 

@@ -138,6 +138,7 @@ fn the_first_entry_of_a_bundle_is_what_it_is_about() {
         r#""type":"document","entry":[{{"fullUrl":"{urn}","resource":{{"resourceType":"Composition","id":"c"}}}},{{"resource":{{}}}}]"#
     );
     check("Bundle", &bundle, "composition", &plain([local("Composition", "c"), value::reference_elsewhere(urn)]));
+    check("Bundle", &bundle, "message", &[]);
     check("Bundle", r#""entry":[]"#, "message", &[]);
 }
 

@@ -41,7 +41,7 @@ pub fn atoms_of(expression: &str, base: &str) -> Result<Vec<Atom>> {
     for text in expression.split('|').map(str::trim) {
         let special = match text {
             "Patient.deceased.exists() and Patient.deceased != false" => Some("@deceased"),
-            "Bundle.entry[0].resource" => Some("@first-entry"),
+            "Bundle.entry[0].resource" => Some("@first"),
             _ => None,
         };
         if let Some(special) = special {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use elements::Elements;
-use expression::{Atom, atoms_of};
+use expression::{Atom, Step, atoms_of};
 use table::{ParameterRow, PathNumbers, Table};
 
 /// Where the table lies, from the root of the repository.
@@ -85,7 +85,13 @@ fn kind_of(parameter: &Value) -> Result<&str> {
 
 fn parameter_row(elements: &Elements, by_url: &BTreeMap<&str, &Value>, parameter: &Value, base: &str) -> Result<ParameterRow> {
     let kind = kind_of(parameter)?;
-    let atoms = atoms_of(text(parameter, "expression")?, base)?;
+    let mut atoms = atoms_of(text(parameter, "expression")?, base)?;
+    for step in atoms.iter_mut().flat_map(|atom| &mut atom.steps) {
+        // Of which type the first entry has to be, only the parameter says.
+        if let (Step::Special(name), Some(target)) = (step, parameter["target"][0].as_str()) {
+            name.push_str(target);
+        }
+    }
     let mut row = ParameterRow::new(text(parameter, "code")?, kind);
     if kind == "composite" {
         let mut components = Vec::new();
