@@ -57,6 +57,7 @@ macro_rules! store_suite {
             searches: of_many_conditional_creates_at_once_one_stores;
             searches: what_a_batch_has_removed_is_found_no_more;
             searches: any_two_criteria_find_what_each_resource_says_by_itself;
+            searches: words_are_found_in_what_a_resource_says;
             searches: a_place_behind_everything_gives_an_empty_page;
             targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
             targets: types_and_date_select;

@@ -310,6 +310,22 @@ pub async fn any_two_criteria_find_what_each_resource_says_by_itself<B: Backend>
     assert!(hits > 500, "the control: {hits}");
 }
 
+pub async fn words_are_found_in_what_a_resource_says<B: Backend>(harness: Harness<B>) {
+    let div = |text: &str| json!({"status": "additional", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>{text}</p></div>")});
+    harness.put(json!({"resourceType": "Condition", "id": "a", "subject": {"reference": "Patient/x"}, "text": div("Fièvre and chills")})).await;
+    harness.put(json!({"resourceType": "Condition", "id": "b", "subject": {"reference": "Patient/x"}, "code": {"text": "Chills"}})).await;
+    let cases = [
+        ("_text=chills", "a"),
+        ("_content=chills", "a b"),
+        ("_content=fievre", "a"),
+        ("_text=fever", ""),
+        ("_content=chills&code:text=chill", "b"),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(found(&harness, &format!("Condition?{query}")).await.join(" "), expected, "{query}");
+    }
+}
+
 /// A place behind everything, so that a page is empty.
 pub async fn a_place_behind_everything_gives_an_empty_page<B: Backend>(harness: Harness<B>) {
     harness.put(named("a", "Ash", "1980-01-01")).await;

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use lethe_fhir::{Instant, ResourceType};
-use lethe_search::{Entries, PathId, SortPath, Span, ValueCheck, value};
+use lethe_search::{Entries, PathId, SortPath, Span, ValueCheck, WordPlace, has_words, value};
 use rusqlite::{
     Connection,
     functions::{Context, FunctionFlags},
@@ -11,7 +11,7 @@ use rusqlite::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::columns::IdColumn;
+use crate::columns::{IdColumn, decode_body};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -54,7 +54,14 @@ pub(crate) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("index_row_count", 1, flags, |context| {
         Ok(entries(context).filter(|(path, _)| path.has_rows()).count() as i64)
     })?;
-    connection.create_scalar_function("time_value", 1, flags, |context| Ok(value::instant(Instant::from_unix_ms(context.get(0)?)).to_vec()))
+    connection
+        .create_scalar_function("time_value", 1, flags, |context| Ok(value::instant(Instant::from_unix_ms(context.get(0)?)).to_vec()))?;
+    connection.create_scalar_function("has_words", 2, flags, |context| {
+        let told: Arc<(WordPlace, Vec<Vec<String>>)> = told(context, 1)?;
+        let ValueRef::Blob(stored) = context.get_raw(0) else { return Ok(false) };
+        let body = decode_body(stored).map_err(failed)?;
+        Ok(has_words(body.as_bytes(), told.0, &told.1))
+    })
 }
 
 fn failed(error: impl Into<AnyError>) -> rusqlite::Error {
