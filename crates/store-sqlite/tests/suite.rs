@@ -56,7 +56,7 @@ impl Backend for Sqlite {
         let provenance = lethe_fhir::ResourceType::PROVENANCE.code();
         let statement = match residence {
             // An earlier version whose successor is gone.
-            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, x'007d7d', null)"),
+            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, x'007d7d')"),
             "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
             "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, x'78', 1)"),

@@ -65,9 +65,9 @@ create table version (
     previous_seq integer check (previous_seq < seq),
     -- null: this is the current version
     replaced_by_seq integer check (replaced_by_seq > seq),
-    body blob check ((body is null) = (kind = 3)),
     -- Of the current version: the values of its search parameters, in order.
     index_values blob,
+    body blob check ((body is null) = (kind = 3)),
     primary key (account_id, type_id, seq)
 ) strict, without rowid;
 
