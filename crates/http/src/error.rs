@@ -92,7 +92,7 @@ impl ApiError {
         match self {
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadRequest(_) | Self::Store(StoreError::TooCostly(_)) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -135,6 +135,7 @@ impl ApiError {
             Self::TooLarge(_) | Self::UriTooLong(_) => IssueType::TooLong,
             Self::TimedOut(_) => IssueType::Timeout,
             Self::Store(StoreError::Unavailable(_)) => IssueType::Transient,
+            Self::Store(StoreError::TooCostly(_)) => IssueType::TooCostly,
             Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_)) | Self::Defect => {
                 IssueType::Exception
             }
@@ -142,6 +143,11 @@ impl ApiError {
         let text = match self {
             Self::Store(StoreError::Unavailable(_)) => {
                 "the database is not available at the moment; nothing was written: try again".to_owned()
+            }
+            Self::Store(StoreError::TooCostly(seconds)) => {
+                format!(
+                    "this search would take longer than {seconds} s, so it was given up: add a condition that narrows it, such as a patient or a date"
+                )
             }
             Self::Store(_) => "the database failed; nothing was written, and the log says more".to_owned(),
             other => other.to_string(),

@@ -62,6 +62,6 @@ fn after_store_error(error: &StoreError) -> Option<&'static str> {
         StoreError::Unavailable(_) => Some("try again; something else keeps the database busy"),
         StoreError::Failed(_) => Some("look whether the disk is full; if the files are damaged, restore the directory from a backup"),
         StoreError::NotUnderstood(_) => Some("use the version of lethe that wrote it, or a later one"),
-        StoreError::LeaseLost => None,
+        StoreError::TooCostly(_) | StoreError::LeaseLost => None,
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Result},
-    searches, stored_seqs,
+    searches, stored_seqs, time_limit,
 };
 
 /// Readers that may work at the same time.
@@ -163,8 +163,8 @@ impl Drop for Lane {
 
 /// A connection that may write. Creates the file if there is none.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    configure(&connection, WRITER_CACHE_KIB)?;
+    let mut connection = Connection::open(path)?;
+    configure(&mut connection, WRITER_CACHE_KIB)?;
     // Order matters: page size and auto_vacuum take effect only before the first table exists.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
@@ -177,13 +177,13 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    configure(&connection, READER_CACHE_KIB)?;
+    let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&mut connection, READER_CACHE_KIB)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+fn configure(connection: &mut Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_millis(BUSY_WAIT_MS))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "cache_size", -cache_kib)?;
@@ -192,6 +192,7 @@ fn configure(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     stored_seqs::add_function(connection)?;
     searches::add_functions(connection)?;
+    time_limit::watch(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
     Ok(())

@@ -15,6 +15,7 @@ mod purge;
 mod resources;
 mod searches;
 mod stored_seqs;
+mod time_limit;
 
 pub use migrate::MigrateError;
 pub use open::{OpenError, SqliteStore};

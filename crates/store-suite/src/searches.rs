@@ -311,8 +311,11 @@ pub async fn any_two_criteria_find_what_each_resource_says_by_itself<B: Backend>
 }
 
 pub async fn words_are_found_in_what_a_resource_says<B: Backend>(harness: Harness<B>) {
-    let div = |text: &str| json!({"status": "additional", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>{text}</p></div>")});
-    harness.put(json!({"resourceType": "Condition", "id": "a", "subject": {"reference": "Patient/x"}, "text": div("Fièvre and chills")})).await;
+    let div =
+        |text: &str| json!({"status": "additional", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>{text}</p></div>")});
+    harness
+        .put(json!({"resourceType": "Condition", "id": "a", "subject": {"reference": "Patient/x"}, "text": div("Fièvre and chills")}))
+        .await;
     harness.put(json!({"resourceType": "Condition", "id": "b", "subject": {"reference": "Patient/x"}, "code": {"text": "Chills"}})).await;
     let cases = [
         ("_text=chills", "a"),

@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The database refuses to work: no space, an I/O error, a damaged file. Retrying helps only after somebody has acted.
     #[error("the database failed: {0}")]
     Failed(#[source] Source),
+    /// A search would take longer than so many seconds. Asking for less helps; asking again does not.
+    #[error("the search takes longer than {0} s")]
+    TooCostly(u64),
     /// Another worker owns the job by now, or it has ended (INV-3). Stop.
     #[error("the lease on the job is lost")]
     LeaseLost,

@@ -15,6 +15,7 @@ use crate::{
     connections::Durability,
     error::{Error, Result},
     searches,
+    time_limit::within,
 };
 
 use super::index_rows::{self, LastParts};
@@ -73,7 +74,7 @@ pub(super) async fn write(
         .connections
         .write(Durability::OnDisk, move |transaction| {
             for (index, guard) in guards.iter().enumerate() {
-                if !searches::still_holds(transaction, account_id, guard)? {
+                if !within(searches::GUARD_MAX, || searches::still_holds(transaction, account_id, guard))? {
                     return Err(Failure::Write(WriteError::Guard(index)));
                 }
             }

@@ -8,6 +8,8 @@ mod functions;
 mod plans;
 mod run;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{LocalReference, ResourceType};
@@ -18,16 +20,22 @@ use lethe_store::{SearchPage, SearchQuery, Searches, StoreError, StoredVersion};
 use crate::{
     SqliteStore,
     resources::{accounts_of, current_row},
+    time_limit::within,
 };
 
 pub(crate) use functions::add_functions;
 pub(crate) use run::still_holds;
 
+/// A search that takes longer is given up.
+const SEARCH_MAX: Duration = Duration::from_secs(20);
+/// The same for the condition of a write, which keeps all other writers waiting.
+pub(crate) const GUARD_MAX: Duration = Duration::from_secs(2);
+
 #[async_trait]
 impl Searches for SqliteStore {
     async fn search(&self, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage, StoreError> {
         let (scope, query) = (scope.clone(), query.clone());
-        self.connections.read(move |tx| run::search(tx, &scope, resource_type, &query)).await
+        self.connections.read(move |tx| within(SEARCH_MAX, || run::search(tx, &scope, resource_type, &query))).await
     }
 
     async fn count_matches(
@@ -38,7 +46,7 @@ impl Searches for SqliteStore {
         newest: Option<Seq>,
     ) -> Result<u64, StoreError> {
         let (scope, criteria) = (scope.clone(), criteria.to_vec());
-        self.connections.read(move |tx| run::count(tx, &scope, resource_type, &criteria, newest)).await
+        self.connections.read(move |tx| within(SEARCH_MAX, || run::count(tx, &scope, resource_type, &criteria, newest))).await
     }
 
     async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>, StoreError> {
