@@ -3,6 +3,7 @@
 //! How rows are laid out, and why, is in docs/adr/0004 and docs/schema.md. SQL stands in `sql/`, one statement a file.
 
 mod accounts;
+mod bulk;
 mod check;
 mod columns;
 mod connections;

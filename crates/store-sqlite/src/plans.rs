@@ -38,7 +38,7 @@ fn plan(connection: &Connection, path: &Path) -> Vec<String> {
 #[test]
 fn statements_search_large_tables_by_account_and_never_walk_them() {
     let connection = connection();
-    let paths = [statements("resources"), statements("purge")].concat();
+    let paths = [statements("resources"), statements("purge"), statements("bulk")].concat();
     assert!(paths.len() > 50, "the control: {} statements", paths.len());
     for path in paths {
         for step in plan(&connection, &path) {

@@ -184,6 +184,60 @@ impl Purges for FaultyStore {
 }
 
 #[async_trait]
+impl Exports for FaultyStore {
+    async fn kick_off_export(&self, export: &NewExport) -> Result<ExportKickOff> {
+        self.inner.kick_off_export(export).await
+    }
+    async fn export_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<ExportJob>> {
+        self.inner.export_job(owner, job_id).await
+    }
+    async fn remove_export(&self, owner: &Scope, job_id: JobId) -> Result<bool> {
+        self.inner.remove_export(owner, job_id).await
+    }
+    async fn export_page(&self, owner: &Scope, job_id: JobId, file: u64, after: Seq) -> Result<Option<ExportPage>> {
+        self.inner.export_page(owner, job_id, file, after).await
+    }
+}
+
+#[async_trait]
+impl ExportWork for FaultyStore {
+    async fn claim_export(&self) -> Result<Option<ClaimedExport>> {
+        self.inner.claim_export().await
+    }
+    async fn begin_export(&self, lease: &Lease<JobId>) -> Result<Vec<ExportTask>> {
+        self.step(self.inner.begin_export(lease)).await
+    }
+    async fn plan_export(&self, lease: &Lease<JobId>, task: ExportTask, limits: BatchLimits) -> Result<()> {
+        self.step(self.inner.plan_export(lease, task, limits)).await
+    }
+    async fn finish_export(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ExportJob> {
+        self.step(self.inner.finish_export(lease, event, failure)).await
+    }
+    async fn remove_expired(&self) -> Result<u64> {
+        self.inner.remove_expired().await
+    }
+}
+
+#[async_trait]
+impl Imports for FaultyStore {
+    async fn start_import(&self, import: &NewImport) -> Result<ImportStart> {
+        self.inner.start_import(import).await
+    }
+    async fn store_import_batch(&self, lease: &Lease<JobId>, batch: ImportBatch) -> std::result::Result<ImportProgress, WriteError> {
+        self.inner.store_import_batch(lease, batch).await
+    }
+    async fn finish_import(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ImportJob> {
+        self.inner.finish_import(lease, event, failure).await
+    }
+    async fn import_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<ImportJob>> {
+        self.inner.import_job(owner, job_id).await
+    }
+    async fn cancel_import(&self, owner: &Scope, job_id: JobId) -> Result<ImportCanceled> {
+        self.inner.cancel_import(owner, job_id).await
+    }
+}
+
+#[async_trait]
 impl Searches for FaultyStore {
     async fn search(&self, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage> {
         self.inner.search(scope, resource_type, query).await

@@ -152,6 +152,7 @@ impl<B: Backend> Harness<B> {
     pub fn worker_over(&self, store: Arc<dyn Store>) -> Worker {
         let options = WorkerOptions {
             batch: self.batch,
+            export_file: BatchLimits { batch_bytes_max: u64::MAX, ..self.batch },
             poll_interval_ms: 5,
             attempts: lethe_jobs::AttemptLimits { attempts_max: 3, first_backoff_ms: 0, backoff_max_ms: 0 },
             ..WorkerOptions::default()

@@ -14,7 +14,9 @@ pub mod companions;
 pub mod concurrency;
 pub mod control;
 pub mod erasure;
+pub mod exports;
 pub mod failures;
+pub mod imports;
 pub mod model;
 pub mod residences;
 pub mod resources;
@@ -102,6 +104,19 @@ macro_rules! store_suite {
             model: random_histories_and_purges_agree_with_the_model;
             erasure: no_planted_string_is_left_in_the_files;
             erasure: a_partial_purge_leaves_no_planted_string_either;
+            exports: a_snapshot_is_exact_while_writers_change_things;
+            exports: types_and_since_select_and_deletions_are_told;
+            exports: an_export_goes_on_after_a_restart_at_any_step;
+            exports: a_step_that_fails_is_run_again_and_plans_nothing_twice;
+            exports: a_removed_export_is_gone_and_its_worker_writes_nothing;
+            exports: an_export_expires_a_day_after_its_end;
+            exports: one_export_at_a_time_and_not_more_than_are_kept;
+            exports: exports_are_seen_by_their_account_and_its_client_alone;
+            exports: a_purge_leaves_nothing_that_the_links_could_show;
+            imports: a_batch_is_stored_and_counted_together;
+            imports: one_import_at_a_time_per_account;
+            imports: a_canceled_import_stores_no_further_batch;
+            imports: an_import_fails_when_the_server_ends_and_says_after_which_line;
         }
     };
     (@cases $backend:ty; $($module:ident: $case:ident;)*) => {

@@ -6,6 +6,8 @@ mod accounts;
 mod checks;
 mod clock;
 mod error;
+mod exports;
+mod imports;
 mod purges;
 mod resources;
 mod searches;
@@ -16,6 +18,11 @@ pub use accounts::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, Refr
 pub use checks::{Check, Checks};
 pub use clock::{Clock, SystemClock};
 pub use error::StoreError;
+pub use exports::{
+    BULK_KEPT_MS, ClaimedExport, EXPORTS_KEPT_MAX, ExportFile, ExportFileKind, ExportJob, ExportKickOff, ExportPage, ExportSelection,
+    ExportTask, ExportWork, Exports, NewExport,
+};
+pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use purges::{
     BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob,
     PurgeWork, Purges, SweepTask,
@@ -26,6 +33,6 @@ pub use resources::{
 pub use searches::{Guard, SearchPage, SearchPlace, SearchQuery, Searches};
 
 /// Every port of one database.
-pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Checks {}
+pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Exports + ExportWork + Imports + Checks {}
 
-impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Checks> Store for T {}
+impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Exports + ExportWork + Imports + Checks> Store for T {}

@@ -38,5 +38,18 @@ pub const RESIDENCES: [Residence; 6] = [
 ];
 
 /// Every other table: no content, no resource ids.
-pub const WITHOUT_RESOURCE_DATA: [&str; 10] =
-    ["client", "user_account", "auth_code", "token", "commit_order", "type_total", "index_part", "purge_job", "purge_batch", "purge_audit"];
+pub const WITHOUT_RESOURCE_DATA: [&str; 13] = [
+    "client",
+    "user_account",
+    "auth_code",
+    "token",
+    "commit_order",
+    "type_total",
+    "index_part",
+    "purge_job",
+    "purge_batch",
+    "purge_audit",
+    "export_job",
+    "export_file",
+    "import_job",
+];

@@ -1,12 +1,14 @@
-//! Claims purge jobs and walks each through its phases. Knows no SQL and no HTTP.
+//! Claims purge and export jobs and walks each through its phases. Knows no SQL and no HTTP.
 
+mod export;
+mod step;
 mod walk;
 
 use std::{sync::Arc, time::Duration};
 
 use lethe_jobs::AttemptLimits;
 use lethe_purge::plan::BatchLimits;
-use lethe_store::{ClaimedPurge, Clock, Store};
+use lethe_store::{ClaimedExport, ClaimedPurge, Clock, Store};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -21,17 +23,25 @@ pub struct WorkerOptions {
     pub poll_interval_ms: u64,
     /// Size of a batch.
     pub batch: BatchLimits,
+    /// Size of a file of an export.
+    pub export_file: BatchLimits,
     /// Attempts of a batch, and of every other step.
     pub attempts: AttemptLimits,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { concurrent_jobs: 2, poll_interval_ms: 1_000, batch: BatchLimits::default(), attempts: AttemptLimits::default() }
+        Self {
+            concurrent_jobs: 2,
+            poll_interval_ms: 1_000,
+            batch: BatchLimits::default(),
+            export_file: BatchLimits { batch_targets_max: 10_000, batch_bytes_max: u64::MAX },
+            attempts: AttemptLimits::default(),
+        }
     }
 }
 
-/// Runs purge jobs of one store.
+/// Runs the jobs of one store.
 pub struct Worker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -55,7 +65,15 @@ impl Worker {
     /// Works until `shutdown` turns true; then finishes the running steps and returns. What is not done is found again by the next worker.
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut walks = JoinSet::new();
+        // A plan of an export takes seconds, a purge may take long: neither waits for the other.
+        let mut exports = JoinSet::new();
         while !*shutdown.borrow() {
+            self.sweep_expired().await;
+            if exports.is_empty()
+                && let Some(export) = self.claim_export(&shutdown).await
+            {
+                exports.spawn(export.run());
+            }
             while walks.len() < self.options.concurrent_jobs {
                 match self.store.claim_purge().await {
                     Ok(Some(claimed)) => {
@@ -72,10 +90,31 @@ impl Worker {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(self.options.poll_interval_ms)) => {}
                 Some(_) = walks.join_next(), if !walks.is_empty() => {}
+                Some(_) = exports.join_next(), if !exports.is_empty() => {}
                 _ = shutdown.wait_for(|is_down| *is_down) => {}
             }
         }
         while walks.join_next().await.is_some() {}
+        while exports.join_next().await.is_some() {}
+    }
+
+    async fn sweep_expired(&self) {
+        if let Err(error) = self.store.remove_expired().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "removing exports and imports whose time is over failed; it is tried again"
+            );
+        }
+    }
+
+    async fn claim_export(&self, shutdown: &watch::Receiver<bool>) -> Option<export::ExportWalk> {
+        match self.store.claim_export().await {
+            Ok(claimed) => claimed.map(|claimed| self.export_walk(claimed, shutdown.clone())),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "looking for exports failed; it is tried again");
+                None
+            }
+        }
     }
 
     /// Claims one job and walks it to its end, without waiting for more; `false` if there was none. For tests that take one step at a time.
@@ -87,6 +126,21 @@ impl Worker {
                 Ok(true)
             }
         }
+    }
+
+    /// Claims one export and plans it to its end; `false` if there was none.
+    pub async fn run_one_export(&self, shutdown: &watch::Receiver<bool>) -> Result<bool, lethe_store::StoreError> {
+        match self.store.claim_export().await? {
+            None => Ok(false),
+            Some(claimed) => {
+                self.export_walk(claimed, shutdown.clone()).run().await;
+                Ok(true)
+            }
+        }
+    }
+
+    fn export_walk(&self, claimed: ClaimedExport, shutdown: watch::Receiver<bool>) -> export::ExportWalk {
+        export::ExportWalk { store: Arc::clone(&self.store), options: self.options, lease: claimed.lease, shutdown }
     }
 
     fn walk(&self, claimed: ClaimedPurge, shutdown: watch::Receiver<bool>) -> walk::Walk {

@@ -1,6 +1,6 @@
 //! The walk of one purge: plan → execute → settle → certify. Decisions are in `lethe-purge` and `lethe-jobs`, rows in the store.
 
-use std::{error::Error, future::Future, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, sync::Arc};
 
 use lethe_jobs::{JobEvent, JobState, Lease};
 use lethe_purge::{
@@ -10,7 +10,10 @@ use lethe_purge::{
 use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeJob, Store, StoreError};
 use tokio::sync::watch;
 
-use crate::WorkerOptions;
+use crate::{
+    WorkerOptions,
+    step::{Halt, chain, pause, persist},
+};
 
 /// One claimed job.
 pub(crate) struct Walk {
@@ -24,14 +27,6 @@ pub(crate) struct Walk {
 
 /// The longest wait before a failure that could not be recorded is recorded again, in milliseconds.
 const FAILURE_PAUSE_MAX_MS: u64 = 2_000;
-
-/// Why a walk ends before the job has.
-enum Halt {
-    /// The server stops, or another worker has the job: leave everything as it is.
-    Leave,
-    /// A step other than a batch is out of attempts.
-    Failed(StoreError),
-}
 
 /// How the last batch left the job.
 #[derive(Clone, Copy, PartialEq)]
@@ -197,50 +192,15 @@ impl Walk {
         self.persist(|| self.store.enter_phase(&self.lease, phase)).await
     }
 
-    /// Runs a step until it succeeds, with back-off, up to the limit of attempts.
     async fn persist<T, F: Future<Output = Result<T, StoreError>>>(&self, step: impl Fn() -> F) -> Result<T, Halt> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match step().await {
-                Ok(done) => return Ok(done),
-                Err(StoreError::LeaseLost) => return Err(Halt::Leave),
-                Err(error) => match self.options.attempts.backoff_ms(attempts) {
-                    None => return Err(Halt::Failed(error)),
-                    Some(backoff_ms) => {
-                        tracing::warn!(job = %self.lease.job_id, attempts, backoff_ms, error = &error as &dyn Error, "a step of a purge failed; it is tried again");
-                        self.pause(backoff_ms).await?;
-                    }
-                },
-            }
-        }
+        persist(self.lease.job_id, self.options.attempts, &self.shutdown, step).await
     }
 
-    /// Waits, unless the server stops.
     async fn pause(&self, wait_ms: u64) -> Result<(), Halt> {
-        let mut shutdown = self.shutdown.clone();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => Ok(()),
-            _ = shutdown.wait_for(|is_down| *is_down) => Err(Halt::Leave),
-        }
+        pause(wait_ms, &self.shutdown).await
     }
 
     fn leave_if_down(&self) -> Result<(), Halt> {
         if *self.shutdown.borrow() { Err(Halt::Leave) } else { Ok(()) }
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }

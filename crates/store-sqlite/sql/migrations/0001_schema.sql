@@ -220,6 +220,81 @@ create table purge_audit (
     failed integer
 ) strict;
 
+-- Bulk jobs. They hold no content and no resource ids, and go 24 hours after their end.
+
+create table export_job (
+    job_number integer primary key autoincrement,
+    job_id blob not null unique,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id integer,
+    -- comma-separated type codes; null: all
+    type_ids text,
+    since_ms integer,
+    watermark_seq integer not null,
+    transaction_time_ms integer not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    fence integer not null default 0,
+    lease_expires_on_ms integer,
+    created_on_ms integer not null,
+    completed_on_ms integer,
+    expires_on_ms integer,
+    failure text
+) strict;
+
+create unique index export_job_one_per_account on export_job (account_id)
+where account_id is not null and state in ('queued', 'running', 'canceling');
+
+create unique index export_job_one_per_client on export_job (client_id)
+where account_id is null and state in ('queued', 'running', 'canceling');
+
+create index export_job_in_progress on export_job (job_number)
+where state in ('queued', 'running', 'canceling');
+
+create index export_job_by_owner on export_job (client_id, account_id, job_number);
+create index export_job_by_expiry on export_job (expires_on_ms) where expires_on_ms is not null;
+
+-- A file is a range of versions; its lines are read from them when it is fetched.
+create table export_file (
+    job_number integer not null,
+    file integer not null,
+    kind text not null check (kind in ('resources', 'deletions')),
+    account_id integer not null,
+    type_id integer not null,
+    first_seq integer not null,
+    last_seq integer not null check (last_seq >= first_seq),
+    resources integer not null check (resources > 0),
+    primary key (job_number, file)
+) strict, without rowid;
+
+create table import_job (
+    job_number integer primary key autoincrement,
+    job_id blob not null unique,
+    client_id text not null,
+    account_id integer not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    fence integer not null default 0,
+    lease_expires_on_ms integer,
+    -- lines that were left out at the beginning
+    after_line integer not null,
+    -- the last line that has its outcome
+    last_line integer not null check (last_line >= after_line),
+    created integer not null default 0,
+    updated integer not null default 0,
+    rejected integer not null default 0,
+    created_on_ms integer not null,
+    last_updated_ms integer not null,
+    completed_on_ms integer,
+    expires_on_ms integer,
+    failure text,
+    check (created + updated + rejected <= last_line - after_line)
+) strict;
+
+create unique index import_job_one_per_account on import_job (account_id)
+where state in ('queued', 'running', 'canceling');
+
+create index import_job_by_expiry on import_job (expires_on_ms) where expires_on_ms is not null;
+
 -- What the planner is to expect: rows in all, then rows for each longer part of the key. Given once and not gathered, so that plans are the
 -- same on every machine. Without it SQLite takes an account for a handful of rows, and walks all of them to find one.
 analyze sqlite_schema;
@@ -234,4 +309,5 @@ insert into sqlite_stat1 (tbl, idx, stat) values
 ('type_total', 'type_total', '100000 30 1'),
 ('purge_batch', 'purge_batch', '100000 1000 1'),
 ('purge_batch', 'purge_batch_by_state', '100000 1000 300 150 1'),
-('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1');
+('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1'),
+('export_file', 'export_file', '100000 1000 1');

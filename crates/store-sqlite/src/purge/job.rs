@@ -125,14 +125,15 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
 }
 
 /// `_type` as stored: type codes with commas.
-pub(super) fn write_types(types: &[ResourceType]) -> String {
+pub(crate) fn write_types(types: &[ResourceType]) -> String {
     types.iter().map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn read_types(stored: &str) -> std::result::Result<Vec<ResourceType>, StoreError> {
+/// Reads [`write_types`].
+pub(crate) fn read_types(stored: &str) -> std::result::Result<Vec<ResourceType>, StoreError> {
     stored
         .split(',')
         .map(|code| code.parse().ok().and_then(ResourceType::from_code))
         .collect::<Option<_>>()
-        .ok_or_else(|| StoreError::NotUnderstood(format!("purge_job.type_ids = '{stored}'")))
+        .ok_or_else(|| StoreError::NotUnderstood(format!("type_ids = '{stored}'")))
 }

@@ -12,7 +12,8 @@ use crate::{
 };
 
 const SELECT_IN_PROGRESS: &str = include_str!("../../sql/purge/job_in_progress.sql");
-const SELECT_WATERMARK: &str = include_str!("../../sql/purge/watermark.sql");
+/// The last place in the order of commits.
+pub(crate) const SELECT_WATERMARK: &str = include_str!("../../sql/purge/watermark.sql");
 const INSERT_JOB: &str = include_str!("../../sql/purge/insert_job.sql");
 
 pub(super) async fn kick_off(store: &SqliteStore, purge: NewPurge) -> Result<KickOff> {

@@ -9,7 +9,7 @@ use super::{
     Result,
     job::{self, JobRow},
 };
-use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
+use crate::{SqliteStore, bulk, columns::InstantColumn, connections::Durability};
 
 const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
 const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
@@ -21,11 +21,12 @@ const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
 const LEASE_MS: i64 = 300_000;
 
 pub(super) async fn release_all(store: &SqliteStore) -> Result<()> {
+    let now = store.clock.now();
     store
         .connections
-        .write(Durability::OnDisk, |tx| -> std::result::Result<(), StoreError> {
+        .write(Durability::OnDisk, move |tx| -> std::result::Result<(), StoreError> {
             tx.execute(RELEASE, []).map_err(crate::error::store_error)?;
-            Ok(())
+            Ok(bulk::release_all(tx, now)?)
         })
         .await
 }

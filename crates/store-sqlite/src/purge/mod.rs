@@ -28,6 +28,8 @@ use lethe_store::{
 use crate::SqliteStore;
 
 pub(crate) use erase::Checkpointer;
+pub(crate) use job::{read_types, write_types};
+pub(crate) use kick_off::SELECT_WATERMARK;
 pub(crate) use probe::residue;
 
 type Result<T> = std::result::Result<T, StoreError>;

@@ -37,8 +37,14 @@ const CHANGE_TOTAL: &str = include_str!("../../sql/resources/change_total.sql");
 const INSERT_TOTAL: &str = include_str!("../../sql/resources/insert_total.sql");
 
 /// A failed expectation of one write inside the transaction.
-enum Failure {
+pub(crate) enum Failure {
     Write(WriteError),
+}
+
+impl From<Failure> for WriteError {
+    fn from(Failure::Write(error): Failure) -> Self {
+        error
+    }
 }
 
 impl From<Error> for Failure {
@@ -65,10 +71,7 @@ pub(super) async fn write(
     guards: Vec<Guard>,
     writes: Vec<Write>,
 ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
-    // Compressing is the larger part of the work: do it before the writers' lock is taken.
-    let encoded = tokio::task::spawn_blocking(move || writes.into_iter().map(EncodedWrite::from).collect::<Vec<_>>())
-        .await
-        .map_err(|join| WriteError::Store(lethe_store::StoreError::Failed(Box::new(join))))?;
+    let encoded = encode(writes).await?;
     let now = store.clock.now();
     store
         .connections
@@ -81,11 +84,18 @@ pub(super) async fn write(
             write_all(transaction, account_id, encoded, now)
         })
         .await
-        .map_err(|Failure::Write(error)| error)
+        .map_err(WriteError::from)
+}
+
+/// Compressing is the larger part of the work: it is done before the writers' lock is taken.
+pub(crate) async fn encode(writes: Vec<Write>) -> std::result::Result<Vec<EncodedWrite>, WriteError> {
+    tokio::task::spawn_blocking(move || writes.into_iter().map(EncodedWrite::from).collect())
+        .await
+        .map_err(|join| WriteError::Store(lethe_store::StoreError::Failed(Box::new(join))))
 }
 
 /// A write whose body is in its stored form.
-struct EncodedWrite {
+pub(crate) struct EncodedWrite {
     write: Write,
     stored_body: Option<Vec<u8>>,
 }
@@ -100,7 +110,8 @@ impl From<Write> for EncodedWrite {
     }
 }
 
-fn write_all(
+/// Does all of `writes` within a transaction that the caller commits or gives up.
+pub(crate) fn write_all(
     transaction: &Transaction<'_>,
     account_id: AccountId,
     writes: Vec<EncodedWrite>,
