@@ -50,7 +50,10 @@ impl LastParts {
                 if let Some(full) = full {
                     put_part(connection, account_id, resource_type, full)?;
                 }
-                LastPart { first: seq, versions: 1 }
+                let begun = LastPart { first: seq, versions: 1 };
+                // Stored at once: a later write of the same transaction may replace this version and must find its rows.
+                put_part(connection, account_id, resource_type, begun)?;
+                begun
             }
         };
         self.0.insert(resource_type, part);
