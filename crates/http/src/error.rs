@@ -52,6 +52,17 @@ pub enum ApiError {
         /// The URL of what stands in the way, if it has one.
         content_location: Option<String>,
     },
+    /// One of the same kind runs, or too many are kept.
+    #[error("{text}")]
+    TooManyRequests {
+        /// What, and what to do next.
+        text: String,
+        /// The URL of what stands in the way, if it is one thing.
+        content_location: Option<String>,
+    },
+    /// A job ended without what was asked of it.
+    #[error("{0}")]
+    JobFailed(String),
     /// The call is understood, but what would come of it is no valid resource.
     #[error("what was sent is understood and cannot be done")]
     Unprocessable(OperationOutcome),
@@ -98,6 +109,8 @@ impl ApiError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::JobFailed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Patch(error) => match error.kind {
                 PatchErrorKind::Malformed => StatusCode::BAD_REQUEST,
@@ -132,6 +145,8 @@ impl ApiError {
             Self::Gone(_) => IssueType::Deleted,
             Self::WrongMethod(_) | Self::NotAcceptable(_) | Self::UnsupportedMediaType(_) => IssueType::NotSupported,
             Self::Conflict { .. } | Self::VersionMismatch(_) => IssueType::Conflict,
+            Self::TooManyRequests { .. } => IssueType::Throttled,
+            Self::JobFailed(_) => IssueType::Exception,
             Self::TooLarge(_) | Self::UriTooLong(_) => IssueType::TooLong,
             Self::TimedOut(_) => IssueType::Timeout,
             Self::Store(StoreError::Unavailable(_)) => IssueType::Transient,
@@ -206,6 +221,10 @@ impl ApiError {
         match self {
             Self::Unauthenticated(_) => vec![(header::WWW_AUTHENTICATE, "Bearer".to_owned())],
             Self::Conflict { content_location: Some(url), .. } => vec![(header::CONTENT_LOCATION, url.clone())],
+            Self::TooManyRequests { content_location, .. } => {
+                let location = content_location.iter().map(|url| (header::CONTENT_LOCATION, url.clone()));
+                location.chain([(header::RETRY_AFTER, RETRY_AFTER_S.to_owned())]).collect()
+            }
             Self::Store(StoreError::Unavailable(_)) | Self::TimedOut(_) => vec![(header::RETRY_AFTER, RETRY_AFTER_S.to_owned())],
             _ => Vec::new(),
         }

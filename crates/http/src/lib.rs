@@ -3,11 +3,13 @@
 //! - `edge/`: what every call goes through before and after its verb.
 //! - `fhir/`: the FHIR REST interactions.
 //! - `purge/`: the operation `$purge` and its jobs.
+//! - `bulk/`: the operations `$export` and `$import` and their jobs.
 //! - `accounts/`, `authenticate`: users, tokens, and for whom a call acts.
 //! - `error`: the only place that knows which status code a refusal has.
 
 mod accounts;
 mod authenticate;
+mod bulk;
 mod edge;
 mod error;
 mod fhir;
@@ -43,6 +45,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(fhir::routes())
         .merge(purge::routes())
+        .merge(bulk::routes())
         .merge(accounts::routes())
         .fallback(edge::no_such_path)
         .method_not_allowed_fallback(edge::wrong_method)

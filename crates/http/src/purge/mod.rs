@@ -15,6 +15,9 @@ use axum::{Router, routing::get};
 
 use crate::App;
 
+pub use job_address::job_id;
+pub use parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs};
+
 /// The routes of `$purge`.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

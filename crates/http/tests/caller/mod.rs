@@ -102,6 +102,12 @@ pub async fn run_worker(server: &TestServer) -> bool {
     Worker::new(server.store.clone(), server.clock.clone(), WorkerOptions::default()).run_one(&shutdown).await.unwrap()
 }
 
+/// Plans the next export to its end; `false` if there was none.
+pub async fn run_export_worker(server: &TestServer) -> bool {
+    let (_up, shutdown) = watch::channel(false);
+    Worker::new(server.store.clone(), server.clock.clone(), WorkerOptions::default()).run_one_export(&shutdown).await.unwrap()
+}
+
 /// The text of a header.
 pub fn header_text<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {} {}", answer.status, answer.text)).to_str().unwrap()

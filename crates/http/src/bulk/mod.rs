@@ -1,0 +1,23 @@
+//! Bulk Data: `$export` and its jobs (<https://hl7.org/fhir/uv/bulkdata/STU2/export.html>), and `$import`. One file for each call.
+
+mod address;
+mod export_file;
+mod export_kick_off;
+mod export_parameters;
+mod export_remove;
+mod export_status;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+
+use crate::App;
+
+/// The routes of bulk jobs.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/r4/$export", get(export_kick_off::kick_off).post(export_kick_off::kick_off))
+        .route("/r4/$export/{job_id}", get(export_status::status).delete(export_remove::remove))
+        .route("/r4/$export/{job_id}/{file}", get(export_file::file))
+}
