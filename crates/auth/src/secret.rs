@@ -91,12 +91,22 @@ impl SecretKey {
     /// HMAC-SHA-256 (RFC 2104) of the kind and the text. Takes the same time for every text of a length.
     #[must_use]
     pub fn hash(&self, kind: SecretKind, text: &str) -> KeyedHash {
+        self.mac(kind.domain(), text.as_bytes())
+    }
+
+    /// HMAC-SHA-256 of what a client is given to bring back, such as the place where a next page begins. No secret's hash is one of these.
+    #[must_use]
+    pub fn sign(&self, bytes: &[u8]) -> KeyedHash {
+        self.mac(b"lethe signature\0", bytes)
+    }
+
+    fn mac(&self, domain: &[u8], bytes: &[u8]) -> KeyedHash {
         // RFC 2104 fills a key shorter than the hash's block with zeros; doing so here leaves no error case.
         let mut block = [0; 64];
         block[..Self::BYTES].copy_from_slice(&self.0);
         let mut mac = <Hmac<Sha256> as Mac>::new(&block.into());
-        mac.update(kind.domain());
-        mac.update(text.as_bytes());
+        mac.update(domain);
+        mac.update(bytes);
         KeyedHash(mac.finalize().into_bytes().into())
     }
 }
@@ -163,6 +173,17 @@ mod tests {
         assert_ne!(hash, key.hash(SecretKind::AccessToken, "b"));
         for kind in KINDS {
             assert_eq!(kind == SecretKind::AccessToken, hash == key.hash(kind, "a"), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_depends_on_key_and_text_and_is_no_hash_of_a_secret() {
+        let (key, other_key) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
+        assert_eq!(key.sign(b"a"), key.sign(b"a"));
+        assert_ne!(key.sign(b"a"), other_key.sign(b"a"));
+        assert_ne!(key.sign(b"a"), key.sign(b"b"));
+        for kind in KINDS {
+            assert_ne!(key.sign(b"a"), key.hash(kind, "a"), "{kind:?}");
         }
     }
 

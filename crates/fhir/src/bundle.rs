@@ -1,9 +1,10 @@
 //! Bundles: batch and transaction on the way in; searchset, history and responses on the way out.
 
+use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use thiserror::Error;
 
-use crate::{ResourceType, UnknownResourceType, limits};
+use crate::{ResourceType, UnknownResourceType, json::check_names, limits};
 
 /// Whether the entries stand or fall together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +15,19 @@ pub enum BundleKind {
     Transaction,
 }
 
-/// A batch or transaction Bundle whose entries have been read, but not their resources.
+/// A batch or transaction Bundle whose entries have been read, but not their resources: those stay text until their turn comes, so that a
+/// large Bundle does not stand in memory as a tree.
 #[derive(Debug)]
-pub struct RequestBundle {
+pub struct RequestBundle<'a> {
     /// Batch or transaction.
     pub kind: BundleKind,
     /// In the order sent.
-    pub entries: Vec<RequestEntry>,
+    pub entries: Vec<RequestEntry<'a>>,
 }
 
 /// One entry of a [`RequestBundle`].
 #[derive(Debug)]
-pub struct RequestEntry {
+pub struct RequestEntry<'a> {
     /// `fullUrl`, by which other entries refer to it.
     pub full_url: Option<String>,
     /// `request.method`, upper case.
@@ -34,18 +36,26 @@ pub struct RequestEntry {
     pub url: String,
     /// `request.ifMatch`.
     pub if_match: Option<String>,
+    /// `request.ifNoneMatch`.
+    pub if_none_match: Option<String>,
     /// `request.ifNoneExist`.
     pub if_none_exist: Option<String>,
-    /// `resource`.
-    pub resource: Option<Value>,
+    /// `resource`, a part of the text of the Bundle.
+    pub resource: Option<&'a str>,
 }
 
 /// Why some JSON is no batch or transaction Bundle.
 #[derive(Debug, Error)]
 pub enum BundleError {
+    /// Not JSON, or a member stands twice.
+    #[error(transparent)]
+    NotJson(serde_json::Error),
     /// Not a Bundle.
     #[error("the content is not a Bundle")]
     NotABundle,
+    /// An element of the frame is not of the kind that FHIR gives it.
+    #[error("the Bundle is not built as FHIR demands: {0}")]
+    WrongShape(String),
     /// A Bundle of another kind.
     #[error("Bundle.type must be 'batch' or 'transaction', not '{0}'")]
     WrongKind(String),
@@ -57,50 +67,71 @@ pub enum BundleError {
     NoRequest(usize),
 }
 
-impl RequestBundle {
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "resourceType")]
+    resource_type: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(default, borrow)]
+    entry: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FrameEntry<'a> {
+    full_url: Option<String>,
+    request: Option<FrameRequest>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FrameRequest {
+    method: Option<String>,
+    url: Option<String>,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+    if_none_exist: Option<String>,
+}
+
+impl<'a> RequestBundle<'a> {
     /// Reads the frame of a Bundle.
     ///
     /// # Errors
     /// [`BundleError`] names what is wrong.
-    pub fn from_json(json: Value) -> Result<Self, BundleError> {
-        let Value::Object(mut bundle) = json else { return Err(BundleError::NotABundle) };
-        if bundle.get("resourceType").and_then(Value::as_str) != Some("Bundle") {
+    pub fn parse(json: &'a [u8]) -> Result<Self, BundleError> {
+        check_names(json).map_err(BundleError::NotJson)?;
+        if json.iter().find(|byte| !byte.is_ascii_whitespace()).is_none_or(|first| *first != b'{') {
             return Err(BundleError::NotABundle);
         }
-        let kind = match bundle.get("type").and_then(Value::as_str) {
+        let frame: Frame = serde_json::from_slice(json).map_err(|error| BundleError::WrongShape(error.to_string()))?;
+        if frame.resource_type.as_deref() != Some("Bundle") {
+            return Err(BundleError::NotABundle);
+        }
+        let kind = match frame.kind.as_deref() {
             Some("batch") => BundleKind::Batch,
             Some("transaction") => BundleKind::Transaction,
-            other => return Err(BundleError::WrongKind(other.unwrap_or_default().to_owned())),
+            other => return Err(BundleError::WrongKind(other.unwrap_or_default().chars().take(40).collect())),
         };
-        let entries = match bundle.shift_remove("entry") {
-            None => Vec::new(),
-            Some(Value::Array(entries)) => entries,
-            Some(_) => return Err(BundleError::NotABundle),
-        };
-        if entries.len() > limits::BUNDLE_ENTRIES_MAX {
-            return Err(BundleError::TooManyEntries(entries.len()));
+        if frame.entry.len() > limits::BUNDLE_ENTRIES_MAX {
+            return Err(BundleError::TooManyEntries(frame.entry.len()));
         }
-        let entries = entries
-            .into_iter()
-            .enumerate()
-            .map(|(index, entry)| RequestEntry::from_json(entry).ok_or(BundleError::NoRequest(index)))
-            .collect::<Result<_, _>>()?;
+        let entries = frame.entry.into_iter().enumerate().map(|(index, entry)| RequestEntry::parse(index, entry)).collect::<Result<_, _>>()?;
         Ok(Self { kind, entries })
     }
 }
 
-impl RequestEntry {
-    fn from_json(mut entry: Value) -> Option<Self> {
-        let request = entry.get("request")?;
-        let text = |name: &str| request.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            method: text("method")?.to_ascii_uppercase(),
-            url: text("url")?,
-            if_match: text("ifMatch"),
-            if_none_exist: text("ifNoneExist"),
-            full_url: entry.get("fullUrl").and_then(Value::as_str).map(str::to_owned),
-            resource: entry.get_mut("resource").map(Value::take),
-        })
+impl<'a> RequestEntry<'a> {
+    fn parse(index: usize, entry: &'a RawValue) -> Result<Self, BundleError> {
+        let FrameEntry { full_url, request, resource } = serde_json::from_str(entry.get())
+            .map_err(|error| BundleError::WrongShape(format!("Bundle.entry[{index}]: {error}")))?;
+        let Some(FrameRequest { method: Some(method), url: Some(url), if_match, if_none_match, if_none_exist }) = request else {
+            return Err(BundleError::NoRequest(index));
+        };
+        let resource = resource.map(RawValue::get);
+        Ok(Self { method: method.to_ascii_uppercase(), url, if_match, if_none_match, if_none_exist, full_url, resource })
     }
 }
 
@@ -176,16 +207,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_requests_and_names_what_is_missing() {
-        let bundle = RequestBundle::from_json(json!({"resourceType":"Bundle","type":"transaction","entry":[
-            {"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient"},"request":{"method":"post","url":"Patient"}}]}))
-        .unwrap();
+    fn reads_requests_and_leaves_resources_as_they_are() {
+        let json = br#" {"resourceType":"Bundle","type":"transaction","id":"x","entry":[
+            {"fullUrl":"urn:uuid:1","resource":{"resourceType":"Observation","value": 1.50},"request":{"method":"post","url":"Observation"}}]}"#;
+        let bundle = RequestBundle::parse(json).unwrap();
         assert_eq!(bundle.kind, BundleKind::Transaction);
-        assert_eq!((bundle.entries[0].method.as_str(), bundle.entries[0].full_url.as_deref()), ("POST", Some("urn:uuid:1")));
-        let message = |json: Value| RequestBundle::from_json(json).unwrap_err().to_string();
-        assert!(message(json!({"resourceType":"Bundle","type":"collection"})).contains("'collection'"));
-        assert!(message(json!({"resourceType":"Bundle","type":"batch","entry":[{}]})).contains("entry[0]"));
-        assert!(message(json!({"resourceType":"Patient"})).contains("not a Bundle"));
+        let entry = &bundle.entries[0];
+        assert_eq!((entry.method.as_str(), entry.full_url.as_deref()), ("POST", Some("urn:uuid:1")));
+        assert_eq!(entry.resource, Some(r#"{"resourceType":"Observation","value": 1.50}"#));
+        assert!(RequestBundle::parse(br#"{"resourceType":"Bundle","type":"batch"}"#).unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_its_reason() {
+        let entries = format!("[{}{{}}]", "{},".repeat(limits::BUNDLE_ENTRIES_MAX));
+        let cases = [
+            (r#"{"resourceType":"Bundle","type":"collection"}"#, "'collection'"),
+            (r#"{"resourceType":"Bundle","type":"batch","entry":[{}]}"#, "entry[0]"),
+            (r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET"}}]}"#, "entry[0]"),
+            (r#"{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":7}}]}"#, "Bundle.entry[0]"),
+            (r#"{"resourceType":"Bundle","type":"batch","entry":{}}"#, "not built as FHIR demands"),
+            (r#"{"resourceType":"Bundle","type":"batch","type":"batch"}"#, "'type' stands twice"),
+            (r#"{"resourceType":"Patient"}"#, "not a Bundle"),
+            ("[]", "not a Bundle"),
+            ("", "EOF"),
+            (&format!(r#"{{"resourceType":"Bundle","type":"batch","entry":{entries}}}"#), "25001 entries"),
+        ];
+        for (json, reason) in cases {
+            let message = RequestBundle::parse(json.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(reason), "{}: {message}", &json[..json.len().min(80)]);
+        }
+        assert!(RequestBundle::parse("[".repeat(100_000).as_bytes()).is_err(), "deep input is refused, not followed");
     }
 
     #[test]

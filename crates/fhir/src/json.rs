@@ -10,8 +10,13 @@ use serde_json::Value;
 /// # Errors
 /// It is not JSON, or a member stands twice; the message says where.
 pub fn parse_json(json: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<UniqueNames>(json)?;
+    check_names(json)?;
     serde_json::from_slice(json)
+}
+
+/// The same without the document: whether it is one.
+pub(crate) fn check_names(json: &[u8]) -> Result<(), serde_json::Error> {
+    serde_json::from_slice::<UniqueNames>(json).map(drop)
 }
 
 /// Any JSON whose objects name no member twice; keeps nothing of it.

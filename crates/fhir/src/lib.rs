@@ -23,7 +23,7 @@ pub use json::parse_json;
 pub use logical_id::{InvalidLogicalId, LogicalId};
 pub use outcome::{Issue, IssueType, OperationOutcome, Severity};
 pub use reference::{LocalBases, LocalReference, MalformedReference, Reference};
-pub use reference_map::{ReferenceMap, conditional_reference};
+pub use reference_map::{ReferenceMap, conditional_references};
 pub use resource::{Body, Resource, ResourceError, render_resource};
 pub use resource_type::{ResourceType, UnknownResourceType};
 pub use subset::{Elements, Subset, UnknownElements};

@@ -39,6 +39,8 @@ pub enum IssueType {
     NotSupported,
     /// No such thing.
     NotFound,
+    /// More than one fits where one is meant.
+    MultipleMatches,
     /// It was there and has been deleted.
     Deleted,
     /// Over a limit.

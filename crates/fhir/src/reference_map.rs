@@ -53,6 +53,10 @@ impl ReferenceMap {
     }
 
     fn resolve(&self, text: &str) -> Option<String> {
+        // The condition of a conditional reference may hold a '#' of its own.
+        if let Some(reference) = self.0.get(text) {
+            return Some(reference.clone());
+        }
         let (name, fragment) = text.split_once('#').map_or((text, None), |(name, fragment)| (name, Some(fragment)));
         let reference = self.0.get(name)?;
         Some(fragment.map_or_else(|| reference.clone(), |fragment| format!("{reference}#{fragment}")))
@@ -82,22 +86,32 @@ fn next_link(text: &str) -> Option<usize> {
     ["href=\"", "href='", "src=\"", "src='"].iter().filter_map(|attribute| text.find(attribute).map(|at| at + attribute.len())).min()
 }
 
-/// The first `Type?…` reference of a resource, if it has one. Those in Bundles and contained resources follow other rules.
-pub fn conditional_reference<'a>(resource: &'a Resource, bases: &LocalBases) -> Option<&'a str> {
-    if resource.resource_type == ResourceType::BUNDLE {
-        return None;
+/// The `Type?…` references of a resource. Those in Bundles and contained resources follow other rules.
+#[must_use]
+pub fn conditional_references<'a>(resource: &'a Resource, bases: &LocalBases) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    if resource.resource_type != ResourceType::BUNDLE {
+        for (_, value) in resource.content().iter().filter(|(name, _)| *name != "contained") {
+            collect_conditional(value, bases, &mut found);
+        }
     }
-    resource.content().iter().filter(|(name, _)| *name != "contained").find_map(|(name, value)| conditional_in(name, value, bases))
+    found
 }
 
-fn conditional_in<'a>(name: &str, value: &'a Value, bases: &LocalBases) -> Option<&'a str> {
+fn collect_conditional<'a>(value: &'a Value, bases: &LocalBases, found: &mut Vec<&'a str>) {
     match value {
-        Value::String(text) if name == "reference" => {
-            matches!(Reference::parse(text, bases), Ok(Reference::Conditional)).then_some(text.as_str())
+        Value::Array(items) => items.iter().for_each(|item| collect_conditional(item, bases, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if name == "reference" && matches!(Reference::parse(text, bases), Ok(Reference::Conditional)) => {
+                        found.push(text);
+                    }
+                    other => collect_conditional(other, bases, found),
+                }
+            }
         }
-        Value::Array(items) => items.iter().find_map(|item| conditional_in(name, item, bases)),
-        Value::Object(members) => members.iter().find_map(|(name, value)| conditional_in(name, value, bases)),
-        _ => None,
+        _ => {}
     }
 }
 
@@ -160,10 +174,23 @@ mod tests {
 
     #[test]
     fn conditional_references_are_found() {
-        let found =
-            |json: &str| conditional_reference(&Resource::parse(json.as_bytes()).unwrap(), &LocalBases::default()).map(str::to_owned);
-        let json = r#"{"resourceType":"Observation","performer":[{"reference":"Patient/1"},{"reference":"Practitioner?identifier=x"}]}"#;
-        assert_eq!(found(json).as_deref(), Some("Practitioner?identifier=x"));
-        assert_eq!(found(r#"{"resourceType":"Observation","note":[{"text":"Practitioner?identifier=x"}]}"#), None);
+        let found = |json: &str| {
+            let resource = Resource::parse(json.as_bytes()).unwrap();
+            conditional_references(&resource, &LocalBases::default()).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let json = r#"{"resourceType":"Observation","performer":[{"reference":"Patient/1"},{"reference":"Practitioner?identifier=x"}],
+                       "subject":{"reference":"Patient?identifier=a#b"}}"#;
+        assert_eq!(found(json), ["Practitioner?identifier=x", "Patient?identifier=a#b"]);
+        assert!(found(r#"{"resourceType":"Observation","note":[{"text":"Practitioner?identifier=x"}]}"#).is_empty());
+        assert!(found(r#"{"resourceType":"Observation","contained":[{"resourceType":"Basic","subject":{"reference":"Patient?a=b"}}]}"#).is_empty());
+    }
+
+    #[test]
+    fn a_condition_with_a_number_sign_is_a_name_as_a_whole() {
+        let mut map = ReferenceMap::default();
+        map.add("Patient?identifier=a#b", "Patient".parse().unwrap(), &"p1".parse().unwrap());
+        let mut resource = Resource::parse(br#"{"resourceType":"Basic","subject":{"reference":"Patient?identifier=a#b"}}"#).unwrap();
+        map.rewrite(&mut resource);
+        assert_eq!(resource.content()["subject"]["reference"], "Patient/p1");
     }
 }

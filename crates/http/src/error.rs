@@ -72,6 +72,9 @@ pub enum ApiError {
     /// `If-Match` names another version than the current one.
     #[error("{0}")]
     VersionMismatch(String),
+    /// A condition selects more than one resource.
+    #[error("{0}")]
+    SeveralMatch(String),
     /// The body is over a limit.
     #[error("{0}")]
     TooLarge(String),
@@ -118,7 +121,7 @@ impl ApiError {
                 PatchErrorKind::TestFailed => StatusCode::CONFLICT,
                 PatchErrorKind::OverLimit => StatusCode::PAYLOAD_TOO_LARGE,
             },
-            Self::VersionMismatch(_) => StatusCode::PRECONDITION_FAILED,
+            Self::VersionMismatch(_) | Self::SeveralMatch(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -147,6 +150,7 @@ impl ApiError {
             Self::Conflict { .. } | Self::VersionMismatch(_) => IssueType::Conflict,
             Self::TooManyRequests { .. } => IssueType::Throttled,
             Self::JobFailed(_) => IssueType::Exception,
+            Self::SeveralMatch(_) => IssueType::MultipleMatches,
             Self::TooLarge(_) | Self::UriTooLong(_) => IssueType::TooLong,
             Self::TimedOut(_) => IssueType::Timeout,
             Self::Store(StoreError::Unavailable(_)) => IssueType::Transient,
@@ -188,7 +192,24 @@ impl ApiError {
             // A part of a transaction that does not exist is no wrong address of the transaction.
             Self::NotFound(text) => Self::bad(IssueType::NotFound, with_place(text)),
             Self::VersionMismatch(text) => Self::VersionMismatch(with_place(text)),
+            Self::SeveralMatch(text) => Self::SeveralMatch(with_place(text)),
+            Self::Gone(text) => Self::bad(IssueType::Deleted, with_place(text)),
+            Self::Conflict { text, content_location } => Self::Conflict { text: with_place(text), content_location },
             Self::TooLarge(text) => Self::TooLarge(with_place(text)),
+            other => other,
+        }
+    }
+
+    /// The same, said of one thing: `what` says which, first.
+    pub fn about(self, what: &str) -> Self {
+        match self {
+            Self::BadRequest(mut outcome) => {
+                for issue in &mut outcome.issues {
+                    issue.text = format!("{what}: {}", issue.text);
+                }
+                Self::BadRequest(outcome)
+            }
+            Self::SeveralMatch(text) => Self::SeveralMatch(format!("{what}: {text}")),
             other => other,
         }
     }

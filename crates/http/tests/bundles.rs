@@ -69,7 +69,7 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
     assert_eq!(statuses(&caller.post("/r4", &bundle("transaction", json!([put("control")]))).await), ["201 Created"]);
     let mut stale = put("p0");
     stale["request"]["ifMatch"] = json!("W/\"9\"");
-    let mut conditional = json!({ "request": { "method": "POST", "url": "Patient" }, "resource": { "resourceType": "Patient" } });
+    let mut conditional = put("p9");
     conditional["request"]["ifNoneExist"] = json!("identifier=x");
     let resource = |resource: Value| json!({ "request": { "method": "POST", "url": "Observation" }, "resource": resource });
     let cases = [
@@ -80,22 +80,19 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
         (
             resource(json!({ "resourceType": "Observation", "subject": { "reference": "Patient?name=x" } })),
             StatusCode::BAD_REQUEST,
-            "conditional reference",
+            "the conditional reference 'Patient?name=x': it selects no Patient (0 fit)",
         ),
         (resource(json!({ "resourceType": "Observation", "subject": { "reference": "x" } })), StatusCode::BAD_REQUEST, "'x'"),
         (resource(json!({ "resourceType": "Patient" })), StatusCode::BAD_REQUEST, "the body has the type Patient"),
         (json!({ "request": { "method": "POST", "url": "Observation" } }), StatusCode::BAD_REQUEST, "no resource"),
         (
-            json!({ "request": { "method": "PUT", "url": "Patient?name=x" }, "resource": { "resourceType": "Patient" } }),
-            StatusCode::BAD_REQUEST,
-            "conditional writes",
-        ),
-        (
             json!({ "request": { "method": "PUT", "url": "Patient" }, "resource": { "resourceType": "Patient" } }),
             StatusCode::BAD_REQUEST,
             "needs an id",
         ),
-        (json!({ "request": { "method": "PATCH", "url": "Patient/p1" } }), StatusCode::BAD_REQUEST, "PATCH"),
+        (json!({ "request": { "method": "PATCH", "url": "Patient/p0" } }), StatusCode::BAD_REQUEST, "no resource"),
+        (json!({ "request": { "method": "POST", "url": "Patient?name=x" } }), StatusCode::BAD_REQUEST, "has a query where none can be"),
+        (json!({ "request": { "method": "PUT", "url": "Patient?_count=1" } }), StatusCode::BAD_REQUEST, "'_count' has no place"),
         (json!({ "request": { "method": "BREW", "url": "Patient/p1" } }), StatusCode::BAD_REQUEST, "BREW"),
         (json!({ "request": { "method": "DELETE", "url": "Patiant/p1" } }), StatusCode::BAD_REQUEST, "'Patiant'"),
         (json!({ "request": { "method": "DELETE", "url": "Patient/a_b" } }), StatusCode::BAD_REQUEST, "not a valid id"),

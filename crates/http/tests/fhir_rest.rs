@@ -122,8 +122,8 @@ async fn a_write_with_a_condition_that_does_not_hold_changes_nothing() {
     let delete = caller.call("DELETE", "/r4/Patient/p1", &[("if-match", r#"W/"1""#)], "").await;
     assert_eq!(delete.status, StatusCode::PRECONDITION_FAILED);
     assert_eq!(header_text(&caller.get("/r4/Patient/p1").await, "etag"), r#"W/"2""#);
-    for header in ["if-none-exist", "if-none-match"] {
-        let answer = caller.call("POST", "/r4/Patient", &[(header, "name=x")], PATIENT).await;
+    for (method, path, header) in [("POST", "/r4/Patient", "if-none-match"), ("PUT", "/r4/Patient/p1", "if-none-exist")] {
+        let answer = caller.call(method, path, &[(header, "name=x")], PATIENT).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{header} is not ignored");
     }
     assert_eq!(caller.get("/r4/Patient?_summary=count").await.json()["total"], 1);
@@ -192,42 +192,6 @@ async fn histories_go_back_page_by_page_and_deletions_have_no_resource() {
     }
     let tail = |url: &str| url.strip_prefix("http://lethe.test/r4/").unwrap().to_owned();
     assert_eq!(seen.iter().map(|url| tail(url)).collect::<Vec<_>>(), ["Patient/p1", "Group/g1", "Patient/p1", "Patient/p1"]);
-}
-
-#[tokio::test]
-async fn listings_count_filter_and_go_on_where_they_stopped() {
-    let server = TestServer::start();
-    let caller = Caller::new(&server).await;
-    for number in 1..=5 {
-        caller.stored(&format!("/r4/Patient/p{number}"), &format!(r#"{{"resourceType":"Patient","id":"p{number}"}}"#)).await;
-        server.clock.advance_ms(1_000);
-    }
-    caller.delete("/r4/Patient/p5").await;
-    let first = caller.get("/r4/Patient?_count=3&_lastUpdated=gt2023").await.json();
-    assert_eq!(first["total"], 0, "_lastUpdated is taken seriously");
-    let first = caller.get("/r4/Patient?_count=3&_lastUpdated=ge2023").await.json();
-    assert_eq!((&first["type"], &first["total"]), (&json!("searchset"), &json!(4)));
-    assert_eq!(first["entry"].as_array().unwrap().len(), 3);
-    assert_eq!(first["entry"][0]["search"]["mode"], "match");
-    let next = first["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next").unwrap()["url"].as_str().unwrap();
-    let second = caller.get(next.strip_prefix("http://lethe.test").unwrap()).await.json();
-    assert_eq!(second["entry"].as_array().unwrap().len(), 1);
-    assert_eq!(second["total"], 4);
-    assert!(second["link"].as_array().unwrap().iter().all(|link| link["relation"] != "next"));
-
-    let by_id = caller.get("/r4/Patient?_id=p1,p4,p5,other").await.json();
-    assert_eq!(by_id["total"], 2);
-    let count = caller.get("/r4/Patient?_summary=count").await.json();
-    assert_eq!((&count["total"], count.get("entry")), (&json!(4), None));
-    let form = [("content-type", "application/x-www-form-urlencoded")];
-    let posted = caller.call("POST", "/r4/Patient/_search?_count=1", &form, "_id=p1%2Cp2").await.json();
-    assert_eq!((&posted["total"], posted["entry"].as_array().unwrap().len()), (&json!(2), 1));
-    let json = caller.post("/r4/Patient/_search", "{}").await;
-    assert_eq!(json.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    for bad in ["name=x", "_lastupdated=2024", "_page=zzz", "_count=x", "_count=1&_count=2"] {
-        let answer = caller.get(&format!("/r4/Patient?{bad}")).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}: an ignored parameter would widen the result");
-    }
 }
 
 #[tokio::test]
@@ -324,14 +288,12 @@ async fn a_parameter_that_would_be_ignored_is_refused_and_nothing_is_written() {
     let caller = Caller::new(&server).await;
     caller.stored("/r4/Patient/p1?_format=json&_pretty=true", PATIENT).await;
     for (method, path, expected) in [
-        ("PUT", "/r4/Patient?identifier=7", "conditional update is not supported"),
-        ("DELETE", "/r4/Patient?identifier=7", "conditional delete is not supported"),
-        ("PATCH", "/r4/Patient?identifier=7", "conditional patch is not supported"),
         ("POST", "/r4/Patient?identifier=7", "'identifier'"),
         ("PUT", "/r4/Patient/p1?_foo=1", "'_foo'"),
         ("POST", "/r4/Patient/p1?_foo=1", "'_foo'"),
         ("DELETE", "/r4/Patient/p1?_cascade=delete", "'_cascade'"),
-        ("GET", "/r4/Patient/p1?_elements=id", "'_elements'"),
+        ("GET", "/r4/Patient/p1?_elements=foo", "'foo'"),
+        ("GET", "/r4/Patient/p1?_summary=some", "'_summary=some'"),
         ("GET", "/r4/Patient/p1/_history/1?_foo=1", "'_foo'"),
         ("GET", "/r4/Patient/p1/_history?_count=0", "'_count'"),
         ("GET", "/r4/_history?_count=0", "'_count'"),

@@ -31,6 +31,14 @@ pub struct VersionPath {
     pub version: u64,
 }
 
+/// `/r4/{type}/{id}/{member}`.
+pub struct MemberPath {
+    /// The resource whose compartment it is.
+    pub owner: InstancePath,
+    /// The type that is searched in it; `*` is none: all of them.
+    pub member: Option<ResourceType>,
+}
+
 fn resource_type(name: &str) -> Result<ResourceType, ApiError> {
     if name.starts_with('$') {
         return Err(no_such_operation(name));
@@ -87,6 +95,17 @@ impl FromRequestParts<Arc<App>> for VersionPath {
         let version =
             version.parse().map_err(|_| ApiError::NotFound("there is no such version: versions here are numbers, from 1".to_owned()))?;
         Ok(Self { resource_type: resource_type(&type_name)?, id: logical_id(&id, &parts.method)?, version })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for MemberPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        let (type_name, id, member): (String, String, String) = segments(parts).await?;
+        let owner = InstancePath { resource_type: resource_type(&type_name)?, id: logical_id(&id, &Method::GET)? };
+        let member = if member == "*" { None } else { Some(resource_type(&member)?) };
+        Ok(Self { owner, member })
     }
 }
 

@@ -9,7 +9,7 @@ mod path;
 mod query;
 mod reply;
 
-pub use address::{HostBases, InstancePath, TypePath, VersionPath};
+pub use address::{HostBases, InstancePath, MemberPath, TypePath, VersionPath};
 pub use body::{BodyKind, JsonBody, body_kind, demand_json, is_json_patch, read_body};
 pub use json_object::{json_object, not_json};
 pub use negotiation::{Layout, negotiate};

@@ -1,12 +1,10 @@
 //! Paths before routing, and the answers to those that lead nowhere.
 
+use crate::error::ApiError;
 use axum::{
     extract::Request,
     http::{Method, Uri},
 };
-use lethe_fhir::{IssueType, ResourceType};
-
-use crate::error::ApiError;
 
 /// Other versions of FHIR, which hosted platforms serve and this server does not.
 const OTHER_VERSIONS: [&str; 5] = ["stu3", "dstu2", "dstu3", "r4b", "r5"];
@@ -60,23 +58,8 @@ pub async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::NotFound("nothing is served at this path: FHIR R4 is served under /r4; GET /r4/metadata says what there is".to_owned())
 }
 
-/// 405 for a method that the path does not take, or 400 for a conditional write, which FHIR has there.
-pub async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let is_type = uri.path().strip_prefix("/r4/").is_some_and(|name| name.parse::<ResourceType>().is_ok());
-    let conditional = match method {
-        Method::PUT => "update",
-        Method::DELETE => "delete",
-        Method::PATCH => "patch",
-        _ => "",
-    };
-    if is_type && uri.query().is_some() && !conditional.is_empty() {
-        return ApiError::bad(
-            IssueType::NotSupported,
-            format!(
-                "conditional {conditional} is not supported, and nothing was written: search first, then address the resource as Type/id"
-            ),
-        );
-    }
+/// 405 for a method that the path does not take.
+pub async fn wrong_method(method: Method) -> ApiError {
     ApiError::WrongMethod(format!("this path does not take {method}: the header 'Allow' names the methods that it takes"))
 }
 

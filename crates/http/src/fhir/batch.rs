@@ -1,11 +1,15 @@
 //! A batch: each entry for itself. References between entries are left as they stand, as FHIR has it.
 
+use std::sync::Arc;
+
+use axum::body::Bytes;
 use lethe_fhir::{LocalBases, ReferenceMap, bundle::RequestEntry};
 use lethe_store::{Expect, Write};
 
 use super::{
-    commit::Commit,
-    entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
+    commit::{Cause, Commit, RACES_MAX},
+    entry::{AddressedEntry, Aim, Turn},
+    entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};
@@ -13,86 +17,131 @@ use crate::{App, error::ApiError};
 /// Writes without a condition that are tried together, since one commit is cheaper than many.
 const GROUP_WRITES_MAX: usize = 500;
 
-/// What is to be done, in FHIR's order, each with its place in the Bundle, and what was refused already.
+/// What is to be done, in FHIR's order, and what was refused already.
 pub struct PlannedBatch {
-    acts: Vec<(usize, Act)>,
+    entries: Vec<AddressedEntry>,
     answers: Vec<(usize, String)>,
 }
 
 impl PlannedBatch {
-    /// Reads all entries. Nothing is stored yet.
-    pub fn of(entries: Vec<RequestEntry>, public_url: &str, bases: &LocalBases) -> Self {
-        let no_names = ReferenceMap::default();
+    /// Reads all addresses. Nothing is stored yet.
+    pub fn of(entries: Vec<RequestEntry<'_>>, body: &Bytes, public_url: &str, bases: &LocalBases) -> Self {
         let mut answers = Vec::new();
-        let mut acts = Vec::new();
+        let mut addressed = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
-            let act = AddressedEntry::of(index, entry, public_url).and_then(|entry| {
-                let turn = entry.turn;
-                entry.into_act(&no_names, bases).map(|act| (turn, act))
-            });
-            match act {
-                Ok((turn, act)) => acts.push((turn, index, act)),
+            match AddressedEntry::of(index, entry, body, public_url, bases) {
+                Ok(entry) => addressed.push(entry),
                 Err(error) => answers.push((index, refused_entry(&error.in_entry(index)))),
             }
         }
-        acts.sort_by_key(|(turn, ..)| *turn);
-        Self { acts: acts.into_iter().map(|(_, index, act)| (index, act)).collect(), answers }
+        addressed.sort_by_key(|entry| entry.turn);
+        Self { entries: addressed, answers }
     }
 
     /// Does it and answers entry by entry, in the order of the Bundle.
     pub async fn run(self, app: &App, call: &WriteCall) -> Vec<String> {
         let mut answers = self.answers;
-        let mut group: Vec<(usize, Write)> = Vec::new();
-        let mut reads = Vec::new();
-        for (index, act) in self.acts {
-            match act {
-                Act::Read(target) => reads.push((index, target)),
-                Act::Write(write) => {
-                    let is_conditional = matches!(write.expect, Expect::Version(_));
-                    if is_conditional || group.len() == GROUP_WRITES_MAX {
-                        answers.extend(write_group(app, call, std::mem::take(&mut group)).await);
-                    }
-                    group.push((index, write));
-                    if is_conditional {
-                        answers.extend(write_group(app, call, std::mem::take(&mut group)).await);
-                    }
+        let mut group = Vec::new();
+        for entry in self.entries {
+            if entry.is_plain_write() {
+                group.push(entry);
+                if group.len() == GROUP_WRITES_MAX {
+                    write_group(app, call, std::mem::take(&mut group), &mut answers).await;
                 }
+                continue;
             }
+            // What comes before it in FHIR's order is there when its condition is looked at.
+            write_group(app, call, std::mem::take(&mut group), &mut answers).await;
+            let answer = match entry.turn {
+                Turn::Read => read_entry(app, &call.scope, &call.bases, &entry).await,
+                _ => write_alone(app, call, &entry).await.map_err(|error| error.in_entry(entry.index)),
+            };
+            answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
         }
-        answers.extend(write_group(app, call, group).await);
-        for (index, target) in reads {
-            let answer = read_entry(app, &call.scope, &target).await;
-            answers.push((index, answer.unwrap_or_else(|error| refused_entry(&error))));
-        }
+        write_group(app, call, group, &mut answers).await;
         answers.sort_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 }
 
 /// All together, and one by one if that fails, so that each stands for itself again.
-async fn write_group(app: &App, call: &WriteCall, group: Vec<(usize, Write)>) -> Vec<(usize, String)> {
-    let mut answers = Vec::with_capacity(group.len());
-    if group.len() > 1 {
-        let writes: Vec<Write> = group.iter().map(|(_, write)| write.clone()).collect();
-        if let Ok(outcomes) = (Commit { guards: Vec::new(), writes }).run(app, &call.scope, None, &call.bases).await {
-            for ((index, write), outcome) in group.iter().zip(outcomes) {
-                let body = DoneWrite::body_to_show(write, call.returns);
-                let done = DoneWrite { resource_type: write.resource_type, id: write.id.clone(), body, outcome };
-                answers.push((*index, done.entry(app, call.returns)));
-            }
-            return answers;
+async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, answers: &mut Vec<(usize, String)>) {
+    if group.is_empty() {
+        return;
+    }
+    let entries = Arc::new(group);
+    let (read, bases, scope) = (entries.clone(), call.bases.clone(), call.scope.clone());
+    let mut writes = Vec::new();
+    for (index, write) in aims_and_writes(app, &scope, read, bases).await {
+        match write {
+            Ok(write) => writes.push((index, write)),
+            Err(error) => answers.push((index, refused_entry(&error.in_entry(index)))),
         }
     }
-    for (index, write) in group {
-        let answer = write_alone(app, call, write).await;
-        answers.push((index, answer.unwrap_or_else(|error| refused_entry(&error.in_entry(index)))));
+    let done: Vec<(usize, DoneWrite)> = writes.iter().map(|(index, write)| (*index, DoneWrite::of(write, call.returns))).collect();
+    if writes.len() > 1 {
+        let together = Commit { guards: Vec::new(), writes: writes.iter().map(|(_, write)| write.clone()).collect() };
+        if let Ok(outcomes) = together.run(app, &call.scope, None, &call.bases).await {
+            answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
+            return;
+        }
     }
-    answers
+    for ((index, write), (_, done)) in writes.into_iter().zip(done) {
+        let answer = match call.write(app, write).await {
+            Ok(outcome) => done.entry(app, outcome, call.returns),
+            Err(error) => refused_entry(&error.in_entry(index)),
+        };
+        answers.push((index, answer));
+    }
 }
 
-async fn write_alone(app: &App, call: &WriteCall, write: Write) -> Result<String, ApiError> {
-    let body = DoneWrite::body_to_show(&write, call.returns);
-    let (resource_type, id) = (write.resource_type, write.id.clone());
-    let outcome = call.write(app, write).await?;
-    Ok(DoneWrite { resource_type, id, body, outcome }.entry(app, call.returns))
+/// The writes of entries that need no look at what is stored.
+async fn aims_and_writes(
+    app: &App,
+    scope: &lethe_auth::Scope,
+    entries: Arc<Vec<AddressedEntry>>,
+    bases: LocalBases,
+) -> Vec<(usize, Result<Write, ApiError>)> {
+    let mut aims = Vec::with_capacity(entries.len());
+    for entry in entries.iter() {
+        aims.push(entry.aim(app, scope).await);
+    }
+    let indices: Vec<usize> = entries.iter().map(|entry| entry.index).collect();
+    let build = move || {
+        let no_names = ReferenceMap::default();
+        let write = |entry: &AddressedEntry, aim: Result<Aim, ApiError>| {
+            aim.and_then(|mut aim| entry.write(&mut aim, &no_names, &bases)).and_then(|write| write.ok_or(ApiError::Defect))
+        };
+        entries.iter().zip(aims).map(|(entry, aim)| (entry.index, write(entry, aim))).collect::<Vec<_>>()
+    };
+    // Reading hundreds of resources takes its time: other calls must not wait for it.
+    let built = tokio::task::spawn_blocking(build).await;
+    built.unwrap_or_else(|_| indices.into_iter().map(|index| (index, Err(ApiError::Defect))).collect())
+}
+
+/// An entry with a condition, or a patch.
+async fn write_alone(app: &App, call: &WriteCall, entry: &AddressedEntry) -> Result<String, ApiError> {
+    let no_names = ReferenceMap::default();
+    let mut races = 0;
+    loop {
+        let mut aim = entry.aim(app, &call.scope).await?;
+        let Some(write) = entry.write(&mut aim, &no_names, &call.bases)? else {
+            return idle_entry(app, aim.existing.as_ref(), call.returns);
+        };
+        let done = DoneWrite::of(&write, call.returns);
+        match call.write_if(app, aim.guard.into_iter().collect(), write).await {
+            Ok(outcome) => return Ok(done.entry(app, outcome, call.returns)),
+            Err(refusal) if races < RACES_MAX && is_lost_race(entry, refusal.cause) => races += 1,
+            Err(refusal) => return Err(refusal.error),
+        }
+    }
+}
+
+/// Whether another writer was faster, and no condition of the client's forbids to try again.
+pub fn is_lost_race(entry: &AddressedEntry, cause: Cause) -> bool {
+    match cause {
+        Cause::Guard => true,
+        Cause::Write(_) => entry.turn == Turn::Patch && entry.expect == Expect::Anything,
+        Cause::Other => false,
+    }
 }

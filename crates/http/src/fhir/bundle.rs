@@ -11,7 +11,7 @@ use axum::{
 use lethe_fhir::{
     IssueType, LocalBases,
     bundle::{BundleError, BundleKind, RequestBundle, render_bundle},
-    limits, parse_json,
+    limits,
 };
 use lethe_store::Expect;
 
@@ -43,11 +43,10 @@ pub async fn post_bundle(State(app): State<Arc<App>>, request: Request) -> Resul
 /// A large Bundle takes a second to read: other calls must not wait for it.
 async fn plan(body: Bytes, public_url: String, bases: LocalBases) -> Result<Planned, ApiError> {
     let plan = move || {
-        let json = parse_json(&body).map_err(|error| ApiError::bad(IssueType::Structure, not_json(&error)))?;
-        let bundle = RequestBundle::from_json(json)?;
+        let bundle = RequestBundle::parse(&body)?;
         match bundle.kind {
-            BundleKind::Batch => Ok(Planned::Batch(PlannedBatch::of(bundle.entries, &public_url, &bases))),
-            BundleKind::Transaction => PlannedTransaction::of(bundle.entries, &public_url, &bases).map(Planned::Transaction),
+            BundleKind::Batch => Ok(Planned::Batch(PlannedBatch::of(bundle.entries, &body, &public_url, &bases))),
+            BundleKind::Transaction => PlannedTransaction::of(bundle.entries, &body, &public_url, &bases).map(Planned::Transaction),
         }
     };
     tokio::task::spawn_blocking(plan).await.map_err(|_| ApiError::Defect)?
@@ -69,6 +68,8 @@ impl From<BundleError> for ApiError {
         let text = error.to_string();
         match error {
             BundleError::TooManyEntries(_) => Self::TooLarge(text),
+            BundleError::NotJson(error) => Self::bad(IssueType::Structure, not_json(&error)),
+            BundleError::WrongShape(_) => Self::bad(IssueType::Structure, text),
             BundleError::NotABundle => Self::bad(IssueType::Structure, text),
             BundleError::WrongKind(_) => Self::bad(IssueType::Value, text),
             BundleError::NoRequest(_) => Self::bad(IssueType::Required, text),

@@ -1,40 +1,27 @@
-//! One entry of a Bundle: what it asks for, and how its answer is worded.
+//! One entry of a Bundle: what it asks for, and what that means now.
 
-use axum::http::StatusCode;
+use axum::body::Bytes;
 use lethe_auth::Scope;
 use lethe_fhir::{
-    Body, IssueType, LocalBases, LogicalId, ReferenceMap, Resource, ResourceType,
+    IssueType, LocalBases, LogicalId, ReferenceMap, Resource,
     bundle::{EntryTarget, RequestEntry},
-    render_resource,
+    parse_json,
 };
-use lethe_store::{Change, ChangeKind, Expect, Write, WriteOutcome};
-use serde_json::{Value, json};
+use lethe_store::{Change, Expect, Guard, StoredVersion, Write};
+use serde::Deserialize;
 
 use super::{
+    condition::Condition,
     create::new_id,
-    list::searchset,
-    preference::ReturnPreference,
-    read::{current, render_version},
-    version_tag::{expectation, version_tag},
-    version_url,
+    patch::Patch,
+    read::current,
+    update::place_of_update,
+    version_tag::expectation,
     writing::{require_id, require_type, write_of},
 };
-use crate::{
-    App,
-    edge::{Pairs, parse_pairs},
-    error::ApiError,
-};
+use crate::{App, edge::not_json, error::ApiError};
 
-/// What an entry asks for.
-#[derive(Debug)]
-pub enum Act {
-    /// A change.
-    Write(Write),
-    /// A read or a listing.
-    Read(EntryTarget),
-}
-
-/// When an entry is done: FHIR deletes first, then creates, then updates, and reads last.
+/// When an entry is done: FHIR deletes first, then creates, then updates, and reads last (<https://hl7.org/fhir/R4/http.html#trules>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// `DELETE`.
@@ -43,6 +30,8 @@ pub enum Turn {
     Create,
     /// `PUT`.
     Update,
+    /// `PATCH`.
+    Patch,
     /// `GET` and `HEAD`.
     Read,
 }
@@ -53,17 +42,30 @@ impl Turn {
             "DELETE" => Ok(Self::Delete),
             "POST" => Ok(Self::Create),
             "PUT" => Ok(Self::Update),
+            "PATCH" => Ok(Self::Patch),
             "GET" | "HEAD" => Ok(Self::Read),
-            "PATCH" => Err(not_supported("PATCH is not supported: read, change and PUT")),
             other => {
                 let shown: String = other.chars().take(20).collect();
-                Err(ApiError::bad(IssueType::Value, format!("request.method '{shown}' is none of GET, POST, PUT, DELETE")))
+                Err(ApiError::bad(IssueType::Value, format!("request.method '{shown}' is none of GET, HEAD, POST, PUT, PATCH, DELETE")))
             }
         }
     }
 }
 
-/// An entry whose URL and method have been read, and whose id is decided.
+/// What the address of an entry leads to.
+#[derive(Clone, Debug)]
+pub enum Whither {
+    /// `Type/id`.
+    Id(LogicalId),
+    /// `Type`: to a new resource.
+    New,
+    /// To the one resource that fits, or a new one.
+    Fitting(Box<Condition>),
+    /// Whatever a read asks for.
+    Anything,
+}
+
+/// An entry whose method and address have been read. Its resource is still text.
 #[derive(Debug)]
 pub struct AddressedEntry {
     /// Its place in the Bundle.
@@ -72,36 +74,89 @@ pub struct AddressedEntry {
     pub turn: Turn,
     /// Its address.
     pub target: EntryTarget,
-    /// The id that it writes to; none for reads, and for a write whose address lacks one.
-    pub id: Option<LogicalId>,
-    entry: RequestEntry,
+    /// Where that leads.
+    pub whither: Whither,
+    /// `ifMatch`.
+    pub expect: Expect,
+    /// `ifNoneMatch`.
+    pub if_none_match: Option<String>,
+    /// Whether only the head of the answer is wanted.
+    pub is_head: bool,
+    /// The text of its resource.
+    pub resource: Option<Bytes>,
+    full_url: Option<String>,
+    /// The id in its resource.
+    own_id: Option<String>,
+}
+
+/// As much of a resource as is needed before its turn comes.
+#[derive(Deserialize)]
+struct Identity {
+    id: Option<String>,
 }
 
 impl AddressedEntry {
-    /// Reads method and URL, and chooses an id for what is created.
-    pub fn of(index: usize, entry: RequestEntry, public_url: &str) -> Result<Self, ApiError> {
+    /// Reads method, address and conditions. `body` is the whole Bundle, of which the entry is a part.
+    pub fn of(index: usize, entry: RequestEntry<'_>, body: &Bytes, public_url: &str, bases: &LocalBases) -> Result<Self, ApiError> {
         let turn = Turn::of(&entry.method)?;
         let url = entry.url.strip_prefix(public_url).map_or(entry.url.as_str(), |path| path.strip_prefix("/r4").unwrap_or(path));
         let in_url = |error: String| ApiError::bad(IssueType::Value, format!("request.url: {error}"));
         let target = EntryTarget::parse(url).map_err(|error| in_url(error.to_string()))?;
-        if entry.if_none_exist.is_some() {
-            return Err(not_supported("request.ifNoneExist (conditional create) is not supported: leave it out"));
+        let resource_type = target.resource_type;
+        let if_none_exist = entry.if_none_exist.as_deref();
+        if if_none_exist.is_some() && (turn != Turn::Create || target.id.is_some()) {
+            return Err(not_supported("request.ifNoneExist goes with a create, POST Type: leave it out"));
         }
-        if turn != Turn::Read && target.query.is_some() {
-            return Err(not_supported("conditional writes are not supported: search first, and address the resource as Type/id"));
+        if entry.if_none_match.is_some() && turn != Turn::Read {
+            return Err(not_supported("request.ifNoneMatch goes with a read: leave it out"));
         }
-        let id = match (&target.id, turn) {
-            (_, Turn::Read) => None,
-            (Some(id), _) => Some(id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| in_url(error.to_string()))?),
-            (None, Turn::Create) => Some(new_id()),
-            (None, Turn::Delete | Turn::Update) => None,
+        let whither = match (turn, &target.id, target.query.as_deref()) {
+            (Turn::Read, ..) => Whither::Anything,
+            (_, Some(_), Some(_)) | (Turn::Create, None, Some(_)) => {
+                return Err(not_supported(
+                    "request.url has a query where none can be: address the resource as Type/id, or as Type?condition",
+                ));
+            }
+            (_, Some(id), None) => Whither::Id(id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| in_url(error.to_string()))?),
+            (Turn::Create, None, None) => match if_none_exist {
+                Some(query) => Whither::Fitting(Box::new(Condition::parse(resource_type, query, bases)?)),
+                None => Whither::New,
+            },
+            (_, None, Some(query)) => Whither::Fitting(Box::new(Condition::parse(resource_type, query, bases)?)),
+            (_, None, None) => {
+                let text = format!("request.url needs an id, {resource_type}/id, or a condition, {resource_type}?identifier=…");
+                return Err(ApiError::bad(IssueType::Required, text));
+            }
         };
-        Ok(Self { index, turn, target, id, entry })
+        let expect = expectation(entry.if_match.as_deref())?;
+        if turn == Turn::Create && target.id.is_none() && expect != Expect::Anything {
+            let text = "request.ifMatch cannot hold for a create: what is created has no version yet";
+            return Err(ApiError::bad(IssueType::Invalid, text));
+        }
+        let own_id = match entry.resource {
+            // What is wrong with it is said when its turn comes.
+            Some(text) if matches!(turn, Turn::Create | Turn::Update) => {
+                serde_json::from_str::<Identity>(text).ok().and_then(|identity| identity.id)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            index,
+            turn,
+            whither,
+            target,
+            expect,
+            if_none_match: entry.if_none_match,
+            is_head: entry.method == "HEAD",
+            resource: entry.resource.map(|text| body.slice_ref(text.as_bytes())),
+            full_url: entry.full_url,
+            own_id,
+        })
     }
 
     /// The names by which other entries may refer to it.
     pub fn names(&self) -> Vec<String> {
-        let Some(full_url) = self.entry.full_url.as_deref() else {
+        let Some(full_url) = self.full_url.as_deref() else {
             // Without a fullUrl, the id that the resource carries is all there is to refer to it by.
             return self.replaced_id().map(|id| format!("{}/{id}", self.target.resource_type)).into_iter().collect();
         };
@@ -115,114 +170,132 @@ impl AddressedEntry {
         names
     }
 
-    /// The id in the body of a create, which another takes the place of.
+    /// The id in the body, where another takes its place.
     fn replaced_id(&self) -> Option<&str> {
-        let is_create = self.turn == Turn::Create && self.target.id.is_none();
-        self.entry.resource.as_ref().filter(|_| is_create)?.get("id")?.as_str()
+        let is_replaced = match self.whither {
+            Whither::New => true,
+            Whither::Fitting(_) => self.turn == Turn::Create,
+            Whither::Id(_) | Whither::Anything => false,
+        };
+        self.own_id.as_deref().filter(|_| is_replaced)
     }
 
-    /// What it asks for, its resource checked and its references rewritten.
-    pub fn into_act(self, map: &ReferenceMap, bases: &LocalBases) -> Result<Act, ApiError> {
-        let Self { turn, target, id, entry, .. } = self;
-        let resource_type = target.resource_type;
-        if turn == Turn::Read {
-            return Ok(Act::Read(target));
+    /// Whether it can be written without looking at anything before.
+    pub fn is_plain_write(&self) -> bool {
+        let is_addressed = matches!(self.whither, Whither::Id(_) | Whither::New);
+        is_addressed && self.expect == Expect::Anything && !matches!(self.turn, Turn::Patch | Turn::Read)
+    }
+
+    /// Looks at its condition, and at what a patch is to change.
+    pub async fn aim(&self, app: &App, scope: &Scope) -> Result<Aim, ApiError> {
+        let mut aim = match &self.whither {
+            Whither::Anything => Aim::default(),
+            Whither::New => Aim::at(new_id(), Expect::Absent),
+            Whither::Id(id) => Aim::at(id.clone(), self.expect),
+            Whither::Fitting(condition) => {
+                let seen = condition.look(app, scope).await?;
+                let aim = match (self.turn, seen.found) {
+                    (Turn::Create, Some(existing)) => Aim { existing: Some(existing), ..Aim::default() },
+                    (Turn::Update, found) => {
+                        let own_id =
+                            self.own_id.as_deref().map(str::parse::<LogicalId>).transpose().map_err(lethe_fhir::ResourceError::from)?;
+                        let (id, expect) = place_of_update(own_id, found.as_ref(), self.expect)?;
+                        Aim::at(id, expect)
+                    }
+                    (_, Some(found)) => Aim::at(found.id, self.expect),
+                    (Turn::Create, None) => Aim::at(new_id(), Expect::Absent),
+                    (Turn::Patch, None) => {
+                        let text = format!("no {} fits the condition: there is nothing to patch", condition.resource_type);
+                        return Err(ApiError::NotFound(text));
+                    }
+                    (_, None) => Aim::default(),
+                };
+                Aim { guard: Some(seen.guard), ..aim }
+            }
+        };
+        if let (Turn::Patch, Some(id)) = (self.turn, &aim.id) {
+            let patch = Patch::of_entry(self.json()?)?;
+            let stored = current(app, scope, self.target.resource_type, id).await?;
+            aim.patched = Some(patch.applied_to(&stored).await?);
+            if aim.expect == Expect::Anything {
+                aim.expect = Expect::Version(stored.version);
+            }
         }
-        let id = id.ok_or_else(|| ApiError::bad(IssueType::Required, format!("request.url needs an id: {resource_type}/id")))?;
-        let expect = expectation(entry.if_match.as_deref())?;
-        if turn == Turn::Delete {
-            return Ok(Act::Write(Write { resource_type, id, change: Change::Delete, expect }));
+        Ok(aim)
+    }
+
+    fn json(&self) -> Result<serde_json::Value, ApiError> {
+        let text = self.resource.as_ref().ok_or_else(|| ApiError::bad(IssueType::Required, "the entry has no resource to write"))?;
+        parse_json(text).map_err(|error| ApiError::bad(IssueType::Structure, not_json(&error)))
+    }
+
+    /// Its resource.
+    pub fn read_resource(&self) -> Result<Resource, ApiError> {
+        let resource = Resource::from_json(self.json()?)?;
+        require_type(&resource, self.target.resource_type)?;
+        Ok(resource)
+    }
+
+    /// The write that does what it asks for, its references rewritten; `None` if there is nothing to do.
+    pub fn write(&self, aim: &mut Aim, map: &ReferenceMap, bases: &LocalBases) -> Result<Option<Write>, ApiError> {
+        let resource_type = self.target.resource_type;
+        let Some(id) = aim.id.clone() else { return Ok(None) };
+        if self.turn == Turn::Delete {
+            return Ok(Some(Write { resource_type, id, change: Change::Delete, expect: aim.expect }));
         }
-        let json = entry.resource.ok_or_else(|| ApiError::bad(IssueType::Required, "the entry has no resource to write"))?;
-        let mut resource = Resource::from_json(json)?;
-        require_type(&resource, resource_type)?;
-        let is_create = target.id.is_none();
-        if is_create && expect != Expect::Anything {
-            let text = "request.ifMatch cannot hold for a create: what is created has no version yet";
-            return Err(ApiError::bad(IssueType::Invalid, text));
-        }
-        if !is_create {
-            if turn == Turn::Create {
+        let mut resource = match aim.patched.take() {
+            Some(patched) => patched,
+            None => self.read_resource()?,
+        };
+        if let Whither::Id(id) = &self.whither {
+            if self.turn == Turn::Create {
                 // An update by POST may leave the id to its address.
                 resource.id.get_or_insert_with(|| id.clone());
             }
-            require_id(&resource, &id)?;
+            require_id(&resource, id)?;
         }
         map.rewrite(&mut resource);
-        Ok(Act::Write(write_of(&resource, id, bases, if is_create { Expect::Absent } else { expect })?))
+        let write = write_of(&resource, id, bases, aim.expect);
+        match self.turn {
+            Turn::Patch => write.map_err(|error| error.into_unprocessable("what comes of the patch cannot be stored")),
+            _ => write,
+        }
+        .map(Some)
+    }
+}
+
+/// What an entry means now.
+#[derive(Debug)]
+pub struct Aim {
+    /// Where it writes to; none: it does not write.
+    pub id: Option<LogicalId>,
+    /// What must hold there.
+    pub expect: Expect,
+    /// What its condition has seen.
+    pub guard: Option<Guard>,
+    /// What is there already, so that a create has nothing to do.
+    pub existing: Option<StoredVersion>,
+    /// What comes of its patch.
+    pub patched: Option<Resource>,
+}
+
+impl Default for Aim {
+    fn default() -> Self {
+        Self { id: None, expect: Expect::Anything, guard: None, existing: None, patched: None }
+    }
+}
+
+impl Aim {
+    fn at(id: LogicalId, expect: Expect) -> Self {
+        Self { id: Some(id), expect, ..Self::default() }
+    }
+
+    /// The resource that names of the entry stand for.
+    pub fn named(&self) -> Option<&LogicalId> {
+        self.id.as_ref().or_else(|| self.existing.as_ref().map(|existing| &existing.id))
     }
 }
 
 fn not_supported(text: &str) -> ApiError {
     ApiError::bad(IssueType::NotSupported, text)
-}
-
-/// A write that was done, with what is needed to show it.
-pub struct DoneWrite {
-    /// The type.
-    pub resource_type: ResourceType,
-    /// The id.
-    pub id: LogicalId,
-    /// The content; kept only if it is to be shown.
-    pub body: Option<Body>,
-    /// What came of it.
-    pub outcome: WriteOutcome,
-}
-
-impl DoneWrite {
-    /// Remembers of a write what its answer shows.
-    pub fn body_to_show(write: &Write, returns: ReturnPreference) -> Option<Body> {
-        match (&write.change, returns) {
-            (Change::Put { body, .. }, ReturnPreference::Representation) => Some(body.clone()),
-            _ => None,
-        }
-    }
-
-    /// The entry of the answer.
-    pub fn entry(&self, app: &App, returns: ReturnPreference) -> String {
-        let Self { resource_type, id, outcome, .. } = self;
-        let status = match outcome.kind {
-            Some(ChangeKind::Create) => StatusCode::CREATED,
-            Some(ChangeKind::Update) => StatusCode::OK,
-            Some(ChangeKind::Delete) | None => StatusCode::NO_CONTENT,
-        };
-        let mut response = json!({ "status": status.to_string() });
-        if outcome.kind.is_some() {
-            response["location"] = json!(version_url(app, *resource_type, id, outcome.version));
-            response["etag"] = json!(version_tag(outcome.version));
-            response["lastModified"] = json!(outcome.last_updated.to_string());
-        }
-        if returns == ReturnPreference::OperationOutcome {
-            response["outcome"] = lethe_fhir::OperationOutcome::information(format!("done: {status}")).to_json();
-        }
-        match &self.body {
-            Some(body) => {
-                let resource = render_resource(*resource_type, id, outcome.version, outcome.last_updated, body);
-                format!(r#"{{"resource":{resource},"response":{response}}}"#)
-            }
-            None => json!({ "response": response }).to_string(),
-        }
-    }
-}
-
-/// The entry of the answer to an entry that was refused.
-pub fn refused_entry(error: &ApiError) -> String {
-    error.log();
-    let response: Value = json!({ "status": error.status().to_string(), "outcome": error.outcome().to_json() });
-    json!({ "response": response }).to_string()
-}
-
-/// Reads what a GET asks for, and words its entry.
-pub async fn read_entry(app: &App, scope: &Scope, target: &EntryTarget) -> Result<String, ApiError> {
-    let pairs = parse_pairs(target.query.as_deref().unwrap_or_default())?;
-    let Some(id) = &target.id else {
-        let bundle = searchset(app, scope, target.resource_type, &pairs).await?;
-        return Ok(format!(r#"{{"resource":{bundle},"response":{{"status":"200 OK"}}}}"#));
-    };
-    Pairs(pairs).only_format()?;
-    let id = id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| ApiError::NotFound(error.to_string()))?;
-    let stored = current(app, scope, target.resource_type, &id).await?;
-    let text = render_version(&stored)?;
-    let response = json!({ "status": "200 OK", "etag": version_tag(stored.version), "lastModified": stored.last_updated.to_string() });
-    Ok(format!(r#"{{"resource":{text},"response":{response}}}"#))
 }

@@ -1,23 +1,26 @@
 //! The FHIR REST interactions, one file each (<https://hl7.org/fhir/R4/http.html>).
 //!
 //! - `create`, `update`, `patch`, `delete`, `bundle`: writes, all through `writing` and `commit`.
-//! - `read`, `vread`, `history`, `list`, `metadata`: reads.
-//! - `entry`, `batch`, `transaction`: the inside of a Bundle.
+//! - `read`, `vread`, `history`, `search`, `metadata`: reads.
+//! - `condition`: what conditional writes have seen.
+//! - `entry`, `entry_answer`, `batch`, `transaction`: the inside of a Bundle.
 
 mod batch;
 mod bundle;
 mod commit;
+mod condition;
 mod create;
 mod delete;
 mod entry;
+mod entry_answer;
 mod history;
-mod list;
 mod metadata;
 mod page;
 mod patch;
 mod preference;
 mod provenance;
 mod read;
+mod search;
 mod transaction;
 mod update;
 mod version_tag;
@@ -26,6 +29,7 @@ mod writing;
 
 use std::sync::Arc;
 
+use axum::http::HeaderName;
 use axum::{
     Router,
     routing::{get, post},
@@ -34,22 +38,35 @@ use lethe_fhir::{LogicalId, ResourceType};
 
 use crate::App;
 
+/// The condition of a create.
+const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+
 /// The routes of FHIR REST.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/r4", post(bundle::post_bundle))
+        .route("/r4", get(search::of_system).post(bundle::post_bundle))
+        .route("/r4/_search", post(search::of_system))
         .route("/r4/metadata", get(metadata::capabilities))
         .route(metadata::PURGE_DEFINITION_PATH, get(metadata::purge_definition))
         .route("/r4/_history", get(history::of_system))
-        .route("/r4/{type}", get(list::list).post(create::create))
-        .route("/r4/{type}/_search", post(list::search))
+        .route(
+            "/r4/{type}",
+            get(search::of_type)
+                .post(create::create)
+                .put(update::update_conditionally)
+                .patch(patch::patch_conditionally)
+                .delete(delete::delete_conditionally),
+        )
+        .route("/r4/{type}/_search", post(search::of_type))
         .route("/r4/{type}/_history", get(history::of_type))
         .route(
             "/r4/{type}/{id}",
-            get(read::read).put(update::update).post(update::update_by_post).delete(delete::delete).patch(patch::patch),
+            get(read::read).put(update::update).post(update::update_by_post).patch(patch::patch).delete(delete::delete),
         )
         .route("/r4/{type}/{id}/_history", get(history::of_instance))
         .route("/r4/{type}/{id}/_history/{version}", get(vread::vread))
+        .route("/r4/{type}/{id}/{member}", get(search::of_compartment))
+        .route("/r4/{type}/{id}/{member}/_search", post(search::of_compartment))
 }
 
 /// The absolute URL of a resource.

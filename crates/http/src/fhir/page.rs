@@ -1,9 +1,7 @@
 //! The opaque places at which pages begin, and the links to them.
 
-use lethe_auth::AccountId;
 use lethe_fhir::{IssueType, limits};
 use lethe_purge::Seq;
-use lethe_store::PageKey;
 
 use crate::{
     App,
@@ -23,20 +21,6 @@ pub fn history_page(before: Seq) -> String {
 /// Reads [`history_page`].
 pub fn parse_history_page(text: &str) -> Result<Seq, ApiError> {
     text.strip_prefix('h').and_then(|hex| u64::from_str_radix(hex, 16).ok()).map(Seq).ok_or_else(bad_page)
-}
-
-/// The place of a listing's next page.
-pub fn listing_page(after: PageKey) -> String {
-    format!("l{:x}.{:x}", after.account_id.0, after.seq.0)
-}
-
-/// Reads [`listing_page`]. The scope of a call is asked of the store all the same, so a made-up place shows nothing new.
-pub fn parse_listing_page(text: &str) -> Result<PageKey, ApiError> {
-    let (account_id, seq) = text.strip_prefix('l').and_then(|rest| rest.split_once('.')).ok_or_else(bad_page)?;
-    Ok(PageKey {
-        account_id: AccountId(i64::from_str_radix(account_id, 16).map_err(|_| bad_page())?),
-        seq: Seq(u64::from_str_radix(seq, 16).map_err(|_| bad_page())?),
-    })
 }
 
 /// `_count`, within its limits.
@@ -69,11 +53,9 @@ mod tests {
 
     #[test]
     fn places_are_read_back_and_others_refused() {
-        let key = PageKey { account_id: AccountId(251), seq: Seq(99_000) };
-        assert_eq!(parse_listing_page(&listing_page(key)).ok(), Some(key));
         assert_eq!(parse_history_page(&history_page(Seq(77))).ok(), Some(Seq(77)));
-        for bad in ["", "h", "7", "hxyz", "l1", "l.1", "l1.1.1"] {
-            assert!(parse_listing_page(bad).is_err() && parse_history_page(bad).is_err(), "{bad}");
+        for bad in ["", "h", "7", "hxyz", "l1"] {
+            assert!(parse_history_page(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `PATCH /r4/{type}/{id}`: JSON Patch and FHIRPath Patch (<https://hl7.org/fhir/R4/http.html#patch>).
+//! `PATCH /r4/{type}/{id}` and `PATCH /r4/{type}?…`: JSON Patch and FHIRPath Patch (<https://hl7.org/fhir/R4/http.html#patch>).
 
 use std::sync::Arc;
 
@@ -9,17 +9,18 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lethe_fhir::{IssueType, Resource, limits, parse_json, patch::json_patch};
-use lethe_store::{Expect, StoredVersion};
+use lethe_store::{Expect, StoredVersion, Write};
 use serde_json::Value;
 
 use super::{
     commit::{Cause, RACES_MAX},
+    condition::Condition,
     read::{current, render_version},
-    writing::{WriteCall, write_of},
+    writing::{ConditionalCall, WriteCall, write_of},
 };
 use crate::{
     App,
-    edge::{InstancePath, demand_json, is_json_patch, not_json, read_body},
+    edge::{InstancePath, TypePath, demand_json, is_json_patch, not_json, read_body},
     error::ApiError,
 };
 
@@ -62,7 +63,6 @@ fn demand_patch(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 impl Patch {
-    #[expect(dead_code, reason = "entries of Bundles come next")]
     /// The resource of an entry of a Bundle: Parameters with a FHIRPath Patch, or a Binary with a JSON Patch.
     pub fn of_entry(json: Value) -> Result<Self, ApiError> {
         let text = |name: &str| json.get(name).and_then(Value::as_str);
@@ -108,6 +108,17 @@ impl Patch {
         };
         tokio::task::spawn_blocking(apply).await.map_err(|_| ApiError::Defect)?
     }
+
+    async fn write(&self, stored: &StoredVersion, call: &WriteCall) -> Result<(Resource, Write), ApiError> {
+        let resource = self.applied_to(stored).await?;
+        let expect = match call.expect {
+            Expect::Anything => Expect::Version(stored.version),
+            said => said,
+        };
+        let write = write_of(&resource, stored.id.clone(), &call.bases, expect)
+            .map_err(|error| error.into_unprocessable("what comes of the patch cannot be stored"))?;
+        Ok((resource, write))
+    }
 }
 
 /// Changes a part of the current version. Without `If-Match`, whoever is faster in between is no obstacle: the patch is applied anew.
@@ -120,17 +131,42 @@ pub async fn patch(
     let mut races = 0;
     loop {
         let stored = current(&app, &call.scope, resource_type, &id).await?;
-        let resource = patch.applied_to(&stored).await?;
-        let expect = match call.expect {
-            Expect::Anything => Expect::Version(stored.version),
-            said => said,
-        };
-        let write = write_of(&resource, id.clone(), &call.bases, expect)
-            .map_err(|error| error.into_unprocessable("what comes of the patch cannot be stored"))?;
+        let (resource, write) = patch.write(&stored, &call).await?;
         match call.write_if(&app, Vec::new(), write).await {
             Ok(outcome) => return Ok(call.answer(&app, &resource, &id, outcome)),
-            Err(refusal) if races < RACES_MAX && call.expect == Expect::Anything && matches!(refusal.cause, Cause::Write(_)) => races += 1,
+            Err(refusal) if races < RACES_MAX && is_lost_race(refusal.cause, call.expect) => races += 1,
             Err(refusal) => return Err(refusal.error),
         }
+    }
+}
+
+/// Changes a part of the one resource that fits.
+pub async fn patch_conditionally(
+    State(app): State<Arc<App>>,
+    ConditionalCall { call, pairs }: ConditionalCall,
+    TypePath(resource_type): TypePath,
+    PatchBody(patch): PatchBody,
+) -> Result<Response, ApiError> {
+    let condition = Condition::of(resource_type, &pairs, &call.bases)?;
+    let mut races = 0;
+    loop {
+        let seen = condition.look(&app, &call.scope).await?;
+        let stored =
+            seen.found.ok_or_else(|| ApiError::NotFound(format!("no {resource_type} fits the condition: there is nothing to patch")))?;
+        let (resource, write) = patch.write(&stored, &call).await?;
+        match call.write_if(&app, vec![seen.guard], write).await {
+            Ok(outcome) => return Ok(call.answer(&app, &resource, &stored.id, outcome)),
+            Err(refusal) if races < RACES_MAX && is_lost_race(refusal.cause, call.expect) => races += 1,
+            Err(refusal) => return Err(refusal.error),
+        }
+    }
+}
+
+/// Whether another writer was faster, and no condition of the client's forbids to try again.
+fn is_lost_race(cause: Cause, if_match: Expect) -> bool {
+    match cause {
+        Cause::Guard => true,
+        Cause::Write(_) => if_match == Expect::Anything,
+        Cause::Other => false,
     }
 }

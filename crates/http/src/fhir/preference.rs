@@ -18,12 +18,8 @@ pub enum ReturnPreference {
 impl ReturnPreference {
     /// Reads the header; other preferences are left alone, as RFC 7240 says.
     pub fn of(headers: &HeaderMap) -> Self {
-        headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split([',', ';']))
-            .find_map(|preference| match preference.trim().to_ascii_lowercase().replace(['"', ' '], "").as_str() {
+        preferences(headers)
+            .find_map(|preference| match preference.as_str() {
                 "return=minimal" => Some(Self::Minimal),
                 "return=representation" => Some(Self::Representation),
                 "return=operationoutcome" => Some(Self::OperationOutcome),
@@ -31,6 +27,13 @@ impl ReturnPreference {
             })
             .unwrap_or(Self::Unsaid)
     }
+}
+
+/// What `Prefer` says, one by one, in lower case and without quotes and spaces.
+pub fn preferences(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let each = values.flat_map(|value| value.split([',', ';']));
+    each.map(|preference| preference.to_ascii_lowercase().replace(['"', ' '], ""))
 }
 
 #[cfg(test)]

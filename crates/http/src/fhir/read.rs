@@ -8,10 +8,11 @@ use axum::{
     response::Response,
 };
 use lethe_auth::Scope;
-use lethe_fhir::{LogicalId, ResourceType, render_resource};
+use lethe_fhir::{Elements, IssueType, LogicalId, ResourceType, Subset, render_resource};
 use lethe_store::StoredVersion;
 
 use super::{
+    search::part_of,
     version_tag::{is_known_to_client, version_tag},
     writing::without_body,
 };
@@ -30,8 +31,31 @@ pub async fn read(
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    pairs.only_format()?;
-    answer_version(&current(&app, &scope, resource_type, &id).await?, &headers)
+    let subset = subset_of(&pairs, resource_type)?;
+    answer_version(&current(&app, &scope, resource_type, &id).await?, &headers, subset.as_ref())
+}
+
+/// Which part of one resource is asked for: `_summary` and `_elements` go with a read too (<https://hl7.org/fhir/R4/http.html#parameters>).
+///
+/// # Errors
+/// Any other parameter; `_summary=count`, since there is nothing to count.
+pub fn subset_of(pairs: &Pairs, resource_type: ResourceType) -> Result<Option<Subset>, ApiError> {
+    pairs.only(&["_format", "_pretty", "_summary", "_elements"])?;
+    let bad = |text: String| ApiError::bad(IssueType::Value, text);
+    match (pairs.get("_summary"), pairs.get("_elements")) {
+        (None | Some("false"), None) => Ok(None),
+        (None | Some("false"), Some(list)) => {
+            Elements::parse(list, &[resource_type]).map(Subset::Elements).map(Some).map_err(|error| bad(error.to_string()))
+        }
+        (Some(word), None) => match Subset::of_summary(word) {
+            Some(subset) => Ok(Some(subset)),
+            None => {
+                let shown: String = word.chars().take(40).collect();
+                Err(bad(format!("'_summary={shown}': true, text, data or false is expected of a read")))
+            }
+        },
+        (Some(_), Some(_)) => Err(bad("'_elements' and '_summary' exclude each other: give one of them".to_owned())),
+    }
 }
 
 /// The current version, a deletion included.
@@ -54,8 +78,11 @@ pub fn render_version(stored: &StoredVersion) -> Result<String, ApiError> {
 }
 
 /// A version with its headers, or 304 if the client has it.
-pub fn answer_version(stored: &StoredVersion, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let text = render_version(stored)?;
+pub fn answer_version(stored: &StoredVersion, headers: &HeaderMap, subset: Option<&Subset>) -> Result<Response, ApiError> {
+    let mut text = render_version(stored)?;
+    if let Some(subset) = subset {
+        text = part_of(stored.resource_type, &text, subset)?;
+    }
     let response =
         if is_known_to_client(headers, stored.version) { without_body(StatusCode::NOT_MODIFIED) } else { reply(StatusCode::OK, text) };
     let response = with_header(response, header::ETAG, &version_tag(stored.version));

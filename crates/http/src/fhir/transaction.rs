@@ -1,43 +1,50 @@
 //! A transaction: every entry or none, in one write of the store.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use lethe_fhir::{IssueType, LocalBases, ReferenceMap, bundle::RequestEntry};
-use lethe_store::Write;
+use axum::body::Bytes;
+use lethe_fhir::{IssueType, LocalBases, LogicalId, ReferenceMap, ResourceType, bundle::RequestEntry, conditional_references};
+use lethe_store::{Guard, Write};
 
 use super::{
-    commit::{Cause, Commit},
-    entry::{Act, AddressedEntry, DoneWrite, read_entry, refused_entry},
+    batch::is_lost_race,
+    commit::{Cause, Commit, WriteRefusal},
+    condition::{Condition, LOOKS_MAX},
+    entry::{AddressedEntry, Aim, Turn, Whither},
+    entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
     writing::WriteCall,
 };
 use crate::{App, error::ApiError};
 
-/// What is to be done, in FHIR's order, each with its place in the Bundle.
+/// What is to be done, in FHIR's order.
 pub struct PlannedTransaction {
-    acts: Vec<(usize, Act)>,
+    entries: Arc<Vec<AddressedEntry>>,
+    /// Conditional references, each once, with the entry that has it first.
+    references: Vec<(String, usize)>,
+}
+
+/// A write of an entry.
+struct EntryWrite {
+    entry: usize,
+    write: Write,
 }
 
 impl PlannedTransaction {
-    /// Reads all entries, gives ids to what is created, and resolves references. Nothing is stored yet.
+    /// Reads all addresses, and looks for conditional references. Nothing is stored yet.
     ///
     /// # Errors
-    /// The first entry that is wrong; one resource written twice; one `fullUrl` used twice.
-    pub fn of(entries: Vec<RequestEntry>, public_url: &str, bases: &LocalBases) -> Result<Self, ApiError> {
-        let mut addressed = entries
-            .into_iter()
-            .enumerate()
-            .map(|(index, entry)| AddressedEntry::of(index, entry, public_url).map_err(|error| error.in_entry(index)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let map = name_resources(&addressed)?;
+    /// The first entry that is wrong.
+    pub fn of(entries: Vec<RequestEntry<'_>>, body: &Bytes, public_url: &str, bases: &LocalBases) -> Result<Self, ApiError> {
+        let mut addressed = Vec::with_capacity(entries.len());
+        for (index, entry) in entries.into_iter().enumerate() {
+            addressed.push(AddressedEntry::of(index, entry, body, public_url, bases).map_err(|error| error.in_entry(index))?);
+        }
         addressed.sort_by_key(|entry| entry.turn);
-        let acts = addressed
-            .into_iter()
-            .map(|entry| {
-                let index = entry.index;
-                entry.into_act(&map, bases).map(|act| (index, act)).map_err(|error| error.in_entry(index))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { acts })
+        let references = conditional_references_of(&addressed, bases)?;
+        Ok(Self { entries: Arc::new(addressed), references })
     }
 
     /// Stores it and answers entry by entry, in the order of the Bundle. Reads see what was written.
@@ -45,60 +52,177 @@ impl PlannedTransaction {
     /// # Errors
     /// Nothing was written.
     pub async fn run(self, app: &App, call: &WriteCall) -> Result<Vec<String>, ApiError> {
-        let mut reads = Vec::new();
-        let mut writes: Vec<Write> = Vec::new();
-        let mut places = Vec::new();
-        for (index, act) in self.acts {
-            match act {
-                Act::Read(target) => reads.push((index, target)),
-                Act::Write(write) => {
-                    places.push((index, write.resource_type, write.id.clone(), DoneWrite::body_to_show(&write, call.returns)));
-                    writes.push(write);
-                }
+        let mut looks = 1;
+        loop {
+            match self.attempt(app, call).await {
+                Err(refusal) if looks < LOOKS_MAX && self.is_lost_race(refusal.cause) => looks += 1,
+                Err(refusal) => return Err(refusal.error),
+                Ok(answers) => return Ok(answers),
             }
         }
-        let outcomes = if writes.is_empty() {
-            Vec::new()
-        } else {
-            let commit = Commit { guards: Vec::new(), writes };
-            commit.run(app, &call.scope, call.provenance.as_ref(), &call.bases).await.map_err(|refusal| match refusal.cause {
-                Cause::Write(write) => match places.get(write) {
-                    Some((index, ..)) => refusal.error.in_entry(*index),
-                    None => refusal.error,
-                },
-                Cause::Guard | Cause::Other => refusal.error,
-            })?
-        };
-        let mut answers: Vec<(usize, String)> = places
-            .into_iter()
-            .zip(outcomes)
-            .map(|((index, resource_type, id, body), outcome)| {
-                (index, DoneWrite { resource_type, id, body, outcome }.entry(app, call.returns))
-            })
-            .collect();
-        for (index, target) in reads {
-            let answer = read_entry(app, &call.scope, &target).await;
-            answers.push((index, answer.unwrap_or_else(|error| refused_entry(&error))));
+    }
+
+    fn is_lost_race(&self, cause: Cause) -> bool {
+        match cause {
+            // Here the index is that of the entry.
+            Cause::Write(index) => self.entries.iter().any(|entry| entry.index == index && is_lost_race(entry, cause)),
+            other => other == Cause::Guard,
+        }
+    }
+
+    async fn attempt(&self, app: &App, call: &WriteCall) -> Result<Vec<String>, WriteRefusal> {
+        let mut aims = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.iter() {
+            aims.push(entry.aim(app, &call.scope).await.map_err(|error| error.in_entry(entry.index))?);
+        }
+        let mut map = name_resources(&self.entries, &aims)?;
+        let mut guards: Vec<Guard> = aims.iter_mut().filter_map(|aim| aim.guard.take()).collect();
+        self.resolve_references(app, call, &aims, &mut map, &mut guards).await?;
+        let mut answers = Vec::with_capacity(self.entries.len());
+        for (entry, aim) in self.entries.iter().zip(&aims) {
+            if aim.id.is_none() && entry.turn != Turn::Read {
+                answers.push((entry.index, idle_entry(app, aim.existing.as_ref(), call.returns)?));
+            }
+        }
+        let entry_writes = self.writes(aims, map, call.bases.clone()).await?;
+        let mut done = Vec::with_capacity(entry_writes.len());
+        let mut writes = Vec::with_capacity(entry_writes.len());
+        for EntryWrite { entry, write } in entry_writes {
+            done.push((entry, DoneWrite::of(&write, call.returns)));
+            writes.push(write);
+        }
+        if !writes.is_empty() {
+            let commit = Commit { guards, writes };
+            let outcomes =
+                commit.run(app, &call.scope, call.provenance.as_ref(), &call.bases).await.map_err(|refusal| match refusal.cause {
+                    Cause::Write(write) => match done.get(write) {
+                        Some((index, _)) => WriteRefusal { cause: Cause::Write(*index), error: refusal.error.in_entry(*index) },
+                        None => refusal,
+                    },
+                    Cause::Guard | Cause::Other => refusal,
+                })?;
+            answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
+        }
+        for entry in self.entries.iter().filter(|entry| entry.turn == Turn::Read) {
+            let answer = read_entry(app, &call.scope, &call.bases, entry).await;
+            answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
         }
         answers.sort_by_key(|(index, _)| *index);
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
+
+    /// Lets each conditional reference stand for the one resource that it selects: a stored one, or one that an entry writes under the same
+    /// condition.
+    async fn resolve_references(
+        &self,
+        app: &App,
+        call: &WriteCall,
+        aims: &[Aim],
+        map: &mut ReferenceMap,
+        guards: &mut Vec<Guard>,
+    ) -> Result<(), ApiError> {
+        if self.references.is_empty() {
+            return Ok(());
+        }
+        let written: HashMap<(ResourceType, &str), &LogicalId> = self
+            .entries
+            .iter()
+            .zip(aims)
+            .filter(|(entry, _)| matches!(entry.turn, Turn::Create | Turn::Update))
+            .filter_map(|(entry, aim)| match &entry.whither {
+                Whither::Fitting(condition) => aim.named().map(|id| (condition.text(), id)),
+                _ => None,
+            })
+            .collect();
+        for (text, index) in &self.references {
+            let shown: String = text.chars().take(120).collect();
+            let in_entry = |error: ApiError| error.about(&format!("the conditional reference '{shown}'")).in_entry(*index);
+            let condition = condition_of(text, &call.bases).map_err(in_entry)?;
+            if let Some(id) = written.get(&condition.text()) {
+                map.add(text, condition.resource_type, id);
+                continue;
+            }
+            let seen = condition.look(app, &call.scope).await.map_err(in_entry)?;
+            let Some(found) = seen.found else {
+                let text = format!("it selects no {} (0 fit), and must select exactly one", condition.resource_type);
+                return Err(in_entry(ApiError::bad(IssueType::NotFound, text)));
+            };
+            map.add(text, condition.resource_type, &found.id);
+            guards.push(seen.guard);
+        }
+        Ok(())
+    }
+
+    /// Reads the resources one by one and makes writes of them, so that never more than one stands in memory as a tree.
+    async fn writes(&self, aims: Vec<Aim>, map: ReferenceMap, bases: LocalBases) -> Result<Vec<EntryWrite>, ApiError> {
+        let entries = self.entries.clone();
+        let build = move || {
+            let mut writes = Vec::with_capacity(entries.len());
+            for (entry, mut aim) in entries.iter().zip(aims) {
+                let write = entry.write(&mut aim, &map, &bases).map_err(|error| error.in_entry(entry.index))?;
+                writes.extend(write.map(|write| EntryWrite { entry: entry.index, write }));
+            }
+            Ok(writes)
+        };
+        tokio::task::spawn_blocking(build).await.map_err(|_| ApiError::Defect)?
+    }
 }
 
-fn name_resources(entries: &[AddressedEntry]) -> Result<ReferenceMap, ApiError> {
+fn condition_of(text: &str, bases: &LocalBases) -> Result<Condition, ApiError> {
+    let (type_name, query) = text.split_once('?').unwrap_or((text, ""));
+    let resource_type = type_name.parse::<ResourceType>().map_err(|error| ApiError::bad(IssueType::Value, error.to_string()))?;
+    Condition::parse(resource_type, query, bases)
+}
+
+fn conditional_references_of(entries: &[AddressedEntry], bases: &LocalBases) -> Result<Vec<(String, usize)>, ApiError> {
+    let mut references = Vec::new();
+    let mut known = HashSet::new();
+    for entry in entries.iter().filter(|entry| matches!(entry.turn, Turn::Create | Turn::Update)) {
+        // A condition has a question mark; most resources have none, and need not be read twice.
+        if !entry.resource.as_ref().is_some_and(|text| text.contains(&b'?')) {
+            continue;
+        }
+        let resource = entry.read_resource().map_err(|error| error.in_entry(entry.index))?;
+        for text in conditional_references(&resource, bases) {
+            if known.insert(text.to_owned()) {
+                references.push((text.to_owned(), entry.index));
+            }
+        }
+    }
+    Ok(references)
+}
+
+fn name_resources(entries: &[AddressedEntry], aims: &[Aim]) -> Result<ReferenceMap, ApiError> {
     let mut map = ReferenceMap::default();
-    let mut written = HashSet::new();
-    for entry in entries {
-        let Some(id) = &entry.id else { continue };
+    let mut written: HashMap<(ResourceType, &LogicalId), Turn> = HashMap::new();
+    let mut conditions = HashSet::new();
+    let refused = |entry: &AddressedEntry, text: &str| ApiError::bad(IssueType::Invalid, text).in_entry(entry.index);
+    let mut in_order: Vec<(&AddressedEntry, &Aim)> = entries.iter().zip(aims).collect();
+    // The second in the Bundle is to blame, not the second to be done.
+    in_order.sort_by_key(|(entry, _)| entry.index);
+    for (entry, aim) in in_order {
+        let Some(id) = aim.named() else { continue };
         let resource_type = entry.target.resource_type;
-        if !written.insert((resource_type, id)) {
-            let text = "the transaction writes this resource twice: send it once, or in two Bundles";
-            return Err(ApiError::bad(IssueType::Invalid, text).in_entry(entry.index));
+        // What a create finds already there may be changed by another entry, but not be deleted.
+        let turn = if aim.id.is_some() { entry.turn } else { Turn::Read };
+        let earlier = written.insert((resource_type, id), turn);
+        let is_fine = match (earlier, turn) {
+            (None, _) | (Some(Turn::Read), Turn::Read) => true,
+            (Some(other), Turn::Read) | (Some(Turn::Read), other) => other != Turn::Delete,
+            (Some(_), _) => false,
+        };
+        if !is_fine {
+            return Err(refused(entry, "the transaction writes this resource twice: send it once, or in two Bundles"));
+        }
+        if let (Whither::Fitting(condition), Turn::Create | Turn::Update) = (&entry.whither, entry.turn)
+            && aim.existing.is_none()
+            && !conditions.insert(condition.text())
+        {
+            return Err(refused(entry, "another entry has the same condition, so that both would write one resource: send it once"));
         }
         for name in entry.names() {
             if !map.add(&name, resource_type, id) {
-                let text = "another entry has the same fullUrl, so references to it are ambiguous";
-                return Err(ApiError::bad(IssueType::Invalid, text).in_entry(entry.index));
+                return Err(refused(entry, "another entry has the same fullUrl, so references to it are ambiguous"));
             }
         }
     }

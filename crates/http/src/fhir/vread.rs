@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 
-use super::read::answer_version;
+use super::read::{answer_version, subset_of};
 use crate::{
     App,
     authenticate::Authenticated,
@@ -20,9 +20,9 @@ pub async fn vread(
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    pairs.only_format()?;
+    let subset = subset_of(&pairs, resource_type)?;
     match app.store.read_version(&scope, resource_type, &id, version).await? {
-        Some(stored) => answer_version(&stored, &headers),
+        Some(stored) => answer_version(&stored, &headers, subset.as_ref()),
         None => Err(ApiError::NotFound(format!("there is no such version of a {resource_type} with this id"))),
     }
 }

@@ -9,15 +9,17 @@ use axum::{
 };
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{
-    IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, conditional_reference, limits,
+    IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, conditional_references, limits,
     render_resource,
 };
-use lethe_store::{Change, ChangeKind, Expect, Guard, Write, WriteOutcome};
+use lethe_store::{Change, ChangeKind, Expect, Guard, StoredVersion, Write, WriteOutcome};
 
 use super::{
+    IF_NONE_EXIST,
     commit::{Commit, WriteRefusal},
     preference::ReturnPreference,
     provenance::HeaderProvenance,
+    read::render_version,
     version_tag::{expectation, single_header, version_tag},
     version_url,
 };
@@ -55,28 +57,57 @@ pub struct WriteCall {
     pub returns: ReturnPreference,
 }
 
-impl FromRequestParts<Arc<App>> for WriteCall {
-    type Rejection = ApiError;
+/// A write whose address is a query.
+pub struct ConditionalCall {
+    /// What every write carries.
+    pub call: WriteCall,
+    /// The query.
+    pub pairs: Vec<(String, String)>,
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+impl ConditionalCall {
+    /// What every write carries; the query and `If-None-Exist` are not judged.
+    pub async fn read(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Authenticated { scope, .. } = Authenticated::from_request_parts(parts, app).await?;
         one_account(&scope)?;
-        // A condition that is ignored would write what it was to leave alone.
-        Pairs::of(&parts.uri)?.only_format()?;
         let HostBases(bases) = HostBases::from_request_parts(parts, app).await?;
-        for (name, instead) in [("if-none-exist", "conditional create"), ("if-none-match", "'If-None-Match' on a write")] {
-            // Ignored, it would write what the client wanted left alone.
-            if parts.headers.contains_key(name) {
-                return Err(ApiError::bad(IssueType::NotSupported, format!("{instead} is not supported: leave the header '{name}' out")));
-            }
+        // Ignored, it would write what the client wanted left alone.
+        if parts.headers.contains_key(header::IF_NONE_MATCH) {
+            let text = "'If-None-Match' on a write is not supported: leave the header 'if-none-match' out";
+            return Err(ApiError::bad(IssueType::NotSupported, text));
         }
-        Ok(Self {
+        let Pairs(pairs) = Pairs::of(&parts.uri)?;
+        let call = WriteCall {
             expect: expectation(single_header(&parts.headers, header::IF_MATCH)?)?,
             provenance: HeaderProvenance::of(&parts.headers, &bases)?,
             returns: ReturnPreference::of(&parts.headers),
             bases,
             scope,
-        })
+        };
+        Ok(Self { call, pairs })
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ConditionalCall {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        if parts.headers.contains_key(IF_NONE_EXIST) {
+            let text = "'If-None-Exist' goes with a create, POST /r4/{type}: leave the header out";
+            return Err(ApiError::bad(IssueType::NotSupported, text));
+        }
+        Self::read(parts, app).await
+    }
+}
+
+impl FromRequestParts<Arc<App>> for WriteCall {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let ConditionalCall { call, pairs } = ConditionalCall::from_request_parts(parts, app).await?;
+        // A condition that is ignored would write what it was to leave alone.
+        Pairs(pairs).only_format()?;
+        Ok(call)
     }
 }
 
@@ -98,6 +129,21 @@ impl WriteCall {
         let commit = Commit { guards, writes: vec![write] };
         let outcomes = commit.run(app, &self.scope, self.provenance.as_ref(), &self.bases).await?;
         Ok(outcomes.first().copied().ok_or(ApiError::Defect)?)
+    }
+
+    /// What a client is told of a resource that is there already.
+    pub fn answer_existing(&self, app: &App, existing: &StoredVersion) -> Result<Response, ApiError> {
+        let response = match self.returns {
+            ReturnPreference::Minimal => without_body(StatusCode::OK),
+            ReturnPreference::OperationOutcome => {
+                reply(StatusCode::OK, confirmation("there is one already that fits If-None-Exist: nothing was created"))
+            }
+            ReturnPreference::Unsaid | ReturnPreference::Representation => reply(StatusCode::OK, render_version(existing)?),
+        };
+        let url = version_url(app, existing.resource_type, &existing.id, existing.version);
+        let response = with_header(response, header::ETAG, &version_tag(existing.version));
+        let response = with_header(response, header::LAST_MODIFIED, &http_date(existing.last_updated));
+        Ok(with_header(response, header::LOCATION, &url))
     }
 
     /// What a client is told of the resource that it wrote.
@@ -139,11 +185,11 @@ pub fn confirmation(text: &str) -> String {
 /// # Errors
 /// Malformed and conditional references; a size over the limit.
 pub fn write_of(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Write, ApiError> {
-    if let Some(text) = conditional_reference(resource, bases) {
+    if let Some(text) = conditional_references(resource, bases).first() {
         let shown: String = text.chars().take(120).collect();
         return Err(ApiError::bad(
             IssueType::NotSupported,
-            format!("the conditional reference '{shown}' is not supported: look the resource up and refer to it as Type/id"),
+            format!("the conditional reference '{shown}' has its place in a transaction: send one, or refer to the resource as Type/id"),
         ));
     }
     let write = Write::put(resource, id, bases, expect)?;

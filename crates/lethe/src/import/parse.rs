@@ -1,6 +1,6 @@
 //! Raw resources → writes, or the reason why not.
 
-use lethe_fhir::{LocalBases, LogicalId, Resource, conditional_reference};
+use lethe_fhir::{LocalBases, LogicalId, Resource, conditional_references};
 use lethe_store::{Expect, Write};
 
 use super::{
@@ -32,7 +32,7 @@ pub(super) fn parse_chunk(chunk: RawChunk, bases: &LocalBases) -> ParsedChunk {
 fn parse(raw: &RawResource, names: &BundleNames, bases: &LocalBases) -> Result<Write, String> {
     let mut resource = Resource::parse(&raw.json).map_err(|error| error.to_string())?;
     names.references().rewrite(&mut resource);
-    if let Some(text) = conditional_reference(&resource, bases) {
+    if let Some(text) = conditional_references(&resource, bases).first() {
         return Err(format!("'{text}' is a conditional reference, and those are not supported: write Type/id"));
     }
     let given = || raw.full_url.as_deref().and_then(|full_url| names.given_id(full_url)).cloned();

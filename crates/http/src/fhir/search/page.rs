@@ -1,0 +1,104 @@
+//! One page of a search, from the store.
+
+use lethe_auth::Scope;
+use lethe_fhir::LocalBases;
+use lethe_search::query::TotalMode;
+use lethe_store::{SearchQuery, StoredVersion};
+
+use super::{
+    call::Asked,
+    include::{Included, include},
+    page_token::{Binding, PageStart},
+    render::{links, render},
+};
+use crate::{App, error::ApiError};
+
+/// What was found.
+pub struct Found {
+    /// In order.
+    pub matches: Vec<StoredVersion>,
+    /// What goes along.
+    pub included: Included,
+    /// How many fit in all, if that is told.
+    pub total: Option<u64>,
+    /// The token of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+/// The page that is asked for, as a Bundle.
+pub async fn searchset(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Result<String, ApiError> {
+    let found = find(app, scope, bases, asked).await?;
+    render(app, asked, &found, &links(app, asked, found.next.as_deref()))
+}
+
+async fn find(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Result<Found, ApiError> {
+    let binding = Binding::of(scope, &asked.path, &asked.pairs);
+    let start = asked.page.as_deref().map(|token| binding.open(&app.secrets, token)).transpose()?;
+    if asked.is_count_only {
+        let total = Some(count(app, scope, asked).await?);
+        return Ok(Found { matches: Vec::new(), included: Included::default(), total, next: None });
+    }
+    let is_first = start.is_none();
+    let told = start.as_ref().and_then(|start| start.total);
+    let (matches, next) = matches(app, scope, asked, start).await?;
+    let total = match asked.total {
+        TotalMode::None => None,
+        // The first page counts; the others say what it said.
+        _ if !is_first => told,
+        _ if next.is_none() => Some(matches.len() as u64),
+        TotalMode::Estimate | TotalMode::Accurate => Some(count(app, scope, asked).await?),
+        TotalMode::Unsaid if asked.is_unconditional() => Some(count(app, scope, asked).await?),
+        TotalMode::Unsaid => None,
+    };
+    let included = include(app, scope, bases, &asked.stages, &matches).await?;
+    let next = next.map(|start| binding.seal(&app.secrets, &PageStart { total, ..start }));
+    Ok(Found { matches, included, total, next })
+}
+
+async fn count(app: &App, scope: &Scope, asked: &Asked) -> Result<u64, ApiError> {
+    let mut total = 0;
+    for (resource_type, search) in &asked.stages {
+        total += app.store.count_matches(scope, *resource_type, &search.criteria, None).await?;
+    }
+    Ok(total)
+}
+
+/// Type by type until the page is full, and where the next begins.
+async fn matches(
+    app: &App,
+    scope: &Scope,
+    asked: &Asked,
+    start: Option<PageStart>,
+) -> Result<(Vec<StoredVersion>, Option<PageStart>), ApiError> {
+    let (first, mut after, mut newest) = match start {
+        Some(start) => (start.stage, start.after, Some(start.newest)),
+        None => (0, None, None),
+    };
+    let mut matches = Vec::new();
+    for (stage, (resource_type, search)) in asked.stages.iter().enumerate().skip(first) {
+        let wanted = asked.count - matches.len();
+        let query = SearchQuery {
+            criteria: search.criteria.clone(),
+            sort: search.sort.clone(),
+            after: after.take(),
+            newest,
+            // With a full page, one more tells whether there is another.
+            count: wanted.max(1),
+        };
+        let page = app.store.search(scope, *resource_type, &query).await?;
+        // What is written while the types are gone through is not of this search.
+        let newest = *newest.get_or_insert(page.newest);
+        let start = |after| PageStart { stage, after, newest, total: None };
+        if wanted == 0 {
+            if !page.found.is_empty() {
+                return Ok((matches, Some(start(None))));
+            }
+            continue;
+        }
+        matches.extend(page.found);
+        if let Some(next) = page.next {
+            return Ok((matches, Some(start(Some(next)))));
+        }
+    }
+    Ok((matches, None))
+}
