@@ -23,8 +23,8 @@ const DELETE_VALUE: &str = include_str!("../../sql/resources/delete_index_value.
 const SELECT_VALUES: &str = include_str!("../../sql/resources/index_values_of.sql");
 
 /// Versions in one part. A part's rows fit into a writer's memory, so that inserting costs the same whatever is stored; a search asks
-/// each part in turn, so that they must not be too many.
-const PART_VERSIONS_MAX: u64 = 32_768;
+/// each part in turn, so that they must not be too many. Debug builds have small parts, so that every test meets several.
+const PART_VERSIONS_MAX: u64 = if cfg!(debug_assertions) { 16 } else { 32_768 };
 
 /// The last part of each type that a transaction writes to.
 #[derive(Debug, Default)]
