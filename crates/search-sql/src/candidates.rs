@@ -130,9 +130,11 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
             let (from, rules, source) = branch_versions(builder, branch);
             let dialect = builder.dialect;
             let (referred, id) = dialect.referred_ids(builder, &source, branch.resource_type, paths, resource_type);
+            let mut all = vec![rules, format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}")];
+            all.extend(bounds.rules(builder, &format!("r{name}.seq")));
             vec![format!(
-                "select r{name}.seq as seq from {from} cross join {referred} cross join resource r{name} \
-                 where {rules} and r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}"
+                "select r{name}.seq as seq from {from} cross join {referred} cross join resource r{name} where {}",
+                all.join(" and ")
             )]
         }
         Criterion::Either(alternatives) => alternatives
