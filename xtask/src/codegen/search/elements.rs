@@ -150,7 +150,9 @@ impl Elements {
                     if let Some(Step::As(datatype)) = steps.peek() {
                         steps.next();
                         if steps.peek().is_none() {
-                            return Ok(vec![self.leaf(&at, datatype)?]);
+                            let choices = self.types(&at)?;
+                            let fitting = choices.iter().filter(|choice| self.is_a(choice, datatype));
+                            return fitting.map(|choice| self.leaf(&at, choice)).collect();
                         }
                         let json = concrete(&at.json, datatype);
                         at = Cursor { json, structure: datatype.clone(), path: datatype.clone() };
@@ -164,6 +166,22 @@ impl Elements {
             }
         }
         self.types(&at)?.iter().map(|datatype| self.leaf(&at, datatype)).collect()
+    }
+
+    /// Whether a datatype is `general` or derives from it: `as uri` also takes a canonical.
+    fn is_a(&self, datatype: &str, general: &str) -> bool {
+        let base = |of: &str| {
+            let definition = self.definition("StructureDefinition", of).ok()?;
+            definition["baseDefinition"].as_str()?.rsplit('/').next().map(str::to_owned)
+        };
+        let mut at = Some(datatype.to_owned());
+        while let Some(own) = at {
+            if own == general {
+                return true;
+            }
+            at = base(&own);
+        }
+        false
     }
 
     fn leaf(&self, at: &Cursor, datatype: &str) -> Result<Leaf> {
