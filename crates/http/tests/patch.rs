@@ -84,3 +84,32 @@ async fn patches_without_if_match_do_not_lose_each_other() {
     assert_eq!([a, b, c, d], [StatusCode::OK; 4]);
     assert_eq!(caller.get("/r4/Patient/p1").await.json()["name"].as_array().map(Vec::len), Some(5));
 }
+
+fn operation(parts: &[(&str, serde_json::Value)]) -> serde_json::Value {
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(name, value)| {
+            let mut part = json!({ "name": name });
+            part[if *name == "type" { "valueCode" } else { "valueString" }] = value.clone();
+            part
+        })
+        .collect();
+    json!({ "resourceType": "Parameters", "parameter": [{ "name": "operation", "part": parts }] })
+}
+
+#[tokio::test]
+async fn a_fhirpath_patch_makes_a_new_version() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Patient/p1", PATIENT).await;
+    let replace = operation(&[("type", json!("replace")), ("path", json!("Patient.name[0].family")), ("value", json!("B"))]);
+    let answer = patched(&caller, &[], &replace.to_string()).await;
+    assert_eq!((answer.status, header_text(&answer, "etag")), (StatusCode::OK, r#"W/"2""#), "{}", answer.text);
+    assert_eq!(answer.json()["name"][0]["family"], "B");
+    let nowhere = operation(&[("type", json!("replace")), ("path", json!("Patient.gender")), ("value", json!("male"))]);
+    assert_eq!(patched(&caller, &[], &nowhere.to_string()).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let malformed = operation(&[("type", json!("replace")), ("path", json!("Patient.name[")), ("value", json!("male"))]);
+    assert_eq!(patched(&caller, &[], &malformed.to_string()).await.status, StatusCode::BAD_REQUEST);
+    let stale = patched(&caller, &[("if-match", r#"W/"1""#)], &replace.to_string()).await;
+    assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
+}

@@ -8,7 +8,10 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use lethe_fhir::{IssueType, Resource, limits, parse_json, patch::json_patch};
+use lethe_fhir::{
+    IssueType, Resource, limits, parse_json,
+    patch::{fhirpath_patch, json_patch},
+};
 use lethe_store::{Expect, StoredVersion, Write};
 use serde_json::Value;
 
@@ -31,7 +34,6 @@ pub struct Patch(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     Json(Value),
-    #[allow(dead_code)]
     FhirPath(Value),
 }
 
@@ -100,9 +102,7 @@ impl Patch {
             let mut json: Value = serde_json::from_str(&text).map_err(|_| ApiError::Defect)?;
             match kind.as_ref() {
                 Kind::Json(patch) => json_patch::apply(&mut json, patch)?,
-                Kind::FhirPath(_) => {
-                    return Err(ApiError::bad(IssueType::NotSupported, "FHIRPath Patch is not supported: send a JSON Patch"));
-                }
+                Kind::FhirPath(parameters) => fhirpath_patch::apply(&mut json, parameters)?,
             }
             Resource::from_json(json).map_err(|error| ApiError::from(error).into_unprocessable("what comes of the patch is no resource"))
         };
