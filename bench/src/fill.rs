@@ -58,7 +58,13 @@ pub async fn fill(dir: &Path, resources: u64) -> anyhow::Result<Figures> {
 }
 
 /// Writes until the account has `resources` resources; returns their bytes as JSON. Generating and parsing run beside the writing.
-async fn write_population(store: &Arc<SqliteStore>, dir: &Path, account_id: AccountId, seed: u64, resources: u64) -> anyhow::Result<u64> {
+pub async fn write_population(
+    store: &Arc<SqliteStore>,
+    dir: &Path,
+    account_id: AccountId,
+    seed: u64,
+    resources: u64,
+) -> anyhow::Result<u64> {
     let (sender, mut receiver) = mpsc::channel::<(Vec<Write>, u64)>(4);
     let generating = std::thread::spawn(move || generate(seed, resources, &sender));
     let (mut written, mut bytes) = (0, 0);

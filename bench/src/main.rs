@@ -8,13 +8,19 @@ mod layouts;
 mod live;
 mod measure;
 mod scenario;
+mod serve;
 mod table;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use layouts::Layout;
+use lethe_auth::AccountId;
 use measure::Figures;
 use scenario::Case;
 
@@ -72,6 +78,25 @@ enum Step {
         /// Over which database.
         dir: PathBuf,
     },
+    /// Measures the server over HTTP and prints a table of its own.
+    Serve(serve::Options),
+    /// Fills a database that is then served.
+    #[command(hide = true)]
+    ServeFill {
+        /// Where.
+        dir: PathBuf,
+        /// Which account.
+        account_id: i64,
+        /// How many resources.
+        resources: u64,
+    },
+    /// The `lethe` command, so that what is measured is always of this build.
+    #[command(hide = true)]
+    Lethe {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -82,6 +107,16 @@ fn main() -> anyhow::Result<()> {
         Some(Step::Layouts { resources, only }) => drive_layouts(&arguments, *resources, only),
         Some(Step::Layout { layout, dir, resources }) => print(&layouts::run(dir, *layout, *resources)?),
         Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
+        Some(Step::Serve(options)) => serve::drive(options),
+        Some(Step::ServeFill { dir, account_id, resources }) => {
+            print(&runtime()?.block_on(serve::fill(dir, AccountId(*account_id), *resources))?)
+        }
+        Some(Step::Lethe { arguments: line }) => {
+            let name = OsString::from("lethe");
+            let ended = lethe::command_line::run(std::iter::once(name).chain(line.iter().cloned()));
+            ensure!(ended == ExitCode::SUCCESS, "the lethe command failed");
+            Ok(())
+        }
     }
 }
 

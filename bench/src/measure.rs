@@ -5,6 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+/// Linux counts in hundredths of a second for every process (USER_HZ).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Named figures of one step, in the order of the table.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figures(pub Vec<(String, String)>);
@@ -41,16 +44,35 @@ pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
 
 /// Peak resident memory of this process, in MiB.
 pub fn peak_mib() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
+    peak_mib_of("self")
+}
+
+/// Peak resident memory of the process with this number, in MiB.
+pub fn peak_mib_of(process: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/…/status")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
 }
 
 /// Processor seconds that this process has used, user and system.
 pub fn cpu_seconds() -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    cpu_seconds_of("self")
+}
+
+/// Processor seconds that the process with this number has used, user and system.
+pub fn cpu_seconds_of(process: &str) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).context("short /proc/self/stat")?.parse::<f64>().map_err(anyhow::Error::from);
-    // Linux counts in hundredths of a second for every process (USER_HZ).
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
+    let ticks = |index: usize| fields.get(index).context("short /proc/…/stat")?.parse::<f64>().map_err(anyhow::Error::from);
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// Processor seconds that all processes of the machine have used since it started.
+pub fn busy_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("no cpu in /proc/stat")?;
+    let fields = line.split_whitespace().map(|field| Ok(field.parse::<f64>()?)).collect::<anyhow::Result<Vec<f64>>>()?;
+    // user, nice, system, idle, iowait, irq, softirq; what follows is another machine's, or contained in these.
+    let busy = fields.iter().enumerate().take(7).filter(|(place, _)| ![3, 4].contains(place)).map(|(_, ticks)| ticks);
+    Ok(busy.sum::<f64>() / TICKS_PER_SECOND)
 }
