@@ -1,6 +1,5 @@
 //! Values that belong together: all combinations of what the components have inside one root element.
 
-use lethe_fhir::LocalBases;
 use serde_json::{Map, Value};
 
 use super::{
@@ -15,6 +14,10 @@ use crate::{
 
 /// Combinations of one root element; further ones are left out.
 const COMBINATIONS_MAX: usize = 1_000;
+
+/// Items of lists that are looked at for one component of one root element; further ones are left out. Some components are read anew
+/// for every root, so that without a limit the work would grow with the square of what is sent.
+const ITEMS_MAX: usize = 1_000;
 
 /// A composite's path, ready to be read.
 pub(super) struct Composite {
@@ -40,8 +43,11 @@ impl Composite {
     /// Reads the composite of one root element.
     pub(super) fn read(&self, root: &Map<String, Value>, resource: &Map<String, Value>, found: &mut Found<'_>) {
         let mut tokens: Vec<Token<'_>> = Vec::new();
+        let mut items_left = ITEMS_MAX;
         for place in &self.first {
-            place.visit(root, resource, &mut |value| read::each_token(value, place.datatype, &mut |token| tokens.push(token)));
+            place.visit(root, resource, &mut items_left, &mut |value, items_left| {
+                each_token(value, place.datatype, items_left, &mut |token| tokens.push(token));
+            });
         }
         if tokens.is_empty() {
             return;
@@ -49,8 +55,20 @@ impl Composite {
         let mut further: Vec<Vec<(Facet, Vec<u8>)>> = Vec::with_capacity(self.further.len());
         for (kind, places) in &self.further {
             let mut values: Vec<(Facet, Vec<u8>)> = Vec::new();
+            let mut items_left = ITEMS_MAX;
             for place in places {
-                place.visit(root, resource, &mut |value| self.further_values(value, *kind, place.datatype, found.bases, &mut values));
+                place.visit(root, resource, &mut items_left, &mut |value, items_left| {
+                    if *kind == ParameterKind::Token {
+                        each_token(value, place.datatype, items_left, &mut |token| {
+                            values.push((Facet::Value, value::composite_token(token.system, token.code)));
+                        });
+                    } else {
+                        let mut inner = Found::new(found.bases);
+                        read::value(value, self.path, *kind, place.datatype, &mut inner);
+                        let counting = inner.values.into_iter().filter(|one| matches!(one.path.facet(), Facet::Value | Facet::Canonical));
+                        values.extend(counting.map(|one| (one.path.facet(), one.value)));
+                    }
+                });
             }
             if values.is_empty() {
                 return;
@@ -71,27 +89,19 @@ impl Composite {
             found.push(self.path.with(*facet), value::composite(token.code, token.system, values));
         }
     }
+}
 
-    /// What a further component holds.
-    fn further_values(
-        &self,
-        value: &Value,
-        kind: ParameterKind,
-        datatype: Datatype,
-        bases: &LocalBases,
-        values: &mut Vec<(Facet, Vec<u8>)>,
-    ) {
-        if values.len() >= COMBINATIONS_MAX {
-            return;
+/// As [`read::each_token`], of so many codings.
+fn each_token<'v>(value: &'v Value, datatype: Datatype, items_left: &mut usize, visit: &mut impl FnMut(Token<'v>)) {
+    let codings = if datatype == Datatype::CodeableConcept { value.get("coding").and_then(Value::as_array) } else { None };
+    match codings {
+        Some(codings) => {
+            for coding in codings.iter().take(*items_left) {
+                *items_left -= 1;
+                read::each_token(coding, Datatype::Coding, visit);
+            }
         }
-        if kind == ParameterKind::Token {
-            read::each_token(value, datatype, &mut |token| values.push((Facet::Value, value::composite_token(token.system, token.code))));
-            return;
-        }
-        let mut inner = Found::new(bases);
-        read::value(value, self.path, kind, datatype, &mut inner);
-        let counting = inner.values.into_iter().filter(|one| matches!(one.path.facet(), Facet::Value | Facet::Canonical));
-        values.extend(counting.map(|one| (one.path.facet(), one.value)));
+        None => read::each_token(value, datatype, visit),
     }
 }
 
@@ -104,19 +114,29 @@ fn places(component: &Component) -> Vec<Place> {
 }
 
 impl Place {
-    fn visit<'v>(&self, root: &'v Map<String, Value>, resource: &'v Map<String, Value>, visit: &mut impl FnMut(&'v Value)) {
-        descend(if self.is_from_resource { resource } else { root }, &self.steps, visit);
+    fn visit<'v>(
+        &self,
+        root: &'v Map<String, Value>,
+        resource: &'v Map<String, Value>,
+        items_left: &mut usize,
+        visit: &mut impl FnMut(&'v Value, &mut usize),
+    ) {
+        descend(if self.is_from_resource { resource } else { root }, &self.steps, items_left, visit);
     }
 }
 
-fn descend<'v>(object: &'v Map<String, Value>, steps: &[&str], visit: &mut impl FnMut(&'v Value)) {
+fn descend<'v>(object: &'v Map<String, Value>, steps: &[&str], items_left: &mut usize, visit: &mut impl FnMut(&'v Value, &mut usize)) {
     let Some((first, rest)) = steps.split_first() else { return };
     let Some(value) = object.get(*first) else { return };
     let single = std::slice::from_ref(value);
     for item in value.as_array().map_or(single, Vec::as_slice) {
+        if *items_left == 0 {
+            return;
+        }
+        *items_left -= 1;
         match item {
-            _ if rest.is_empty() => visit(item),
-            Value::Object(inner) => descend(inner, rest, visit),
+            _ if rest.is_empty() => visit(item, items_left),
+            Value::Object(inner) => descend(inner, rest, items_left, visit),
             _ => {}
         }
     }

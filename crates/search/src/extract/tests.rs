@@ -1,5 +1,7 @@
 //! What is read of each datatype, as tables.
 
+use proptest::prelude::*;
+
 use lethe_fhir::{FhirDate, Instant, LocalBases, LocalReference, Resource, ResourceType};
 
 use super::*;
@@ -262,6 +264,51 @@ fn combinations_of_a_composite_are_bounded() {
         codings("b")
     );
     assert_eq!(found(&json, "code-value-concept").len(), 1_000);
+}
+
+#[test]
+fn work_does_not_grow_with_the_square_of_a_resource() {
+    // Read anew for each of the variants, the codings would make 2 · 10^8 steps.
+    let (codings, variants) = (vec!["{}"; 100_000].join(","), vec!["{}"; 2_000].join(","));
+    let json = format!(
+        r#"{{"resourceType":"MolecularSequence","referenceSeq":{{"chromosome":{{"coding":[{codings}]}}}},"variant":[{variants}]}}"#
+    );
+    let resource = Resource::parse(json.as_bytes()).unwrap();
+    assert_eq!(extract(&resource, &LocalBases::default()).unwrap().iter().count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the shape, nothing panics, and the same resource is always found by the same.
+    #[test]
+    fn any_json_is_read_without_harm(name in "[a-z]{1,12}", texts in prop::collection::vec(any::<String>(), 1..6), shape in 0..4_usize) {
+        let mut value = serde_json::Value::from(texts.clone());
+        for _ in 0..shape {
+            value = serde_json::json!({ "coding": [value.clone()], "value": value.clone(), "code": value, "system": texts[0] });
+        }
+        for resource_type in ["Observation", "Patient", "MolecularSequence", "Bundle", "Location"] {
+            let members = ["code", "name", "subject", "identifier", "valueQuantity", "variant", "referenceSeq", "entry", "position", "meta", &name];
+            let mut content = serde_json::Map::new();
+            for member in members {
+                let own = if member == "meta" { serde_json::json!({ "tag": value }) } else { value.clone() };
+                content.insert(member.to_owned(), own);
+            }
+            content.insert("resourceType".to_owned(), resource_type.into());
+            content.remove("id");
+            let resource = Resource::from_json(content.into()).unwrap();
+            let found = extract(&resource, &LocalBases::default());
+            prop_assert_eq!(&found, &extract(&resource, &LocalBases::default()));
+        }
+    }
+
+    /// Units come from anybody.
+    #[test]
+    fn any_unit_is_read_without_harm(unit in "[a-zA-Z0-9./*^(){}\\[\\]'%_+-]{0,60}", value in any::<f64>()) {
+        if let Some((number, unit)) = canonical_unit(value, &unit) {
+            prop_assert!(number.is_finite() && !unit.is_empty());
+        }
+    }
 }
 
 #[test]
