@@ -13,8 +13,10 @@ mod create;
 mod delete;
 mod entry;
 mod entry_answer;
+mod everything;
 mod history;
 mod metadata;
+mod operation;
 mod page;
 mod patch;
 mod preference;
@@ -65,6 +67,7 @@ pub fn routes() -> Router<Arc<App>> {
         )
         .route("/r4/{type}/{id}/_history", get(history::of_instance))
         .route("/r4/{type}/{id}/_history/{version}", get(vread::vread))
+        .route("/r4/{type}/{id}/$everything", get(everything::everything).post(everything::everything))
         .route("/r4/{type}/{id}/{member}", get(search::of_compartment))
         .route("/r4/{type}/{id}/{member}/_search", post(search::of_compartment))
 }

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::HeaderMap,
 };
-use lethe_fhir::{Elements, IssueType, LocalBases, LocalReference, ResourceType, Subset};
+use lethe_fhir::{Elements, Instant, IssueType, LocalBases, LocalReference, ResourceType, Subset};
 use lethe_search::query::{QueryError, QueryErrors, Search, Strictness, Summary, TotalMode, compartment_types, in_compartment};
 
 use crate::{
@@ -100,8 +100,29 @@ pub struct Asked {
     pub total: TotalMode,
     /// The token of the page.
     pub page: Option<String>,
+    /// Only these matches are shown; the others are there for what they bring along.
+    pub shown: Option<Shown>,
     /// What was left out.
     pub ignored: Vec<QueryError>,
+}
+
+/// What steers a search that is none of the client's own.
+pub struct Steering {
+    /// Resources of one page.
+    pub count: usize,
+    /// The token of the page.
+    pub page: Option<String>,
+    /// As [`Asked::shown`].
+    pub shown: Option<Shown>,
+}
+
+/// Which matches are shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Those of these types; none: of all.
+    pub types: Option<Vec<ResourceType>>,
+    /// Those that were stored then or later.
+    pub since: Option<Instant>,
 }
 
 impl Asked {
@@ -155,6 +176,14 @@ impl Asked {
         Self::of(format!("/r4/{}/{}/*", owner.resource_type, owner.id), pairs, stages)
     }
 
+    /// Over stages that somebody else has made, without anything that steers but a count and a page.
+    pub fn plain(path: String, pairs: Vec<(String, String)>, stages: Vec<(ResourceType, Search)>, steering: Steering) -> Self {
+        let Steering { count, page, shown } = steering;
+        // What is not shown must not be counted.
+        let total = if shown.is_some() { TotalMode::None } else { TotalMode::Unsaid };
+        Self { path, pairs, stages, subset: None, count, is_count_only: false, total, page, shown, ignored: Vec::new() }
+    }
+
     fn of(path: String, pairs: Vec<(String, String)>, stages: Vec<(ResourceType, Search)>) -> Result<Self, ApiError> {
         // What steers a search is the same for all of its types.
         let steering = match stages.first() {
@@ -167,6 +196,7 @@ impl Asked {
             is_count_only: steering.is_count_only,
             total: steering.total,
             page: steering.page,
+            shown: None,
             ignored: steering.ignored,
             path,
             pairs,

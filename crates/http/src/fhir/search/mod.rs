@@ -11,7 +11,8 @@ mod page_token;
 mod render;
 mod verbs;
 
-pub use call::{Asked, Handling, SearchParameters};
-pub use page::searchset;
+pub use call::{Asked, Handling, SearchParameters, Shown, Steering};
+pub use include::{INCLUDED_MAX, Included};
+pub use page::{page_of, searchset};
 pub use render::part_of;
 pub use verbs::{of_compartment, of_system, of_type};

@@ -27,11 +27,26 @@ pub struct Found {
 
 /// The page that is asked for, as a Bundle.
 pub async fn searchset(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Result<String, ApiError> {
-    let found = find(app, scope, bases, asked).await?;
+    page_of(app, scope, asked, async |matches: &[StoredVersion]| include(app, scope, bases, &asked.stages, matches).await).await
+}
+
+/// As [`searchset`], with another rule for what goes along.
+pub async fn page_of(
+    app: &App,
+    scope: &Scope,
+    asked: &Asked,
+    along: impl AsyncFnOnce(&[StoredVersion]) -> Result<Included, ApiError>,
+) -> Result<String, ApiError> {
+    let found = find(app, scope, asked, along).await?;
     render(app, asked, &found, &links(app, asked, found.next.as_deref()))
 }
 
-async fn find(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Result<Found, ApiError> {
+async fn find(
+    app: &App,
+    scope: &Scope,
+    asked: &Asked,
+    along: impl AsyncFnOnce(&[StoredVersion]) -> Result<Included, ApiError>,
+) -> Result<Found, ApiError> {
     let binding = Binding::of(scope, &asked.path, &asked.pairs);
     let start = asked.page.as_deref().map(|token| binding.open(&app.secrets, token)).transpose()?;
     if asked.is_count_only {
@@ -40,7 +55,7 @@ async fn find(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Re
     }
     let is_first = start.is_none();
     let told = start.as_ref().and_then(|start| start.total);
-    let (matches, next) = matches(app, scope, asked, start).await?;
+    let (mut matches, next) = matches(app, scope, asked, start).await?;
     let total = match asked.total {
         TotalMode::None => None,
         // The first page counts; the others say what it said.
@@ -50,7 +65,13 @@ async fn find(app: &App, scope: &Scope, bases: &LocalBases, asked: &Asked) -> Re
         TotalMode::Unsaid if asked.is_unconditional() => Some(count(app, scope, asked).await?),
         TotalMode::Unsaid => None,
     };
-    let included = include(app, scope, bases, &asked.stages, &matches).await?;
+    let included = along(&matches).await?;
+    if let Some(shown) = &asked.shown {
+        matches.retain(|version| {
+            let is_of_type = shown.types.as_ref().is_none_or(|types| types.contains(&version.resource_type));
+            is_of_type && shown.since.is_none_or(|since| version.last_updated >= since)
+        });
+    }
     let next = next.map(|start| binding.seal(&app.secrets, &PageStart { total, ..start }));
     Ok(Found { matches, included, total, next })
 }

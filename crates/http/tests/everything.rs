@@ -1,0 +1,141 @@
+//! `$everything` of a patient and of an encounter.
+
+// Clippy knows tests by their attribute; what they share has none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod caller;
+mod test_server;
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use caller::Caller;
+use serde_json::{Value, json};
+use test_server::TestServer;
+
+async fn record(caller: &Caller<'_>) {
+    let of_patient = |resource_type: &str, id: &str, more: Value| {
+        let mut resource = json!({ "resourceType": resource_type, "id": id, "status": "final", "subject": { "reference": "Patient/pat" } });
+        resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        resource
+    };
+    let entries: Vec<Value> = [
+        json!({ "resourceType": "Practitioner", "id": "doc" }),
+        json!({ "resourceType": "Practitioner", "id": "stranger" }),
+        json!({ "resourceType": "Organization", "id": "clinic" }),
+        json!({ "resourceType": "Medication", "id": "med" }),
+        json!({ "resourceType": "Binary", "id": "scan", "contentType": "text/plain", "data": "eA==" }),
+        json!({ "resourceType": "Patient", "id": "pat", "generalPractitioner": [{ "reference": "Practitioner/doc" }],
+                "managingOrganization": { "reference": "Organization/clinic" } }),
+        json!({ "resourceType": "Patient", "id": "other" }),
+        of_patient("Encounter", "enc", json!({ "participant": [{ "individual": { "reference": "Practitioner/doc" } }] })),
+        of_patient("Observation", "obs", json!({ "encounter": { "reference": "Encounter/enc" } })),
+        of_patient("MedicationRequest", "req", json!({ "medicationReference": { "reference": "Medication/med" } })),
+        of_patient("DocumentReference", "document", json!({ "content": [{ "attachment": { "url": "Binary/scan" } }] })),
+        json!({ "resourceType": "Observation", "id": "foreign", "subject": { "reference": "Patient/other" },
+                "performer": [{ "reference": "Practitioner/stranger" }] }),
+    ]
+    .into_iter()
+    .map(|resource| {
+        let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        json!({ "request": { "method": "PUT", "url": url }, "resource": resource })
+    })
+    .collect();
+    let answer = caller.post("/r4", &json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries }).to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+}
+
+fn ids(page: &Value, mode: &str) -> Vec<String> {
+    let entries = page["entry"].as_array().cloned().unwrap_or_default();
+    let of_mode = entries.iter().filter(|entry| entry["search"]["mode"] == mode);
+    of_mode.map(|entry| entry["fullUrl"].as_str().unwrap().strip_prefix("http://lethe.test/r4/").unwrap().to_owned()).collect()
+}
+
+/// Matches and what goes along, of all pages.
+async fn all(caller: &Caller<'_>, path: &str) -> (Vec<String>, BTreeSet<String>) {
+    let (mut matches, mut included) = (Vec::new(), BTreeSet::new());
+    let mut url = path.to_owned();
+    loop {
+        let answer = caller.get(&url).await;
+        assert_eq!(answer.status, StatusCode::OK, "{url}: {}", answer.text);
+        let page = answer.json();
+        matches.extend(ids(&page, "match"));
+        included.extend(ids(&page, "include"));
+        let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
+        match next {
+            Some(next) => url = next["url"].as_str().unwrap().strip_prefix("http://lethe.test").unwrap().to_owned(),
+            None => return (matches, included),
+        }
+    }
+}
+
+const MEMBERS: [&str; 5] = ["Patient/pat", "DocumentReference/document", "Encounter/enc", "MedicationRequest/req", "Observation/obs"];
+const ALONG: [&str; 4] = ["Binary/scan", "Medication/med", "Organization/clinic", "Practitioner/doc"];
+
+#[tokio::test]
+async fn everything_is_the_patient_the_compartment_and_what_those_refer_to() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    record(&caller).await;
+    let along = ALONG.map(str::to_owned).into();
+    for query in ["", "?_count=1", "?_count=2", "?_pretty=true"] {
+        let (matches, included) = all(&caller, &format!("/r4/Patient/pat/$everything{query}")).await;
+        assert_eq!((matches, &included), (MEMBERS.map(str::to_owned).to_vec(), &along), "{query}");
+    }
+    let posted = caller.post("/r4/Patient/pat/$everything", "").await;
+    assert_eq!(ids(&posted.json(), "match"), MEMBERS, "{}", posted.text);
+    let (matches, included) = all(&caller, "/r4/Encounter/enc/$everything").await;
+    assert_eq!(matches, ["Encounter/enc", "Observation/obs"]);
+    assert_eq!(included, ["Patient/pat", "Practitioner/doc"].map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn everything_can_be_narrowed_by_type_and_time() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    record(&caller).await;
+    server.clock.advance_ms(3_600_000);
+    caller.stored("/r4/Observation/obs", r#"{"resourceType":"Observation","id":"obs","subject":{"reference":"Patient/pat"}}"#).await;
+    caller.stored("/r4/Medication/med", r#"{"resourceType":"Medication","id":"med"}"#).await;
+    for (query, matches, included) in [
+        ("_type=Observation", &["Observation/obs"][..], &[][..]),
+        ("_type=Practitioner", &[], &["Practitioner/doc"]),
+        ("_type=Patient,Practitioner&_count=1", &["Patient/pat"], &["Practitioner/doc"]),
+        ("_type=Observation&_type=Encounter", &["Encounter/enc", "Observation/obs"], &[]),
+        ("_since=2023-11-14T23:00:00Z", &["Observation/obs"], &["Medication/med"]),
+        ("_since=2023-11-14T23:00:00Z&_type=Observation,Encounter", &["Observation/obs"], &[]),
+        ("_since=2023-11-14T22:00:00Z&_type=Medication", &[], &["Medication/med"]),
+    ] {
+        let found = all(&caller, &format!("/r4/Patient/pat/$everything?{query}")).await;
+        let expected = (matches.iter().map(|id| (*id).to_owned()).collect(), included.iter().map(|id| (*id).to_owned()).collect());
+        assert_eq!(found, expected, "{query}");
+    }
+    let parameters = json!({ "resourceType": "Parameters", "parameter": [{ "name": "_count", "valueInteger": 1 }, { "name": "_type", "valueCode": "Observation" }] });
+    let posted = caller.post("/r4/Patient/pat/$everything", &parameters.to_string()).await.json();
+    assert_eq!(ids(&posted, "match"), ["Observation/obs"]);
+}
+
+#[tokio::test]
+async fn everything_of_nobody_and_wrong_parameters_are_refused() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    record(&caller).await;
+    let neighbour = Caller::of(&server, caller.client.clone(), "neighbour").await;
+    caller.delete("/r4/Patient/other").await;
+    for (path, status) in [
+        ("/r4/Patient/nobody/$everything", StatusCode::NOT_FOUND),
+        ("/r4/Patient/other/$everything", StatusCode::GONE),
+        ("/r4/Observation/obs/$everything", StatusCode::NOT_FOUND),
+        ("/r4/Patient/pat/$everything?_typ=Patient", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?_type=Patiant", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?_count=0", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?_since=yesterday", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?start=2024", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?_page=x", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(caller.get(path).await.status, status, "{path}");
+    }
+    assert_eq!(neighbour.get("/r4/Patient/pat/$everything").await.status, StatusCode::NOT_FOUND);
+    let for_all = caller.as_client("GET", "/r4/Patient/pat/$everything", "").await.json();
+    assert_eq!(ids(&for_all, "match"), MEMBERS);
+}
