@@ -106,6 +106,8 @@ fn index_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, resource_t
 /// The places of what fits one criterion, each once: a statement with the column `seq`.
 fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType, criterion: &Criterion, bounds: Bounds) -> String {
     let parts: Vec<String> = match criterion {
+        // Nothing may be bound that no part uses.
+        Criterion::AnyOf(spans) if spans.is_empty() => Vec::new(),
         Criterion::AnyOf(spans) => {
             let name = builder.name();
             let mut common = index_rules(builder, name, resource_type);
@@ -218,13 +220,14 @@ pub(crate) fn estimate_rows<D: Dialect>(
     spans: &[Span],
     rows_max: i64,
 ) -> String {
+    if spans.is_empty() {
+        // OK because it is never null: a statement must use whatever is bound.
+        return format!("select 0 where {} is not null", builder.account());
+    }
     let name = builder.name();
     let common = index_rules(builder, name, resource_type).join(" and ");
     let select = |rule| format!("select 1 as one from index_part p{name} cross join index_value i{name} where {common} and {rule}");
     let parts: Vec<String> = value_rules(builder, name, spans).into_iter().map(select).collect();
-    if parts.is_empty() {
-        return "select 0".to_owned();
-    }
     let limit = builder.int(rows_max);
     format!("select count(*) from ({} limit {limit}) found", parts.join(" union all "))
 }

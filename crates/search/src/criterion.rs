@@ -246,8 +246,31 @@ pub struct SortPath {
     pub ascending_at: usize,
     /// The first byte that counts when descending: a period is placed by its end.
     pub descending_at: usize,
-    /// So many bytes count; `None`: all that follow.
-    pub bytes_max: Option<usize>,
+    /// How many of those that follow.
+    pub width: SortWidth,
+}
+
+/// Which bytes of a value are its sort key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SortWidth {
+    /// So many.
+    Bytes(usize),
+    /// Those before the byte 0 that ends a text or a code: what follows it (how it was written, its system) would decide before the next key.
+    Text,
+    /// All.
+    All,
+}
+
+impl SortWidth {
+    /// The bytes that count.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        match self {
+            Self::Bytes(count) => &bytes[..count.min(bytes.len())],
+            Self::Text => bytes.split(|byte| *byte == 0).next().unwrap_or_default(),
+            Self::All => bytes,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -134,10 +134,7 @@ impl Entries<'_> {
     pub fn sort_bytes(self, paths: &[SortPath], is_descending: bool) -> Option<Vec<u8>> {
         let placed = paths.iter().flat_map(|sort| {
             let at = if is_descending { sort.descending_at } else { sort.ascending_at };
-            self.clone().of_path(sort.path).map(move |value| {
-                let bytes = value.get(at..).unwrap_or_default();
-                &bytes[..sort.bytes_max.unwrap_or(bytes.len()).min(bytes.len())]
-            })
+            self.clone().of_path(sort.path).map(move |value| sort.width.of(value.get(at..).unwrap_or_default()))
         });
         if is_descending { placed.max().map(<[u8]>::to_vec) } else { placed.min().map(<[u8]>::to_vec) }
     }

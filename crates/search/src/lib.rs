@@ -20,7 +20,7 @@ pub mod query;
 pub mod value;
 mod words;
 
-pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
+pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, SortWidth, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
 pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, extract, reference_or_url, reference_value};
 pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
 pub use index_values::{Entries, Facet, IndexValue, IndexValues, PathId};

@@ -123,6 +123,16 @@ pub async fn sorted_pages_go_by_their_keys_and_what_has_none_comes_last<B: Backe
     ];
     for (query, expected) in cases {
         assert_eq!(found(&harness, &format!("Patient?{query}")).await.join(" "), expected, "{query}");
+    } // However a name is written, and whatever the system of an identifier, the next key decides.
+    for (id, family, birth_date, system) in
+        [("f", "muller", "1990-01-01", "a"), ("g", "Müller", "1980-01-01", "b"), ("h", "MULLER", "1970-01-01", "c")]
+    {
+        let mut value = named(id, family, birth_date);
+        value["identifier"] = json!([{"system": system, "value": "1"}]);
+        harness.put(value).await;
+    }
+    for query in ["_sort=family,birthdate", "_sort=identifier,birthdate"] {
+        assert_eq!(found(&harness, &format!("Patient?_id=f,g,h&{query}")).await.join(" "), "h g f", "{query}");
     }
 }
 
@@ -297,6 +307,8 @@ pub async fn any_two_criteria_find_what_each_resource_says_by_itself<B: Backend>
         "value-quantity=3||kg",
         "code-value-quantity=3$gt2",
         "code=nothing",
+        // A system that the code cannot have: nothing is looked for.
+        "status=http://nowhere.org|final",
         "date:missing=false",
     ];
     let mut hits = 0;

@@ -59,7 +59,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::Facet;
+    use crate::{Facet, SortWidth};
 
     fn named(name: &str) -> ResourceType {
         name.parse().unwrap()
@@ -162,8 +162,8 @@ mod tests {
         let sort = |code: &str| parameter(named("Observation"), code).unwrap().sort_paths();
         assert!(sort("code-value-string").is_none());
         let date = sort("date").unwrap();
-        assert_eq!((date[0].ascending_at, date[0].descending_at, date[0].bytes_max), (1, 9, Some(8)));
-        assert_eq!(sort("value-quantity").unwrap()[0].bytes_max, Some(8));
+        assert_eq!((date[0].ascending_at, date[0].descending_at, date[0].width), (1, 9, SortWidth::Bytes(8)));
+        assert_eq!(sort("value-quantity").unwrap()[0].width, SortWidth::Bytes(8));
         assert_eq!(sort("combo-code").unwrap().len(), 2);
     }
 }

@@ -2,7 +2,7 @@
 
 use lethe_fhir::ResourceType;
 
-use crate::{PathId, SortPath, value};
+use crate::{PathId, SortPath, SortWidth, value};
 
 /// Type of a search parameter (<https://hl7.org/fhir/R4/valueset-search-param-type.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +57,13 @@ impl Parameter {
     /// The paths to sort by, and which of their bytes count; `None` for kinds that have no order.
     #[must_use]
     pub fn sort_paths(&self) -> Option<Vec<SortPath>> {
-        let (ascending_at, descending_at, bytes_max) = match self.kind {
-            ParameterKind::String | ParameterKind::Token | ParameterKind::Reference | ParameterKind::Uri => (0, 0, None),
-            ParameterKind::Number | ParameterKind::Quantity => (0, 0, Some(8)),
-            ParameterKind::Date => (value::DATE_LOW_AT, value::DATE_HIGH_AT, Some(8)),
+        let (ascending_at, descending_at, width) = match self.kind {
+            ParameterKind::String | ParameterKind::Token => (0, 0, SortWidth::Text),
+            ParameterKind::Reference | ParameterKind::Uri => (0, 0, SortWidth::All),
+            ParameterKind::Number | ParameterKind::Quantity => (0, 0, SortWidth::Bytes(8)),
+            ParameterKind::Date => (value::DATE_LOW_AT, value::DATE_HIGH_AT, SortWidth::Bytes(8)),
             ParameterKind::Composite | ParameterKind::Position => return None,
         };
-        Some(self.uses.iter().map(|one| SortPath { path: one.path, ascending_at, descending_at, bytes_max }).collect())
+        Some(self.uses.iter().map(|one| SortPath { path: one.path, ascending_at, descending_at, width }).collect())
     }
 }

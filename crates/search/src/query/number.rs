@@ -35,10 +35,12 @@ pub(super) fn ranges(text: &str) -> Result<Vec<NumberRange>, Fault> {
     })?;
     let exact = decimal.value();
     let (low, high) = decimal.implied_range();
+    // With as many figures as a float tells apart, half a unit of the last is nothing: the number itself is always in its own range.
+    let end = if high > exact { Cut::Before(high) } else { Cut::After(exact) };
     let tenth = exact.abs() / 10.0;
     Ok(match prefix {
-        Prefix::Equal => vec![(Some(Cut::Before(low)), Some(Cut::Before(high)))],
-        Prefix::NotEqual => vec![(None, Some(Cut::Before(low))), (Some(Cut::Before(high)), None)],
+        Prefix::Equal => vec![(Some(Cut::Before(low)), Some(end))],
+        Prefix::NotEqual => vec![(None, Some(Cut::Before(low))), (Some(end), None)],
         Prefix::Greater | Prefix::StartsAfter => vec![(Some(Cut::After(exact)), None)],
         Prefix::Less | Prefix::EndsBefore => vec![(None, Some(Cut::Before(exact)))],
         Prefix::GreaterOrEqual => vec![(Some(Cut::Before(exact)), None)],
@@ -89,6 +91,15 @@ mod tests {
             let found = [99.4, 99.5, 100.0, 100.4, 100.5, 120.0].map(|number| spans.iter().any(|span| span.admits(&value::number(number))));
             assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_of_seventeen_figures_is_found_by_itself() {
+        let spans = |text| extents(text).unwrap().iter().map(|extent| extent.on(PathId(4))).collect::<Vec<_>>();
+        let stored = value::number(0.1 + 0.2);
+        assert!(spans("0.30000000000000004").iter().any(|span| span.admits(&stored)));
+        assert!(!spans("ne0.30000000000000004").iter().any(|span| span.admits(&stored)));
+        assert!(!spans("0.30000000000000004").iter().any(|span| span.admits(&value::number(0.3))));
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl Sought {
     pub fn extents(&self, only: Option<ResourceType>) -> Vec<Extent> {
         let local = self.local.iter().filter(|target| only.is_none_or(|only| only == target.resource_type));
         let mut extents: Vec<Extent> = local.map(|target| Extent::single(reference(target))).collect();
-        if let Some(url) = &self.elsewhere {
+        // What lies elsewhere is of the type that its URL names.
+        if let Some(url) = self.elsewhere.as_ref().filter(|url| only.is_none_or(|only| url.contains(&format!("/{only}/")))) {
             extents.extend(uri::canonical(url));
         }
         extents

@@ -163,6 +163,8 @@ fn references_are_local_elsewhere_or_canonical() {
     assert_eq!(spans("Observation?subject=http://here.org/r4/Patient/1")[0], to("Observation", "subject", "Patient/1"));
     let elsewhere = Span::single(path("Observation", "subject"), value::reference_elsewhere("http://else.org/Patient/1"));
     assert_eq!(spans("Observation?subject=http://else.org/Patient/1")[0], elsewhere);
+    assert!(spans("Observation?patient=http://else.org/Patient/1").contains(&elsewhere));
+    assert!(spans("Observation?patient=http://else.org/Group/1").is_empty(), "no patient");
     let questionnaire = path("QuestionnaireResponse", "questionnaire");
     let version = value::reference_elsewhere("http://q.org/a|1");
     assert_eq!(spans("QuestionnaireResponse?questionnaire=http://q.org/a|1"), [Span::single(questionnaire, version.clone())]);
@@ -330,6 +332,9 @@ fn every_parameter_of_r4_can_be_asked_for() {
         for parameter in definitions::parameters(own) {
             let value = match parameter.kind {
                 ParameterKind::Composite => parameter.components.iter().map(|kind| part(*kind)).collect::<Vec<_>>().join("$"),
+                ParameterKind::Reference => {
+                    parameter.targets.iter().map(|target| format!("http://x.org/{target}/a")).collect::<Vec<_>>().join(",")
+                }
                 kind => part(kind).to_owned(),
             };
             for query in [format!("{own}?{}={value}", parameter.code), format!("{own}?{}:missing=false", parameter.code)] {

@@ -1,7 +1,7 @@
 //! Held to by tests: a search reads the part of the index that it asks for, and a page in the order of commits is not sorted.
 
 use lethe_fhir::ResourceType;
-use lethe_search::{Branch, Criterion, Facet, PathId, SortBy, SortKey, SortPath, Span};
+use lethe_search::{Branch, Criterion, Facet, PathId, SortBy, SortKey, SortPath, SortWidth, Span};
 use lethe_search_sql::{After, Direction, Driver, Request, Statement, page};
 use rusqlite::Connection;
 
@@ -59,7 +59,7 @@ fn one_value_is_read_in_order_and_nothing_is_sorted() {
 fn no_table_is_walked_whatever_the_criterion() {
     let branch = Branch { resource_type: patient(), criteria: vec![Criterion::AnyOf(vec![value()])] };
     let by_name = [SortKey {
-        by: SortBy::Paths(vec![SortPath { path: PATH, ascending_at: 0, descending_at: 0, bytes_max: None }]),
+        by: SortBy::Paths(vec![SortPath { path: PATH, ascending_at: 0, descending_at: 0, width: SortWidth::All }]),
         is_descending: true,
     }];
     let criteria = [

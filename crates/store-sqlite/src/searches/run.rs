@@ -183,6 +183,7 @@ impl Account<'_> {
         for index in possible {
             let rows = match &criteria[index] {
                 Criterion::Ids(ids) => i64::try_from(ids.len()).unwrap_or(i64::MAX),
+                Criterion::AnyOf(spans) if spans.is_empty() => 0,
                 Criterion::AnyOf(spans) => {
                     let statement = estimate(&Sqlite, self.account_id.0, self.resource_type, spans, ESTIMATE_ROWS_MAX.min(best.0));
                     bound(self.connection, &statement)?.raw_query().next()?.map_or(Ok(0), |row| row.get::<_, i64>(0))?
