@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::{
     error::{Error, Result},
     searches, stored_seqs, time_limit,
+    writer::Writer,
 };
 
 /// Readers that may work at the same time.
@@ -39,7 +40,7 @@ pub(crate) const PAGE_BYTES: i64 = 16 << 10;
 
 /// The connections to one database file.
 pub(crate) struct Connections {
-    writer: Lane,
+    writer: Writer,
     readers: Lane,
 }
 
@@ -66,7 +67,7 @@ impl Connections {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let writer = open_writer(path)?;
         let readers = (0..READERS_MAX).map(|_| open_reader(path)).collect::<rusqlite::Result<_>>()?;
-        Ok(Self { writer: Lane::start(vec![writer]), readers: Lane::start(readers) })
+        Ok(Self { writer: Writer::start(writer), readers: Lane::start(readers) })
     }
 
     /// The writer itself, outside a transaction: for checkpoints and vacuum.
@@ -74,7 +75,7 @@ impl Connections {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
-        Ok(self.writer.run(move |writer| work(writer)).await??)
+        Ok(self.writer.alone(move |writer| work(writer)).await??)
     }
 
     /// Runs `work` in one write transaction; what it returns as an error is rolled back.
@@ -86,7 +87,10 @@ impl Connections {
     where
         E: From<StoreError> + From<Error> + Send + 'static,
     {
-        let done = self.writer.run(move |writer| {
+        if durability == Durability::OnDisk {
+            return self.writer.write(work).await;
+        }
+        let done = self.writer.alone(move |writer| {
             writer.pragma_update(None, "synchronous", durability.synchronous()).map_err(Error::from)?;
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Error::from)?;
             let done = work(&transaction)?;

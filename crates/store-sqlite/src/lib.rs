@@ -17,6 +17,7 @@ mod resources;
 mod searches;
 mod stored_seqs;
 mod time_limit;
+mod writer;
 
 pub use migrate::MigrateError;
 pub use open::{OpenError, SqliteStore};
