@@ -14,6 +14,7 @@ mod edge;
 mod error;
 mod fhir;
 mod purge;
+mod validation;
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use lethe_fhir::LocalBases;
 use lethe_store::{Clock, Store};
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
+
+pub use validation::Validation;
 
 /// What the calls share.
 pub struct App {
@@ -36,6 +39,8 @@ pub struct App {
     pub bases: LocalBases,
     /// Where links in answers lead: scheme, host and perhaps a path, without `/r4` and without a slash at the end.
     pub public_url: String,
+    /// Whether what is written must be built as R4's base definitions say.
+    pub validation: Validation,
     /// Wakes the worker after a kick-off, a retry or a cancel.
     pub wake: Arc<Notify>,
 }

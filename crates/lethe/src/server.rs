@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use lethe_fhir::LocalBases;
+use lethe_http::Validation;
 use lethe_store::{Accounts, Store};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -37,10 +38,15 @@ impl Server {
     /// The address is taken, the directory cannot be used, or another process serves it; nothing is left running.
     pub async fn start(data: &Path, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
         let options = StoreOptions { data: data.to_owned(), database_url: None };
-        Self::start_with(&options, listen, public_url).await
+        Self::start_with(&options, listen, public_url, Validation::default()).await
     }
 
-    pub(crate) async fn start_with(options: &StoreOptions, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
+    pub(crate) async fn start_with(
+        options: &StoreOptions,
+        listen: SocketAddr,
+        public_url: Option<&str>,
+        validation: Validation,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(listen).await.with_context(|| {
             Advice::new(format!("cannot listen on {listen}"), "stop the program that uses this address, or choose another with --listen")
         })?;
@@ -57,6 +63,7 @@ impl Server {
             secrets: store.secrets.clone(),
             bases: local_bases(address, &public_url),
             public_url: public_url.clone(),
+            validation,
             wake: worker.wake(),
         };
         let worker = tokio::spawn(worker.run(stop.clone()));

@@ -10,7 +10,7 @@ use super::{
     commit::{Cause, Commit, RACES_MAX},
     entry::{AddressedEntry, Aim, Turn},
     entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
-    writing::WriteCall,
+    writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
 
@@ -53,7 +53,7 @@ impl PlannedBatch {
             // What comes before it in FHIR's order is there when its condition is looked at.
             write_group(app, call, std::mem::take(&mut group), &mut answers).await;
             let answer = match entry.turn {
-                Turn::Read => read_entry(app, &call.scope, &call.bases, &entry).await,
+                Turn::Read => read_entry(app, &call.scope, &call.rules.bases, &entry).await,
                 _ => write_alone(app, call, &entry).await.map_err(|error| error.in_entry(entry.index)),
             };
             answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
@@ -70,9 +70,9 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
         return;
     }
     let entries = Arc::new(group);
-    let (read, bases, scope) = (entries.clone(), call.bases.clone(), call.scope.clone());
+    let (read, rules, scope) = (entries.clone(), call.rules.clone(), call.scope.clone());
     let mut writes = Vec::new();
-    for (index, write) in aims_and_writes(app, &scope, read, bases).await {
+    for (index, write) in aims_and_writes(app, &scope, read, rules).await {
         match write {
             Ok(write) => writes.push((index, write)),
             Err(error) => answers.push((index, refused_entry(&error.in_entry(index)))),
@@ -81,7 +81,7 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
     let done: Vec<(usize, DoneWrite)> = writes.iter().map(|(index, write)| (*index, DoneWrite::of(write, call.returns))).collect();
     if writes.len() > 1 {
         let together = Commit { guards: Vec::new(), writes: writes.iter().map(|(_, write)| write.clone()).collect() };
-        if let Ok(outcomes) = together.run(app, &call.scope, None, &call.bases).await {
+        if let Ok(outcomes) = together.run(app, &call.scope, None, &call.rules.bases).await {
             answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
             return;
         }
@@ -100,7 +100,7 @@ async fn aims_and_writes(
     app: &App,
     scope: &lethe_auth::Scope,
     entries: Arc<Vec<AddressedEntry>>,
-    bases: LocalBases,
+    rules: WriteRules,
 ) -> Vec<(usize, Result<Write, ApiError>)> {
     let mut aims = Vec::with_capacity(entries.len());
     for entry in entries.iter() {
@@ -110,7 +110,7 @@ async fn aims_and_writes(
     let build = move || {
         let no_names = ReferenceMap::default();
         let write = |entry: &AddressedEntry, aim: Result<Aim, ApiError>| {
-            aim.and_then(|mut aim| entry.write(&mut aim, &no_names, &bases)).and_then(|write| write.ok_or(ApiError::Defect))
+            aim.and_then(|mut aim| entry.write(&mut aim, &no_names, &rules)).and_then(|write| write.ok_or(ApiError::Defect))
         };
         entries.iter().zip(aims).map(|(entry, aim)| (entry.index, write(entry, aim))).collect::<Vec<_>>()
     };
@@ -125,7 +125,7 @@ async fn write_alone(app: &App, call: &WriteCall, entry: &AddressedEntry) -> Res
     let mut races = 0;
     loop {
         let mut aim = entry.aim(app, &call.scope).await?;
-        let Some(write) = entry.write(&mut aim, &no_names, &call.bases)? else {
+        let Some(write) = entry.write(&mut aim, &no_names, &call.rules)? else {
             return idle_entry(app, aim.existing.as_ref(), call.returns);
         };
         let done = DoneWrite::of(&write, call.returns);

@@ -36,7 +36,7 @@ pub async fn post_bundle(State(app): State<Arc<App>>, request: Request) -> Resul
     }
     demand_json(&parts.headers)?;
     let body = read_body(&parts.headers, body, limits::BUNDLE_BYTES_MAX).await?;
-    let planned = plan(body, app.public_url.clone(), call.bases.clone()).await?;
+    let planned = plan(body, app.public_url.clone(), call.rules.bases.clone()).await?;
     answer(&app, &call, planned).await
 }
 

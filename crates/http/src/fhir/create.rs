@@ -53,9 +53,9 @@ pub async fn create(
     let resource = Resource::parse(&body)?;
     require_type(&resource, resource_type)?;
     let Some(query) = if_none_exist else { return call.put(&app, &resource, new_id(), Expect::Absent).await };
-    let condition = Condition::parse(resource_type, &query, &call.bases)?;
+    let condition = Condition::parse(resource_type, &query, &call.rules.bases)?;
     let id = new_id();
-    let write = write_of(&resource, id.clone(), &call.bases, Expect::Absent)?;
+    let write = write_of(&resource, id.clone(), &call.rules, Expect::Absent)?;
     let mut looks = 1;
     loop {
         let seen = condition.look(&app, &call.scope).await?;

@@ -38,7 +38,7 @@ pub async fn delete_conditionally(
     ConditionalCall { call, pairs }: ConditionalCall,
     TypePath(resource_type): TypePath,
 ) -> Result<Response, ApiError> {
-    let condition = Condition::of(resource_type, &pairs, &call.bases)?;
+    let condition = Condition::of(resource_type, &pairs, &call.rules.bases)?;
     let mut looks = 1;
     loop {
         let seen = condition.look(&app, &call.scope).await?;

@@ -17,7 +17,7 @@ use super::{
     read::current,
     update::place_of_update,
     version_tag::expectation,
-    writing::{require_id, require_type, write_of},
+    writing::{WriteRules, require_id, require_type, write_of},
 };
 use crate::{App, edge::not_json, error::ApiError};
 
@@ -237,7 +237,7 @@ impl AddressedEntry {
     }
 
     /// The write that does what it asks for, its references rewritten; `None` if there is nothing to do.
-    pub fn write(&self, aim: &mut Aim, map: &ReferenceMap, bases: &LocalBases) -> Result<Option<Write>, ApiError> {
+    pub fn write(&self, aim: &mut Aim, map: &ReferenceMap, rules: &WriteRules) -> Result<Option<Write>, ApiError> {
         let resource_type = self.target.resource_type;
         let Some(id) = aim.id.clone() else { return Ok(None) };
         if self.turn == Turn::Delete {
@@ -255,7 +255,7 @@ impl AddressedEntry {
             require_id(&resource, id)?;
         }
         map.rewrite(&mut resource);
-        let write = write_of(&resource, id, bases, aim.expect);
+        let write = write_of(&resource, id, rules, aim.expect);
         match self.turn {
             Turn::Patch => write.map_err(|error| error.into_unprocessable("what comes of the patch cannot be stored")),
             _ => write,

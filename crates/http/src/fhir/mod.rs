@@ -25,6 +25,7 @@ mod read;
 mod search;
 mod transaction;
 mod update;
+mod validate;
 mod version_tag;
 mod vread;
 mod writing;
@@ -39,6 +40,8 @@ use axum::{
 use lethe_fhir::{LogicalId, ResourceType};
 
 use crate::App;
+
+pub use search::Handling;
 
 /// The condition of a create.
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
@@ -60,6 +63,7 @@ pub fn routes() -> Router<Arc<App>> {
                 .delete(delete::delete_conditionally),
         )
         .route("/r4/{type}/_search", post(search::of_type))
+        .route("/r4/{type}/$validate", post(validate::of_type))
         .route("/r4/{type}/_history", get(history::of_type))
         .route(
             "/r4/{type}/{id}",
@@ -68,6 +72,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/r4/{type}/{id}/_history", get(history::of_instance))
         .route("/r4/{type}/{id}/_history/{version}", get(vread::vread))
         .route("/r4/{type}/{id}/$everything", get(everything::everything).post(everything::everything))
+        .route("/r4/{type}/{id}/$validate", get(validate::of_instance).post(validate::of_instance))
         .route("/r4/{type}/{id}/{member}", get(search::of_compartment))
         .route("/r4/{type}/{id}/{member}/_search", post(search::of_compartment))
 }

@@ -115,7 +115,7 @@ impl Patch {
             Expect::Anything => Expect::Version(stored.version),
             said => said,
         };
-        let write = write_of(&resource, stored.id.clone(), &call.bases, expect)
+        let write = write_of(&resource, stored.id.clone(), &call.rules, expect)
             .map_err(|error| error.into_unprocessable("what comes of the patch cannot be stored"))?;
         Ok((resource, write))
     }
@@ -147,7 +147,7 @@ pub async fn patch_conditionally(
     TypePath(resource_type): TypePath,
     PatchBody(patch): PatchBody,
 ) -> Result<Response, ApiError> {
-    let condition = Condition::of(resource_type, &pairs, &call.bases)?;
+    let condition = Condition::of(resource_type, &pairs, &call.rules.bases)?;
     let mut races = 0;
     loop {
         let seen = condition.look(&app, &call.scope).await?;

@@ -15,7 +15,7 @@ use super::{
     condition::{Condition, LOOKS_MAX},
     entry::{AddressedEntry, Aim, Turn, Whither},
     entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
-    writing::WriteCall,
+    writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
 
@@ -84,7 +84,7 @@ impl PlannedTransaction {
                 answers.push((entry.index, idle_entry(app, aim.existing.as_ref(), call.returns)?));
             }
         }
-        let entry_writes = self.writes(aims, map, call.bases.clone()).await?;
+        let entry_writes = self.writes(aims, map, call.rules.clone()).await?;
         let mut done = Vec::with_capacity(entry_writes.len());
         let mut writes = Vec::with_capacity(entry_writes.len());
         for EntryWrite { entry, write } in entry_writes {
@@ -94,7 +94,7 @@ impl PlannedTransaction {
         if !writes.is_empty() {
             let commit = Commit { guards, writes };
             let outcomes =
-                commit.run(app, &call.scope, call.provenance.as_ref(), &call.bases).await.map_err(|refusal| match refusal.cause {
+                commit.run(app, &call.scope, call.provenance.as_ref(), &call.rules.bases).await.map_err(|refusal| match refusal.cause {
                     Cause::Write(write) => match done.get(write) {
                         Some((index, _)) => WriteRefusal { cause: Cause::Write(*index), error: refusal.error.in_entry(*index) },
                         None => refusal,
@@ -104,7 +104,7 @@ impl PlannedTransaction {
             answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
         }
         for entry in self.entries.iter().filter(|entry| entry.turn == Turn::Read) {
-            let answer = read_entry(app, &call.scope, &call.bases, entry).await;
+            let answer = read_entry(app, &call.scope, &call.rules.bases, entry).await;
             answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
         }
         answers.sort_by_key(|(index, _)| *index);
@@ -137,7 +137,7 @@ impl PlannedTransaction {
         for (text, index) in &self.references {
             let shown: String = text.chars().take(120).collect();
             let in_entry = |error: ApiError| error.about(&format!("the conditional reference '{shown}'")).in_entry(*index);
-            let condition = condition_of(text, &call.bases).map_err(in_entry)?;
+            let condition = condition_of(text, &call.rules.bases).map_err(in_entry)?;
             if let Some(id) = written.get(&condition.text()) {
                 map.add(text, condition.resource_type, id);
                 continue;
@@ -154,12 +154,12 @@ impl PlannedTransaction {
     }
 
     /// Reads the resources one by one and makes writes of them, so that never more than one stands in memory as a tree.
-    async fn writes(&self, aims: Vec<Aim>, map: ReferenceMap, bases: LocalBases) -> Result<Vec<EntryWrite>, ApiError> {
+    async fn writes(&self, aims: Vec<Aim>, map: ReferenceMap, rules: WriteRules) -> Result<Vec<EntryWrite>, ApiError> {
         let entries = self.entries.clone();
         let build = move || {
             let mut writes = Vec::with_capacity(entries.len());
             for (entry, mut aim) in entries.iter().zip(aims) {
-                let write = entry.write(&mut aim, &map, &bases).map_err(|error| error.in_entry(entry.index))?;
+                let write = entry.write(&mut aim, &map, &rules).map_err(|error| error.in_entry(entry.index))?;
                 writes.extend(write.map(|write| EntryWrite { entry: entry.index, write }));
             }
             Ok(writes)

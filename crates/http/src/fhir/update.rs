@@ -57,12 +57,12 @@ pub async fn update_conditionally(
 ) -> Result<Response, ApiError> {
     let resource = Resource::parse(&body)?;
     require_type(&resource, resource_type)?;
-    let condition = Condition::of(resource_type, &pairs, &call.bases)?;
+    let condition = Condition::of(resource_type, &pairs, &call.rules.bases)?;
     let mut looks = 1;
     loop {
         let seen = condition.look(&app, &call.scope).await?;
         let (id, expect) = place_of_update(resource.id.clone(), seen.found.as_ref(), call.expect)?;
-        let write = write_of(&resource, id.clone(), &call.bases, expect)?;
+        let write = write_of(&resource, id.clone(), &call.rules, expect)?;
         match call.write_if(&app, vec![seen.guard], write).await {
             Ok(outcome) => return Ok(call.answer(&app, &resource, &id, outcome)),
             Err(refusal) if refusal.cause == Cause::Guard && looks < LOOKS_MAX => looks += 1,

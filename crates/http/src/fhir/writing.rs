@@ -9,8 +9,8 @@ use axum::{
 };
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{
-    IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, conditional_references, limits,
-    render_resource,
+    Issue, IssueType, LocalBases, LogicalId, OperationOutcome, Resource, ResourceError, ResourceType, Severity, conditional_references,
+    limits, render_resource,
 };
 use lethe_store::{Change, ChangeKind, Expect, Guard, StoredVersion, Write, WriteOutcome};
 
@@ -20,6 +20,7 @@ use super::{
     preference::ReturnPreference,
     provenance::HeaderProvenance,
     read::render_version,
+    search::Handling,
     version_tag::{expectation, single_header, version_tag},
     version_url,
 };
@@ -43,12 +44,21 @@ pub fn one_account(scope: &Scope) -> Result<AccountId, ApiError> {
     })
 }
 
+/// What is held against a resource before it is stored.
+#[derive(Clone, Debug)]
+pub struct WriteRules {
+    /// Addresses of this server, for references.
+    pub bases: LocalBases,
+    /// Whether it must be built as R4's base definitions say.
+    pub is_structure_checked: bool,
+}
+
 /// What a write carries beside the resource.
 pub struct WriteCall {
     /// Where it goes: one account, never all of a client's.
     pub scope: Scope,
-    /// Addresses of this server.
-    pub bases: LocalBases,
+    /// What is held against what it writes.
+    pub rules: WriteRules,
     /// `If-Match`.
     pub expect: Expect,
     /// `X-Provenance`.
@@ -81,7 +91,7 @@ impl ConditionalCall {
             expect: expectation(single_header(&parts.headers, header::IF_MATCH)?)?,
             provenance: HeaderProvenance::of(&parts.headers, &bases)?,
             returns: ReturnPreference::of(&parts.headers),
-            bases,
+            rules: WriteRules { bases, is_structure_checked: app.validation.is_asked(Handling::of(&parts.headers)) },
             scope,
         };
         Ok(Self { call, pairs })
@@ -114,7 +124,7 @@ impl FromRequestParts<Arc<App>> for WriteCall {
 impl WriteCall {
     /// Stores one resource under `id` and answers with it.
     pub async fn put(self, app: &App, resource: &Resource, id: LogicalId, expect: Expect) -> Result<Response, ApiError> {
-        let write = write_of(resource, id.clone(), &self.bases, expect)?;
+        let write = write_of(resource, id.clone(), &self.rules, expect)?;
         let outcome = self.write(app, write).await?;
         Ok(self.answer(app, resource, &id, outcome))
     }
@@ -127,7 +137,7 @@ impl WriteCall {
     /// Does one write if these guards hold.
     pub async fn write_if(&self, app: &App, guards: Vec<Guard>, write: Write) -> Result<WriteOutcome, WriteRefusal> {
         let commit = Commit { guards, writes: vec![write] };
-        let outcomes = commit.run(app, &self.scope, self.provenance.as_ref(), &self.bases).await?;
+        let outcomes = commit.run(app, &self.scope, self.provenance.as_ref(), &self.rules.bases).await?;
         Ok(outcomes.first().copied().ok_or(ApiError::Defect)?)
     }
 
@@ -183,22 +193,34 @@ pub fn confirmation(text: &str) -> String {
 /// The write of a resource, checked.
 ///
 /// # Errors
-/// Malformed and conditional references; a size over the limit.
-pub fn write_of(resource: &Resource, id: LogicalId, bases: &LocalBases, expect: Expect) -> Result<Write, ApiError> {
-    if let Some(text) = conditional_references(resource, bases).first() {
+/// Malformed and conditional references; a size over the limit; a wrong structure, if that is looked at.
+pub fn write_of(resource: &Resource, id: LogicalId, rules: &WriteRules, expect: Expect) -> Result<Write, ApiError> {
+    if let Some(text) = conditional_references(resource, &rules.bases).first() {
         let shown: String = text.chars().take(120).collect();
         return Err(ApiError::bad(
             IssueType::NotSupported,
             format!("the conditional reference '{shown}' has its place in a transaction: send one, or refer to the resource as Type/id"),
         ));
     }
-    let write = Write::put(resource, id, bases, expect)?;
+    if rules.is_structure_checked {
+        let issues = faults(resource);
+        if !issues.is_empty() {
+            return Err(ApiError::Unprocessable(OperationOutcome { issues }));
+        }
+    }
+    let write = Write::put(resource, id, &rules.bases, expect)?;
     match &write.change {
         Change::Put { body, .. } if body.as_bytes().len() > limits::RESOURCE_BYTES_MAX => {
             Err(ResourceError::TooLarge(body.as_bytes().len()).into())
         }
         _ => Ok(write),
     }
+}
+
+/// What of a resource is not as R4's base definitions say.
+pub fn faults(resource: &Resource) -> Vec<Issue> {
+    let issues = lethe_fhir::validate(resource).into_iter();
+    issues.filter(|issue| matches!(issue.severity, Severity::Error | Severity::Fatal)).collect()
 }
 
 /// Refuses a resource of another type than its address.

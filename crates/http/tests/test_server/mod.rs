@@ -15,7 +15,7 @@ use axum::{
 };
 use lethe_auth::{AccountId, AuthMethods, ClientId, KeyedHash, Secret, SecretKey, SecretKind};
 use lethe_fhir::{Instant, LocalBases};
-use lethe_http::{App, router};
+use lethe_http::{App, Validation, router};
 use lethe_store::{Clock, NewClient, Store};
 use lethe_store_sqlite::SqliteStore;
 use serde_json::Value;
@@ -92,6 +92,11 @@ impl Answer {
 
 impl TestServer {
     pub fn start() -> Self {
+        Self::start_with(Validation::default())
+    }
+
+    /// With another rule for what is written.
+    pub fn start_with(validation: Validation) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path(), clock.clone()).unwrap());
@@ -101,6 +106,7 @@ impl TestServer {
             secrets: SecretKey::new([42; SecretKey::BYTES]),
             bases: LocalBases::default(),
             public_url: "http://lethe.test".to_owned(),
+            validation,
             wake: Arc::new(Notify::new()),
         });
         Self { clock, store, directory, router: router(app.clone()), app, clients: AtomicU8::new(0) }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
+use lethe_http::Validation;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{embedded::StoreOptions, server::Server};
@@ -21,6 +22,10 @@ pub(crate) struct Serve {
     /// Where clients reach the server, without /r4, when a proxy stands before it
     #[arg(long, value_name = "URL", value_parser = parse_public_url)]
     public_url: Option<String>,
+    /// When what is written must be built as R4's base definitions say: off, lenient (if the client prefers handling=strict), or strict
+    /// (unless it prefers handling=lenient)
+    #[arg(long, value_name = "WHEN", default_value = "lenient")]
+    validation: Validation,
 }
 
 /// Without `/r4` and without a slash at the end.
@@ -36,7 +41,7 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         // Before anything is started, so that no signal is missed.
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref()).await?;
+        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), self.validation).await?;
         let data = self.store.data.display();
         eprintln!(
             "Lethe {} listens on http://{}, FHIR base {}/r4, data in {data}",
