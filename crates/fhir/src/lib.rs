@@ -15,6 +15,7 @@ mod validate;
 
 pub mod bundle;
 pub mod limits;
+pub mod ndjson;
 pub mod patch;
 pub mod structure;
 

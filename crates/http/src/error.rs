@@ -90,6 +90,14 @@ pub enum ApiError {
     /// See [`StoreError`].
     #[error("the store could not do it")]
     Store(#[from] StoreError),
+    /// The store failed when some of it had been done.
+    #[error("{text}")]
+    Interrupted {
+        /// What has been done, and what to do next.
+        text: String,
+        /// For the log.
+        source: StoreError,
+    },
     /// A defect of the server.
     #[error("the server failed in a way that it did not foresee; nothing is known to be lost, and the log says more")]
     Defect,
@@ -126,6 +134,7 @@ impl ApiError {
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TimedOut(_) | Self::Store(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Interrupted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_)) | Self::Defect => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -149,7 +158,7 @@ impl ApiError {
             Self::WrongMethod(_) | Self::NotAcceptable(_) | Self::UnsupportedMediaType(_) => IssueType::NotSupported,
             Self::Conflict { .. } | Self::VersionMismatch(_) => IssueType::Conflict,
             Self::TooManyRequests { .. } => IssueType::Throttled,
-            Self::JobFailed(_) => IssueType::Exception,
+            Self::JobFailed(_) | Self::Interrupted { .. } => IssueType::Exception,
             Self::SeveralMatch(_) => IssueType::MultipleMatches,
             Self::TooLarge(_) | Self::UriTooLong(_) => IssueType::TooLong,
             Self::TimedOut(_) => IssueType::Timeout,
@@ -233,7 +242,9 @@ impl ApiError {
             Self::Store(error @ StoreError::Unavailable(_)) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "the store was not available to a call");
             }
-            Self::Store(error) => tracing::error!(error = error as &dyn std::error::Error, "the store failed a call"),
+            Self::Store(error) | Self::Interrupted { source: error, .. } => {
+                tracing::error!(error = error as &dyn std::error::Error, "the store failed a call");
+            }
             _ => {}
         }
     }

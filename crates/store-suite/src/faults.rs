@@ -232,6 +232,9 @@ impl Imports for FaultyStore {
     async fn import_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<ImportJob>> {
         self.inner.import_job(owner, job_id).await
     }
+    async fn import_jobs(&self, owner: &Scope, count: usize) -> Result<Vec<ImportJob>> {
+        self.inner.import_jobs(owner, count).await
+    }
     async fn cancel_import(&self, owner: &Scope, job_id: JobId) -> Result<ImportCanceled> {
         self.inner.cancel_import(owner, job_id).await
     }

@@ -104,7 +104,10 @@ pub async fn an_import_fails_when_the_server_ends_and_says_after_which_line<B: B
     let left = job(&harness, lease.job_id).await.unwrap();
     assert_eq!((left.state, left.last_line), (JobState::Failed, 7));
     assert!(left.failure.is_some());
-    start(&harness, 7).await;
+    let second = start(&harness, 7).await;
+    let listed = harness.store().import_jobs(&harness.account, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|job| job.job_id).collect::<Vec<_>>(), [second.job_id, lease.job_id], "newest first");
+    assert!(harness.store().import_jobs(&harness.bystander, 10).await.unwrap().is_empty());
     harness.backend.restart().await;
     // Its job is kept for a day.
     harness.clock.advance_ms(BULK_KEPT_MS - 1);

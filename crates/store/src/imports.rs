@@ -109,6 +109,8 @@ pub trait Imports: Send + Sync {
     async fn finish_import(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ImportJob, StoreError>;
     /// One job.
     async fn import_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<ImportJob>, StoreError>;
+    /// The newest of an owner's imports, newest first, at most `count`.
+    async fn import_jobs(&self, owner: &Scope, count: usize) -> Result<Vec<ImportJob>, StoreError>;
     /// Asks an import to stop before its next batch.
     async fn cancel_import(&self, owner: &Scope, job_id: JobId) -> Result<ImportCanceled, StoreError>;
 }

@@ -21,6 +21,19 @@ pub struct ExportFilePath {
     pub file: u64,
 }
 
+/// `/r4/$import/{job id}`.
+pub struct ImportPath(pub JobId);
+
+/// Where an import tells its status.
+pub fn import_url(app: &App, job_id: JobId) -> String {
+    format!("{}/r4/$import/{job_id}", app.public_url)
+}
+
+/// The same for an import that never was, one whose time is over, and another account's.
+pub fn no_such_import() -> ApiError {
+    ApiError::NotFound("there is no such import in this account: its time may be over (24 hours after its end)".to_owned())
+}
+
 /// Where an export tells its status.
 pub fn export_url(app: &App, job_id: JobId) -> String {
     format!("{}/r4/$export/{job_id}", app.public_url)
@@ -53,6 +66,15 @@ impl FromRequestParts<Arc<App>> for ExportPath {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| no_such_export())?;
         job_id(&text).map(Self).ok_or_else(no_such_export)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for ImportPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app).await.map_err(|_| no_such_import())?;
+        job_id(&text).map(Self).ok_or_else(no_such_import)
     }
 }
 

@@ -6,6 +6,13 @@ mod export_kick_off;
 mod export_parameters;
 mod export_remove;
 mod export_status;
+mod import;
+mod import_body;
+mod import_cancel;
+mod import_lines;
+mod import_run;
+mod import_status;
+mod import_wire;
 mod stream;
 
 use std::sync::Arc;
@@ -14,10 +21,15 @@ use axum::{Router, routing::get};
 
 use crate::App;
 
+/// The route whose calls last as long as their bodies.
+pub const IMPORT_ROUTE: &str = "/r4/$import";
+
 /// The routes of bulk jobs.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/r4/$export", get(export_kick_off::kick_off).post(export_kick_off::kick_off))
         .route("/r4/$export/{job_id}", get(export_status::status).delete(export_remove::remove))
         .route("/r4/$export/{job_id}/{file}", get(export_file::file))
+        .route(IMPORT_ROUTE, get(import_status::list).post(import::import))
+        .route("/r4/$import/{job_id}", get(import_status::status).delete(import_cancel::cancel))
 }

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::error::ApiError;
+use crate::{bulk::IMPORT_ROUTE, error::ApiError};
 
 /// The longest that a call may take, in seconds. A cancel waits up to half of it for the running batch.
 pub const CALL_S_MAX: u64 = 120;
@@ -27,8 +27,11 @@ pub async fn log_call(request: Request, next: Next) -> Response {
     response
 }
 
-/// Gives up a call that takes longer than [`CALL_S_MAX`].
+/// Gives up a call that takes longer than [`CALL_S_MAX`]. An import lasts as long as its body does, and looks to that itself.
 pub async fn limit_time(request: Request, next: Next) -> Response {
+    if request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == IMPORT_ROUTE) {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(Duration::from_secs(CALL_S_MAX), next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::TimedOut(CALL_S_MAX).into_response(),

@@ -17,6 +17,7 @@ use crate::App;
 
 pub use job_address::job_id;
 pub use parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs};
+pub use wire::plain_json;
 
 /// The routes of `$purge`.
 pub fn routes() -> Router<Arc<App>> {

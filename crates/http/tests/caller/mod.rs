@@ -32,6 +32,11 @@ impl<'a> Caller<'a> {
         Self { server, client, account_id, token }
     }
 
+    /// The value of `Authorization`.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token)).header(header::HOST, "host.test:8080");

@@ -12,7 +12,10 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use lethe_fhir::limits;
+use lethe_fhir::{
+    limits,
+    ndjson::{Line, read_line},
+};
 
 use super::{bundle, bundle::BundleNames, files::FileForm};
 
@@ -204,70 +207,5 @@ impl Read for Counted {
             bytes_read.fetch_add(length as u64, Ordering::Relaxed);
         }
         Ok(length)
-    }
-}
-
-enum Line {
-    Text(Vec<u8>),
-    Blank,
-    /// Longer than a resource may be; it has been read past, but not kept.
-    TooLong,
-}
-
-fn read_line(reader: &mut dyn BufRead) -> io::Result<Option<Line>> {
-    let mut line = Vec::new();
-    let mut is_too_long = false;
-    let mut is_empty = true;
-    loop {
-        let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            break;
-        }
-        is_empty = false;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let part = &buffer[..end.unwrap_or(buffer.len())];
-        if line.len() + part.len() > limits::RESOURCE_BYTES_MAX {
-            is_too_long = true;
-            line = Vec::new();
-        }
-        if !is_too_long {
-            line.extend_from_slice(part);
-        }
-        let used = end.map_or(buffer.len(), |end| end + 1);
-        reader.consume(used);
-        if end.is_some() {
-            break;
-        }
-    }
-    Ok(match (is_empty, is_too_long) {
-        (true, _) => None,
-        (false, true) => Some(Line::TooLong),
-        (false, false) if line.iter().all(u8::is_ascii_whitespace) => Some(Line::Blank),
-        (false, false) => Some(Line::Text(line)),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_end_at_newlines_and_at_the_end_of_the_file() {
-        let mut reader = BufReader::with_capacity(3, &b"first line\n \r\nlast"[..]);
-        let mut next = || match read_line(&mut reader).unwrap() {
-            Some(Line::Text(text)) => String::from_utf8(text).unwrap(),
-            Some(Line::Blank) => "(blank)".to_owned(),
-            Some(Line::TooLong) => "(too long)".to_owned(),
-            None => "(end)".to_owned(),
-        };
-        assert_eq!([next(), next(), next(), next()], ["first line", "(blank)", "last", "(end)"]);
-    }
-
-    #[test]
-    fn a_line_without_end_is_not_kept_in_memory_and_the_next_one_is_read() {
-        let endless = io::repeat(b'x').take(limits::RESOURCE_BYTES_MAX as u64 + 1).chain(&b"\n{}\n"[..]);
-        let mut reader = BufReader::new(endless);
-        assert!(matches!(read_line(&mut reader).unwrap(), Some(Line::TooLong)));
-        assert!(matches!(read_line(&mut reader).unwrap(), Some(Line::Text(text)) if text == b"{}"));
     }
 }

@@ -293,6 +293,7 @@ create table import_job (
 create unique index import_job_one_per_account on import_job (account_id)
 where state in ('queued', 'running', 'canceling');
 
+create index import_job_by_owner on import_job (client_id, account_id, job_number);
 create index import_job_by_expiry on import_job (expires_on_ms) where expires_on_ms is not null;
 
 -- What the planner is to expect: rows in all, then rows for each longer part of the key. Given once and not gathered, so that plans are the

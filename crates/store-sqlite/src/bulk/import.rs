@@ -15,6 +15,7 @@ const SELECT_IN_PROGRESS: &str = include_str!("../../sql/bulk/import_in_progress
 const SELECT_ALL_IN_PROGRESS: &str = include_str!("../../sql/bulk/imports_in_progress.sql");
 const INSERT: &str = include_str!("../../sql/bulk/insert_import.sql");
 const SELECT_NUMBER: &str = include_str!("../../sql/bulk/import_number.sql");
+const SELECT_BY_OWNER: &str = include_str!("../../sql/bulk/imports_by_owner.sql");
 const SELECT_JOB: &str = include_str!("../../sql/bulk/import_columns.sql");
 const RENEW: &str = include_str!("../../sql/bulk/renew_import.sql");
 const COUNT_BATCH: &str = include_str!("../../sql/bulk/count_import_batch.sql");
@@ -135,6 +136,22 @@ fn end(tx: &Transaction<'_>, number: i64, event: JobEvent, failure: Option<&str>
 pub(super) async fn import_job(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<Option<ImportJob>> {
     let now = store.clock.now();
     store.connections.read(move |tx| number_of(tx, &owner, job_id, now)?.map(|number| job(tx, number)).transpose()).await
+}
+
+pub(super) async fn import_jobs(store: &SqliteStore, owner: Scope, count: usize) -> Result<Vec<ImportJob>> {
+    let now = store.clock.now();
+    store
+        .connections
+        .read(move |tx| {
+            let account = owner.account_id().map(|account_id| account_id.0);
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let mut statement = tx.prepare_cached(SELECT_BY_OWNER)?;
+            let numbers: Vec<i64> = statement
+                .query_map(params![owner.client_id().0, account, InstantColumn(now), count], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            numbers.into_iter().map(|number| job(tx, number)).collect()
+        })
+        .await
 }
 
 pub(super) async fn cancel(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<ImportCanceled> {

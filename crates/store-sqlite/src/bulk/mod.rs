@@ -116,6 +116,10 @@ impl Imports for SqliteStore {
         import::import_job(self, owner.clone(), job_id).await
     }
 
+    async fn import_jobs(&self, owner: &Scope, count: usize) -> Result<Vec<ImportJob>> {
+        import::import_jobs(self, owner.clone(), count).await
+    }
+
     async fn cancel_import(&self, owner: &Scope, job_id: JobId) -> Result<ImportCanceled> {
         import::cancel(self, owner.clone(), job_id).await
     }
