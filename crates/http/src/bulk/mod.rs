@@ -1,6 +1,7 @@
 //! Bulk Data: `$export` and its jobs (<https://hl7.org/fhir/uv/bulkdata/STU2/export.html>), and `$import`. One file for each call.
 
 mod address;
+mod definition;
 mod export_file;
 mod export_kick_off;
 mod export_parameters;
@@ -21,6 +22,8 @@ use axum::{Router, routing::get};
 
 use crate::App;
 
+pub use definition::system_operations;
+
 /// The route whose calls last as long as their bodies.
 pub const IMPORT_ROUTE: &str = "/r4/$import";
 
@@ -31,5 +34,6 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/r4/$export/{job_id}", get(export_status::status).delete(export_remove::remove))
         .route("/r4/$export/{job_id}/{file}", get(export_file::file))
         .route(IMPORT_ROUTE, get(import_status::list).post(import::import))
+        .route(definition::IMPORT_DEFINITION_PATH, get(definition::import_definition))
         .route("/r4/$import/{job_id}", get(import_status::status).delete(import_cancel::cancel))
 }

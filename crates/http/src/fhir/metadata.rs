@@ -6,7 +6,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use lethe_fhir::ResourceType;
 use serde_json::{Value, json};
 
-use crate::{App, edge::reply};
+use crate::{App, bulk::system_operations, edge::reply};
 
 /// Where the definition of `$purge` is served; its address is its canonical URL.
 pub const PURGE_DEFINITION_PATH: &str = "/r4/OperationDefinition/lethe-purge";
@@ -26,6 +26,12 @@ pub async fn purge_definition(State(app): State<Arc<App>>) -> Response {
 
 fn capability_statement(public_url: &str) -> Value {
     let resources: Vec<Value> = ResourceType::all().map(resource_capability).collect();
+    let purge = json!({
+        "name": "purge",
+        "definition": format!("{public_url}{PURGE_DEFINITION_PATH}"),
+        "documentation": "POST /r4/$purge starts a job that removes resources with all their versions, and the Provenance and Binary that go along. GET, PUT and DELETE on /r4/$purge/{job id} tell of it, retry and cancel it. GET /r4/$purge lists jobs."
+    });
+    let operations: Vec<Value> = std::iter::once(purge).chain(system_operations(public_url)).collect();
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -45,11 +51,7 @@ fn capability_statement(public_url: &str) -> Value {
             },
             "resource": resources,
             "interaction": [{ "code": "transaction" }, { "code": "batch" }, { "code": "history-system" }],
-            "operation": [{
-                "name": "purge",
-                "definition": format!("{public_url}{PURGE_DEFINITION_PATH}"),
-                "documentation": "POST /r4/$purge starts a job that removes resources with all their versions, and the Provenance and Binary that go along. GET, PUT and DELETE on /r4/$purge/{job id} tell of it, retry and cancel it. GET /r4/$purge lists jobs."
-            }]
+            "operation": operations
         }]
     })
 }
