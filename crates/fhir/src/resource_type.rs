@@ -22,6 +22,10 @@ impl ResourceType {
     pub const BINARY: Self = Self::named("Binary");
     /// `Bundle`.
     pub const BUNDLE: Self = Self::named("Bundle");
+    /// Whose members an export can go by.
+    pub const GROUP: Self = Self::named("Group");
+    /// Whose compartments an export can go by.
+    pub const PATIENT: Self = Self::named("Patient");
     /// `Provenance`, which a purge takes along when its last target goes.
     pub const PROVENANCE: Self = Self::named("Provenance");
 

@@ -5,6 +5,7 @@
 //! - `value`: how a value is written into an index.
 //! - `criterion`: a search, taken apart.
 //! - `definitions`: R4's search parameters and compartments.
+//! - `export`: what a bulk export takes.
 //! - `extract`: a resource's index values.
 //! - `index`: what of a resource is kept beside it.
 //! - `query`: a query string, taken apart into criteria.
@@ -12,6 +13,7 @@
 
 mod criterion;
 pub mod definitions;
+pub mod export;
 mod extract;
 mod index;
 mod index_values;
