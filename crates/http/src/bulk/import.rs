@@ -25,6 +25,7 @@ use crate::{
     authenticate::Authenticated,
     edge::{HostBases, Pairs},
     error::ApiError,
+    fhir::{Handling, WriteRules},
 };
 
 /// Imports that run at the same time, whoever's: each has a thread and a few batches of memory.
@@ -67,7 +68,8 @@ pub async fn import(
     };
     let (pump, body) = body_pipe();
     let (batches, parsed) = mpsc::channel(BATCHES_WAITING);
-    let lines = Lines { body, is_gzip, after_line, bases };
+    let rules = WriteRules { bases, is_structure_checked: app.validation.is_asked(Handling::of(request.headers())) };
+    let lines = Lines { body, is_gzip, after_line, rules };
     thread::spawn(move || lines.read(&batches));
     let run = ImportRun { app: Arc::clone(&app), lease };
     // Not a part of this call: should the connection break, the call is dropped where it stands, and the job must still get its end.

@@ -7,14 +7,17 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use lethe_fhir::{
-    LocalBases, LogicalId, Resource, limits,
+    LogicalId, Resource, limits,
     ndjson::{Line, read_line},
 };
 use lethe_store::{Expect, ImportBatch, Write};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::{error::ApiError, fhir::write_of};
+use crate::{
+    error::ApiError,
+    fhir::{WriteRules, write_of},
+};
 
 /// A batch is full at so many resources, lines or bytes, or after so long. One batch is one transaction: larger ones gain little and keep
 /// other writers waiting.
@@ -57,8 +60,8 @@ pub struct Lines<R> {
     pub is_gzip: bool,
     /// So many lines are left out.
     pub after_line: u64,
-    /// What counts as a reference to this server.
-    pub bases: LocalBases,
+    /// What is held against each resource.
+    pub rules: WriteRules,
 }
 
 impl<R: Read> Lines<R> {
@@ -78,7 +81,7 @@ impl<R: Read> Lines<R> {
             if number <= self.after_line {
                 continue;
             }
-            open.take(number, line, &self.bases);
+            open.take(number, line, &self.rules);
             if open.is_full() && !std::mem::take(&mut open).send(batches) {
                 return;
             }
@@ -100,7 +103,7 @@ struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn take(&mut self, number: u64, line: Line, bases: &LocalBases) {
+    fn take(&mut self, number: u64, line: Line, rules: &WriteRules) {
         self.begun_on.get_or_insert_with(Instant::now);
         self.lines += 1;
         self.batch.last_line = number;
@@ -110,7 +113,7 @@ impl OpenBatch {
             Line::Text(text) => {
                 self.bytes += text.len();
                 let text = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
-                write_of_line(text, bases)
+                write_of_line(text, rules)
             }
         };
         match parsed {
@@ -136,12 +139,12 @@ impl OpenBatch {
 }
 
 /// The write that a line asks for, held to the same rules as an update by PUT.
-fn write_of_line(text: &[u8], bases: &LocalBases) -> Result<Write, String> {
+fn write_of_line(text: &[u8], rules: &WriteRules) -> Result<Write, String> {
     let told = |error: ApiError| error.outcome().issues.first().map(|issue| issue.text.clone()).unwrap_or_default();
     // A line is read by itself, so that the reader of JSON calls each line 1; the column is right.
     let resource = Resource::parse(text).map_err(|error| error.to_string().replace(" at line 1 column ", " at column "))?;
     let id = resource.id.clone().unwrap_or_else(|| LogicalId::from(Uuid::new_v4()));
-    write_of(&resource, id, bases, Expect::Anything).map_err(told)
+    write_of(&resource, id, rules, Expect::Anything).map_err(told)
 }
 
 #[cfg(test)]
@@ -154,7 +157,8 @@ mod tests {
 
     fn parsed(body: &[u8], is_gzip: bool, after_line: u64) -> Vec<Parsed> {
         let (sender, mut receiver) = mpsc::channel(100);
-        Lines { body, is_gzip, after_line, bases: LocalBases::default() }.read(&sender);
+        let rules = WriteRules { bases: lethe_fhir::LocalBases::default(), is_structure_checked: false };
+        Lines { body, is_gzip, after_line, rules }.read(&sender);
         drop(sender);
         std::iter::from_fn(|| receiver.blocking_recv()).collect()
     }

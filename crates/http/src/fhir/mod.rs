@@ -42,7 +42,7 @@ use lethe_fhir::{LogicalId, ResourceType};
 use crate::App;
 
 pub use search::Handling;
-pub use writing::write_of;
+pub use writing::{WriteRules, write_of};
 
 /// The condition of a create.
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
