@@ -52,8 +52,7 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/r4", get(search::of_system).post(bundle::post_bundle))
         .route("/r4/_search", post(search::of_system))
-        .route("/r4/metadata", get(metadata::capabilities))
-        .route(metadata::PURGE_DEFINITION_PATH, get(metadata::purge_definition))
+        .merge(metadata::routes())
         .route("/r4/_history", get(history::of_system))
         .route(
             "/r4/{type}",

@@ -2,11 +2,13 @@
 //!
 //! `r4.txt` holds them; `cargo xtask codegen search` makes it from HL7's definitions.
 
+mod canonical;
 mod parameter;
 mod table;
 
 use lethe_fhir::ResourceType;
 
+pub use canonical::canonical;
 pub use parameter::{Parameter, ParameterKind, PathUse};
 pub(crate) use table::{Component, Datatype, Path, Reading};
 
