@@ -63,6 +63,8 @@ impl Elements {
                 Some((Ok(owner), bare)) => (Some(owner), bare),
                 _ => (None, name),
             };
+            // No element, yet clients name it; it stays anyway, as the id does.
+            let bare = if bare == "resourceType" { "id" } else { bare };
             let owners = owner.as_slice().iter().chain(if owner.is_none() { types } else { &[] });
             match owners.filter(|owner| types.contains(owner)).find_map(|owner| element_named(Structure::of(*owner), bare)) {
                 // More than once is once: the list does not grow with what is sent.
@@ -351,9 +353,10 @@ mod tests {
     fn names_that_are_no_elements_are_named() {
         let message = |list: &str, of: &str| elements(list, of).unwrap_err().to_string();
         assert!(message("name,nmae,name.family", "Patient").contains("'nmae', 'name.family' is no top-level element of Patient"));
-        for list in ["", "name,", "Observation.name", "Patient.status", "Foo.name", "resourceType"] {
+        for list in ["", "name,", "Observation.name", "Patient.status", "Foo.name", "resourcetype"] {
             assert!(elements(list, "Patient").is_err(), "{list:?}");
         }
+        assert_eq!(elements("resourceType", "Patient").unwrap(), elements("id", "Patient").unwrap(), "what stays anyway may be named");
         assert!(message("x", "Patient,Observation").contains("of Patient or Observation"));
         assert!(message(&vec!["x".repeat(1_000); 1_000].join(","), "Patient").len() < 1_000);
     }
