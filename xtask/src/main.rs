@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a developer and the build server run. Nothing of the product lives here.
 
 mod codegen;
+mod e2e;
 mod tests;
 mod tidy;
 
@@ -15,6 +16,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed
+  e2e [ARGS…]   searches compared with a brute-force evaluation, and clients that others wrote, against the real server; needs Python, and a
+                package registry the first time; without ARGS the fast run (cargo xtask e2e --help)
   tidy          the rules of the house that a program can check
   codegen structure --package DIR --expansions DIR
                 the table of R4's elements, from HL7's packages hl7.fhir.r4.core (or .examples, which holds it) and .expansions, unpacked
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
         Some("test") => repository().and_then(|root| tests::run(&root, &arguments.collect::<Vec<_>>())),
+        Some("e2e") => repository().and_then(|root| e2e::run(&root, &arguments.collect::<Vec<_>>())),
         Some("tidy") => repository().and_then(|root| tidy::run(&root)),
         Some("codegen") => repository().and_then(|root| codegen::run(&root, &arguments.collect::<Vec<_>>())),
         _ => {

@@ -1,0 +1,1 @@
+"""What e2e/run needs: the packages of others, and a server."""
