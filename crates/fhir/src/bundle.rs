@@ -118,15 +118,16 @@ impl<'a> RequestBundle<'a> {
         if frame.entry.len() > limits::BUNDLE_ENTRIES_MAX {
             return Err(BundleError::TooManyEntries(frame.entry.len()));
         }
-        let entries = frame.entry.into_iter().enumerate().map(|(index, entry)| RequestEntry::parse(index, entry)).collect::<Result<_, _>>()?;
+        let entries =
+            frame.entry.into_iter().enumerate().map(|(index, entry)| RequestEntry::parse(index, entry)).collect::<Result<_, _>>()?;
         Ok(Self { kind, entries })
     }
 }
 
 impl<'a> RequestEntry<'a> {
     fn parse(index: usize, entry: &'a RawValue) -> Result<Self, BundleError> {
-        let FrameEntry { full_url, request, resource } = serde_json::from_str(entry.get())
-            .map_err(|error| BundleError::WrongShape(format!("Bundle.entry[{index}]: {error}")))?;
+        let FrameEntry { full_url, request, resource } =
+            serde_json::from_str(entry.get()).map_err(|error| BundleError::WrongShape(format!("Bundle.entry[{index}]: {error}")))?;
         let Some(FrameRequest { method: Some(method), url: Some(url), if_match, if_none_match, if_none_exist }) = request else {
             return Err(BundleError::NoRequest(index));
         };

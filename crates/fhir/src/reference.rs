@@ -7,7 +7,7 @@ use crate::{LogicalId, ResourceType};
 /// The base addresses under which this server is known, so that an absolute URL to itself counts as local.
 ///
 /// The scheme is not compared: a proxy that ends TLS must not turn a local reference into a foreign one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalBases(Vec<String>);
 
 impl LocalBases {
@@ -27,6 +27,11 @@ impl LocalBases {
         if !rest.is_empty() && !self.0.contains(&rest) {
             self.0.push(rest);
         }
+    }
+
+    /// The addresses, each as [`add`](Self::add) takes it.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// The part after `/r4/` if `url` is an absolute URL into this server.

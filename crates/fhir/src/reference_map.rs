@@ -182,7 +182,10 @@ mod tests {
                        "subject":{"reference":"Patient?identifier=a#b"}}"#;
         assert_eq!(found(json), ["Practitioner?identifier=x", "Patient?identifier=a#b"]);
         assert!(found(r#"{"resourceType":"Observation","note":[{"text":"Practitioner?identifier=x"}]}"#).is_empty());
-        assert!(found(r#"{"resourceType":"Observation","contained":[{"resourceType":"Basic","subject":{"reference":"Patient?a=b"}}]}"#).is_empty());
+        assert!(
+            found(r#"{"resourceType":"Observation","contained":[{"resourceType":"Basic","subject":{"reference":"Patient?a=b"}}]}"#)
+                .is_empty()
+        );
     }
 
     #[test]

@@ -243,3 +243,75 @@ async fn what_a_purge_removed_is_missing_from_the_files() {
     assert_eq!(lines(&caller, &manifest["output"][1]).await.len(), 0);
     assert_eq!(lines(&caller, &manifest["output"][0]).await.len(), 1);
 }
+
+async fn fill_by_patient(caller: &Caller<'_>) {
+    fill(caller).await;
+    for (id, patient, status) in [("oa", "a", "final"), ("ob", "b", "final"), ("oc", "c", "preliminary")] {
+        let observation =
+            json!({ "resourceType": "Observation", "id": id, "status": status, "subject": { "reference": format!("Patient/{patient}") } });
+        caller.stored(&format!("/r4/Observation/{id}"), &observation.to_string()).await;
+    }
+    // By an absolute reference to the host that was called.
+    let members =
+        json!([{ "entity": { "reference": "http://host.test:8080/r4/Patient/a" } }, { "entity": { "reference": "Patient/nobody" } }]);
+    let group = json!({ "resourceType": "Group", "id": "g", "type": "person", "actual": true, "member": members });
+    caller.stored("/r4/Group/g", &group.to_string()).await;
+}
+
+/// `Type/id` of everything that a manifest leads to, sorted.
+async fn everything(caller: &Caller<'_>, manifest: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for output in manifest["output"].as_array().unwrap() {
+        let lines = lines(caller, output).await;
+        assert_eq!(Some(lines.len() as u64), output["count"].as_u64(), "{output}");
+        found.extend(lines.iter().map(|line| format!("{}/{}", line["resourceType"].as_str().unwrap(), line["id"].as_str().unwrap())));
+    }
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test]
+async fn conditions_patients_and_groups_narrow_an_export() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    fill_by_patient(&caller).await;
+    let filtered =
+        exported(&caller, "/r4/$export?_type=Observation&_typeFilter=Observation%3Fstatus%3Dfinal%26subject%3DPatient%252Fa").await;
+    assert_eq!(everything(&caller, &filtered).await, ["Observation/oa"]);
+    assert_eq!(
+        filtered["request"],
+        "http://lethe.test/r4/$export?_type=Observation&_typeFilter=Observation%3Fstatus%3Dfinal%26subject%3DPatient%252Fa"
+    );
+
+    let of_patients = exported(&caller, "/r4/Patient/$export?_type=Patient,Observation,Medication").await;
+    let expected = ["Observation/oa", "Observation/ob", "Observation/oc", "Patient/a", "Patient/b", "Patient/c"];
+    assert_eq!(everything(&caller, &of_patients).await, expected);
+    assert!(lines(&caller, &of_patients["error"][0]).await[0]["issue"][0]["details"]["text"].as_str().unwrap().starts_with("Medication"));
+
+    let of_group = exported(&caller, "/r4/Group/g/$export").await;
+    assert_eq!(everything(&caller, &of_group).await, ["Group/g", "Observation/oa", "Patient/a"]);
+    assert_eq!(of_group["request"], "http://lethe.test/r4/Group/g/$export");
+    assert_eq!((&of_group["error"][0]["type"], &of_group["error"][0]["count"]), (&json!("OperationOutcome"), &json!(1)));
+    let issue = &lines(&caller, &of_group["error"][0]).await[0];
+    assert!(issue["resourceType"] == "OperationOutcome" && issue.to_string().contains("Patient/nobody"), "{issue}");
+
+    for (path, expected) in [
+        ("/r4/Group/none/$export", StatusCode::NOT_FOUND),
+        ("/r4/Observation/oa/$export", StatusCode::NOT_FOUND),
+        ("/r4/Patient/$export?_typeFilter=Patient%3Fname.x%3D1", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(kick_off(&caller, path).await.status, expected, "{path}");
+    }
+    let of_client = [("x-oneup-user-id", "client"), ASYNC];
+    assert_eq!(caller.by_headers("GET", "/r4/Group/g/$export", &of_client, "").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(caller.get("/r4/Group/g").await.status, StatusCode::OK, "the routes leave the rest alone");
+    assert_eq!(caller.get("/r4/Group/g/_history").await.status, StatusCode::OK);
+
+    caller.purge("?_type=Medication").await;
+    run_worker(&server).await;
+    let path = of_group["output"][0]["url"].as_str().unwrap().strip_prefix("http://lethe.test").unwrap();
+    assert_eq!(caller.get(path).await.status, StatusCode::OK, "nothing was removed");
+    caller.purge("?_type=Observation").await;
+    run_worker(&server).await;
+    assert_eq!(caller.get(path).await.status, StatusCode::NOT_FOUND, "what the export was asked by is gone");
+}

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::{
+    bulk::FilterCache,
     connections::{Connections, open_writer},
     migrate::{MigrateError, migrate},
     purge::Checkpointer,
@@ -27,6 +28,7 @@ pub struct SqliteStore {
     pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) checkpointer: Checkpointer,
+    pub(crate) export_filters: FilterCache,
     _serve_lock: Option<File>,
 }
 
@@ -78,7 +80,7 @@ impl SqliteStore {
         drop(first);
         let connections = Connections::open(&path).map_err(failed)?;
         let checkpointer = Checkpointer::start(&path).map_err(failed)?;
-        Ok(Self { connections, clock, checkpointer, _serve_lock: None })
+        Ok(Self { connections, clock, checkpointer, export_filters: FilterCache::default(), _serve_lock: None })
     }
 
     /// Opens the store to serve it: at most one process may, so every lease that is still stored belongs to a dead one and is ended.

@@ -62,6 +62,7 @@ impl Backend for Sqlite {
             "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, x'78', 1)"),
             "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
             "purge_companion" => format!("insert into purge_companion values (1, {account}, {provenance}, 1)"),
+            "export_question" => format!("insert into export_question values (1, 'c1', {account}, 0, '{{}}')"),
             other => panic!("no leftover is known for {other}"),
         };
         assert_eq!(self.connection().execute(&statement, []).unwrap(), 1);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use lethe_auth::Scope;
+use lethe_fhir::LocalBases;
 use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::Seq;
+use lethe_search::export::{ExportLevel, TypeFilter};
 use lethe_store::{
     BULK_KEPT_MS, Clock, EXPORTS_KEPT_MAX, ExportFileKind, ExportJob, ExportKickOff, ExportSelection, JobId, NewExport, Store, StoreError,
 };
@@ -14,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Backend, FaultyStore, Harness,
-    harness::{add_client, add_user, everything},
+    harness::{BASE, add_client, add_user, everything, types},
 };
 
 async fn try_start<B: Backend>(harness: &Harness<B>, owner: &Scope, selection: ExportSelection) -> ExportKickOff {
@@ -96,7 +98,7 @@ pub async fn a_snapshot_is_exact_while_writers_change_things<B: Backend>(harness
 
 pub async fn types_and_since_select_and_deletions_are_told<B: Backend>(harness: Harness<B>) {
     fill(&harness).await;
-    let first = start(&harness, ExportSelection { types: Some(vec!["Patient".parse().unwrap()]), since: None }).await;
+    let first = start(&harness, ExportSelection { types: Some(vec!["Patient".parse().unwrap()]), ..ExportSelection::default() }).await;
     plan(&harness, harness.store()).await;
     let patients = resources(&harness, first.job_id).await;
     assert!(patients.len() == 7 && patients.iter().all(|line| line.starts_with("Patient/")), "{patients:?}");
@@ -106,13 +108,13 @@ pub async fn types_and_since_select_and_deletions_are_told<B: Backend>(harness: 
     harness.put(json!({"resourceType": "Patient", "id": "later"})).await;
     harness.delete("Patient/p5").await;
     let since = Some(first.transaction_time);
-    let second = start(&harness, ExportSelection { types: None, since }).await;
+    let second = start(&harness, ExportSelection { since, ..ExportSelection::default() }).await;
     plan(&harness, harness.store()).await;
     assert_eq!(resources(&harness, second.job_id).await, ["Patient/later/1"]);
     assert_eq!(lines(&harness, &harness.account, second.job_id, ExportFileKind::Deletions).await, ["Patient/p5/2"]);
     assert!(second.transaction_time > first.transaction_time);
 
-    let third = start(&harness, ExportSelection { types: None, since: Some(second.transaction_time) }).await;
+    let third = start(&harness, ExportSelection { since: Some(second.transaction_time), ..ExportSelection::default() }).await;
     plan(&harness, harness.store()).await;
     let third = job(&harness, third.job_id).await.unwrap();
     assert_eq!((third.state, third.files.len()), (JobState::Successful, 0), "nothing twice");
@@ -254,5 +256,112 @@ pub async fn a_purge_leaves_nothing_that_the_links_could_show<B: Backend>(harnes
     assert_eq!(resources(&harness, job_id).await, ["Patient/p6/1"], "spared by the purge, with its history");
     assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
     assert_eq!(resources(&harness, job_id).await, [""; 0]);
+    harness.assert_bystander_is_whole().await;
+}
+
+async fn fill_by_patient<B: Backend>(harness: &Harness<B>) {
+    let observation = async |id: &str, patient: &str, status: &str| {
+        let subject = json!({"reference": format!("Patient/{patient}")});
+        harness.put(json!({"resourceType": "Observation", "id": id, "status": status, "code": {"text": "x"}, "subject": subject})).await;
+    };
+    for id in ["a", "b", "c"] {
+        harness.put(json!({"resourceType": "Patient", "id": id})).await;
+    }
+    observation("oa", "a", "final").await;
+    observation("ob", "b", "final").await;
+    observation("oc", "c", "preliminary").await;
+    harness.put(json!({"resourceType": "Practitioner", "id": "d"})).await;
+    let members = json!([
+        {"entity": {"reference": "Patient/a"}}, {"entity": {"reference": format!("{BASE}/r4/Patient/b")}}, {"entity": {"reference": "Patient/nobody"}},
+        {"entity": {"reference": "Practitioner/d"}}, {"entity": {"reference": "Patient/c"}, "inactive": true},
+    ]);
+    harness.put(json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true, "member": members})).await;
+}
+
+fn by_conditions(conditions: &[(&str, &str)]) -> ExportSelection {
+    let type_filters = conditions.iter().map(|(name, value)| TypeFilter {
+        resource_type: "Observation".parse().unwrap(),
+        pairs: vec![((*name).to_owned(), (*value).to_owned())],
+    });
+    ExportSelection { type_filters: type_filters.collect(), bases: LocalBases::new([BASE]), ..ExportSelection::default() }
+}
+
+fn by_group() -> ExportSelection {
+    let level = ExportLevel::Group("g".parse().unwrap());
+    ExportSelection { level, bases: LocalBases::new([BASE]), ..ExportSelection::default() }
+}
+
+async fn sorted<B: Backend>(harness: &Harness<B>, job_id: JobId) -> Vec<String> {
+    let mut lines = resources(harness, job_id).await;
+    lines.sort_unstable();
+    lines
+}
+
+pub async fn conditions_are_decided_on_what_was_current_at_the_watermark<B: Backend>(harness: Harness<B>) {
+    fill_by_patient(&harness).await;
+    let job_id = start(&harness, by_conditions(&[("status", "final")])).await.job_id;
+    // Replaced versions have no index values any more, and are still found by what they were.
+    harness.put(json!({"resourceType": "Observation", "id": "oa", "status": "amended", "code": {"text": "x"}})).await;
+    harness.put(json!({"resourceType": "Observation", "id": "oc", "status": "final", "code": {"text": "x"}})).await;
+    plan(&harness, harness.store()).await;
+    harness.delete("Observation/ob").await;
+    let expected = ["Group/g/1", "Observation/oa/1", "Observation/ob/1", "Patient/a/1", "Patient/b/1", "Patient/c/1", "Practitioner/d/1"];
+    assert_eq!(sorted(&harness, job_id).await, expected);
+    let files = job(&harness, job_id).await.unwrap().files;
+    assert_eq!(files.iter().map(|file| file.resources).sum::<u64>(), 7, "the plan has counted the same");
+    let either = start(&harness, by_conditions(&[("status", "amended"), ("_id", "oc")])).await.job_id;
+    plan(&harness, harness.store()).await;
+    let observations: Vec<_> = sorted(&harness, either).await.into_iter().filter(|line| line.starts_with("Observation")).collect();
+    assert_eq!(observations, ["Observation/oa/2", "Observation/oc/2"]);
+}
+
+pub async fn patients_and_groups_export_compartments<B: Backend>(harness: Harness<B>) {
+    fill_by_patient(&harness).await;
+    let all = ExportSelection { level: ExportLevel::Patient, bases: LocalBases::new([BASE]), ..ExportSelection::default() };
+    let all = start(&harness, all).await.job_id;
+    plan(&harness, harness.store()).await;
+    let expected = ["Group/g/1", "Observation/oa/1", "Observation/ob/1", "Observation/oc/1", "Patient/a/1", "Patient/b/1", "Patient/c/1"];
+    assert_eq!(sorted(&harness, all).await, expected, "a Group is in the compartment of its members");
+
+    let of_group = start(&harness, by_group()).await.job_id;
+    // Its members are those of the kick-off.
+    harness.put(json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true})).await;
+    plan(&harness, harness.store()).await;
+    let expected = ["Group/g/1", "Observation/oa/1", "Observation/ob/1", "Patient/a/1", "Patient/b/1"];
+    assert_eq!(sorted(&harness, of_group).await, expected);
+    let planned = job(&harness, of_group).await.unwrap();
+    let file = planned.files.iter().find(|file| file.kind == ExportFileKind::Issues).expect("two members cannot be exported");
+    let page = harness.store().export_page(&harness.account, of_group, file.file, Seq(0)).await.unwrap().unwrap();
+    assert_eq!((file.resources, page.issues.len()), (2, 2));
+    assert!(page.issues[0].contains("Practitioner/d") && page.issues[1].contains("Patient/nobody"), "{:?}", page.issues);
+}
+
+pub async fn a_purge_removes_exports_that_name_what_it_may_have_removed<B: Backend>(harness: Harness<B>) {
+    fill_by_patient(&harness).await;
+    let client = Scope::Client { client_id: harness.account.client_id().clone() };
+    let plain = start(&harness, ExportSelection::default()).await.job_id;
+    plan(&harness, harness.store()).await;
+    let of_group = start(&harness, by_group()).await.job_id;
+    plan(&harness, harness.store()).await;
+    let ExportKickOff::Started(wide) = try_start(&harness, &client, by_conditions(&[("code", "secret")])).await else {
+        panic!("it starts")
+    };
+    let ExportKickOff::Started(other) = try_start(&harness, &harness.bystander, by_conditions(&[("code", "secret")])).await else {
+        panic!("it starts")
+    };
+    assert_eq!(harness.backend.rows("export_question").await, 3, "the control");
+    assert_eq!(harness.purge(types(&["Medication"])).await.state, JobState::Successful);
+    assert_eq!(harness.backend.rows("export_question").await, 3, "it removed nothing");
+
+    harness.kick_off(types(&["Practitioner"])).await;
+    let later = start(&harness, by_conditions(&[("status", "final")])).await.job_id;
+    harness.work().await;
+    assert!(job(&harness, of_group).await.is_none() && job(&harness, plain).await.is_some() && job(&harness, later).await.is_some());
+    let store = harness.store();
+    assert!(store.export_job(&client, wide.job_id).await.unwrap().is_none(), "it had not been planned yet");
+    assert!(store.export_job(&harness.bystander, other.job_id).await.unwrap().is_some());
+    assert_eq!(harness.backend.rows("export_question").await, 2);
+    assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
+    assert_eq!(harness.backend.rows("export_question").await, 1, "the bystander's");
     harness.assert_bystander_is_whole().await;
 }

@@ -113,6 +113,9 @@ macro_rules! store_suite {
             exports: one_export_at_a_time_and_not_more_than_are_kept;
             exports: exports_are_seen_by_their_account_and_its_client_alone;
             exports: a_purge_leaves_nothing_that_the_links_could_show;
+            exports: conditions_are_decided_on_what_was_current_at_the_watermark;
+            exports: patients_and_groups_export_compartments;
+            exports: a_purge_removes_exports_that_name_what_it_may_have_removed;
             imports: a_batch_is_stored_and_counted_together;
             imports: one_import_at_a_time_per_account;
             imports: a_canceled_import_stores_no_further_batch;

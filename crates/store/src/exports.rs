@@ -5,9 +5,10 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{Instant, ResourceType};
+use lethe_fhir::{Instant, LocalBases, ResourceType};
 use lethe_jobs::{JobEvent, JobState, Lease};
 use lethe_purge::{Seq, plan::BatchLimits};
+use lethe_search::export::{ExportLevel, TypeFilter};
 
 use crate::{JobId, StoreError, StoredVersion};
 
@@ -20,10 +21,24 @@ pub const EXPORTS_KEPT_MAX: u64 = 100;
 /// What is exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportSelection {
+    /// Whose resources.
+    pub level: ExportLevel,
     /// Only these types; `None`: all.
     pub types: Option<Vec<ResourceType>>,
-    /// Only what was last updated after this, and besides what was deleted after it.
+    /// Only what was last updated after this; and, where nothing else narrows the export, what was deleted after it.
     pub since: Option<Instant>,
+    /// Of these types only what fits one of the type's conditions.
+    pub type_filters: Vec<TypeFilter>,
+    /// What counts as a reference to this server.
+    pub bases: LocalBases,
+}
+
+impl ExportSelection {
+    /// Whether each version has to be looked at: then deletions, which have no content, are not told.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        self.level != ExportLevel::System || !self.type_filters.is_empty()
+    }
 }
 
 /// A kick-off.
@@ -85,6 +100,8 @@ pub enum ExportFileKind {
     Resources,
     /// Resources that were deleted since [`ExportSelection::since`].
     Deletions,
+    /// What was asked for and could not be exported.
+    Issues,
 }
 
 /// One file of an export: a range of versions.
@@ -109,11 +126,14 @@ pub struct ExportPage {
     pub kind: ExportFileKind,
     /// In order of commit, as they were current at the watermark.
     pub versions: Vec<StoredVersion>,
+    /// Of [`ExportFileKind::Issues`]: what could not be exported, and why.
+    pub issues: Vec<String>,
     /// Where the next part begins: after this place. `None`: this was the last.
     pub next: Option<Seq>,
 }
 
-/// Exports, as their owner sees them. A job is visible to its account and to its client's `client` scope; that of a whole client only to the
+/// Exports, as their owner sees them. One that names resources or quotes values (a Group, conditions) is removed by a purge that was kicked
+/// off after it and removed anything of its accounts. A job is visible to its account and to its client's `client` scope; that of a whole client only to the
 /// latter. One whose time is over is not there.
 #[async_trait]
 pub trait Exports: Send + Sync {

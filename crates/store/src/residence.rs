@@ -24,7 +24,7 @@ pub enum EmptiedBy {
 }
 
 /// Every table that holds resource data.
-pub const RESIDENCES: [Residence; 6] = [
+pub const RESIDENCES: [Residence; 7] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
     Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
     Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
@@ -34,6 +34,11 @@ pub const RESIDENCES: [Residence; 6] = [
         table: "purge_companion",
         holds: "the list of Provenance and Binary that go along with a purge",
         emptied_by: EmptiedBy::Batch,
+    },
+    Residence {
+        table: "export_question",
+        holds: "the Group and the conditions by which an export was asked for",
+        emptied_by: EmptiedBy::Sweep,
     },
 ];
 

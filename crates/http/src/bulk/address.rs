@@ -47,7 +47,8 @@ pub fn export_file_url(app: &App, job_id: JobId, file: u64) -> String {
 /// The same for an export that never was, one whose time is over, and another account's.
 pub fn no_such_export() -> ApiError {
     ApiError::NotFound(
-        "there is no such export in this account: it may have been removed, or its time is over (24 hours after its end); start another"
+        "there is no such export in this account: it may have been removed, its time may be over (24 hours after its end), or a purge may \
+         have removed what it was asked by; start another"
             .to_owned(),
     )
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use flate2::{Compression, write::GzEncoder};
 use lethe_auth::Scope;
-use lethe_fhir::render_resource;
+use lethe_fhir::{IssueType, OperationOutcome, render_resource};
 use lethe_purge::Seq;
 use lethe_store::{ExportPage, JobId, StoreError, StoredVersion};
 use serde_json::json;
@@ -118,6 +118,10 @@ impl Encoding {
             lines.push_str(&line(version));
             lines.push('\n');
         }
+        for issue in &page.issues {
+            lines.push_str(&OperationOutcome::error(IssueType::NotFound, issue).to_json().to_string());
+            lines.push('\n');
+        }
         match self {
             Self::Plain => (Self::Plain, Ok(Bytes::from(lines))),
             Self::Gzip(mut encoder) => {
@@ -158,7 +162,7 @@ mod tests {
             kind: lethe_store::ChangeKind::Delete,
             body: None,
         };
-        let page = |versions| ExportPage { kind: lethe_store::ExportFileKind::Deletions, versions, next: None };
+        let page = |versions| ExportPage { kind: lethe_store::ExportFileKind::Deletions, versions, issues: Vec::new(), next: None };
         let encoding = Encoding::Gzip(GzEncoder::new(Vec::new(), Compression::fast()));
         let (encoding, first) = encoding.part(&page(vec![version(1), version(2)]), false);
         let (_, last) = encoding.part(&page(Vec::new()), true);

@@ -1,13 +1,16 @@
-//! `GET` and `POST /r4/$export`: starts an export of the account, or of all accounts of a client. Costs the same whatever is stored.
+//! `GET` and `POST /r4/$export`, `/r4/Patient/$export`, `/r4/Group/{id}/$export`: starts an export of the account, or of all accounts of a
+//! client. Costs the same whatever is stored.
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use lethe_fhir::{IssueType, OperationOutcome};
+use lethe_auth::Scope;
+use lethe_fhir::{InvalidLogicalId, IssueType, LocalBases, LogicalId, OperationOutcome, ResourceType};
+use lethe_search::export::ExportLevel;
 use lethe_store::{EXPORTS_KEPT_MAX, ExportKickOff, NewExport};
 use uuid::Uuid;
 
@@ -15,34 +18,71 @@ use super::{address::export_url, export_parameters};
 use crate::{
     App,
     authenticate::Authenticated,
-    edge::{read_body, reply, with_header},
+    edge::{HostBases, read_body, reply, with_header},
     error::ApiError,
     purge::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs},
 };
 
-/// Stores the job; the worker is woken to plan it.
-pub async fn kick_off(
+/// Of everything.
+pub async fn of_system(
     State(app): State<Arc<App>>,
     Authenticated { scope, .. }: Authenticated,
+    HostBases(bases): HostBases,
     request: Request,
 ) -> Result<Response, ApiError> {
+    kick_off(&app, scope, ExportLevel::System, bases, request).await
+}
+
+/// Of what is in the compartment of any patient.
+pub async fn of_patients(
+    State(app): State<Arc<App>>,
+    Authenticated { scope, .. }: Authenticated,
+    HostBases(bases): HostBases,
+    request: Request,
+) -> Result<Response, ApiError> {
+    kick_off(&app, scope, ExportLevel::Patient, bases, request).await
+}
+
+/// Of what is in the compartments of a Group's members.
+pub async fn of_group(
+    State(app): State<Arc<App>>,
+    Authenticated { scope, .. }: Authenticated,
+    HostBases(bases): HostBases,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let id: LogicalId = id.parse().map_err(|error: InvalidLogicalId| ApiError::NotFound(error.to_string()))?;
+    if scope.account_id().is_none() {
+        let text =
+            "'x-oneup-user-id: client' stands for all users, and a Group belongs to one: name the user by number; nothing was started";
+        return Err(ApiError::bad(IssueType::BusinessRule, text));
+    }
+    let group = app.store.read(&scope, ResourceType::GROUP, &id).await?.filter(|group| group.body.is_some());
+    if group.is_none() {
+        return Err(ApiError::NotFound("there is no Group with this id; nothing was started".to_owned()));
+    }
+    kick_off(&app, scope, ExportLevel::Group(id), bases, request).await
+}
+
+/// Stores the job; the worker is woken to plan it.
+async fn kick_off(app: &App, owner: Scope, level: ExportLevel, bases: LocalBases, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     demand_async(&parts.headers)?;
     let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
     pairs.extend(body_pairs(&parts.headers, &body)?);
-    let selection = export_parameters::read(&pairs)?;
-    let export = NewExport { job_id: Uuid::new_v4(), owner: scope, selection };
+    let selection = export_parameters::read(&pairs, level, bases)?;
+    let export = NewExport { job_id: Uuid::new_v4(), owner, selection };
     match app.store.kick_off_export(&export).await? {
         ExportKickOff::Started(job) => {
             app.wake.notify_one();
-            let url = export_url(&app, job.job_id);
+            let url = export_url(app, job.job_id);
             let told = OperationOutcome::information(format!("the export has been started; its status is at {url}"));
             Ok(with_header(reply(StatusCode::ACCEPTED, told.to_json().to_string()), header::CONTENT_LOCATION, &url))
         }
         ExportKickOff::Conflict { running } => Err(ApiError::TooManyRequests {
             text: format!("the export {running} is being planned for the same accounts; nothing was started: wait for it, or DELETE it"),
-            content_location: Some(export_url(&app, running)),
+            content_location: Some(export_url(app, running)),
         }),
         ExportKickOff::TooMany => Err(ApiError::TooManyRequests {
             text: format!(

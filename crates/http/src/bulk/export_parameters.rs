@@ -1,31 +1,39 @@
 //! The parameters of `$export`, read strictly: one that is not known is refused, since leaving it out would export something else.
 
-use lethe_fhir::{FhirDate, Instant, IssueType, ResourceType};
+use lethe_fhir::{FhirDate, Instant, IssueType, LocalBases, ResourceType};
+use lethe_search::export::{ExportFilter, ExportLevel, Patients, TypeFilter, TypeFilterError};
 use lethe_store::ExportSelection;
 
-use crate::{edge::encode_pairs, error::ApiError};
+use crate::{
+    edge::{encode_pairs, parse_pairs},
+    error::ApiError,
+};
 
 /// What is known.
-const KNOWN: [&str; 5] = ["_type", "_since", "_outputFormat", "_format", "_pretty"];
+const KNOWN: [&str; 6] = ["_type", "_since", "_typeFilter", "_outputFormat", "_format", "_pretty"];
+
+/// What may be given more than once.
+const REPEATABLE: [&str; 2] = ["_type", "_typeFilter"];
 
 /// Reads the decoded pairs of a kick-off.
 ///
 /// # Errors
 /// Whatever is unknown, repeated where it must not be, or not understood.
-pub fn read(pairs: &[(String, String)]) -> Result<ExportSelection, ApiError> {
-    let mut selection = ExportSelection::default();
+pub fn read(pairs: &[(String, String)], level: ExportLevel, bases: LocalBases) -> Result<ExportSelection, ApiError> {
+    let mut selection = ExportSelection { level, bases, ..ExportSelection::default() };
     for (index, (name, value)) in pairs.iter().enumerate() {
         if !KNOWN.contains(&name.as_str()) {
             let shown: String = name.chars().take(80).collect();
             let text = format!("'{shown}' is not a parameter of $export; known are {}; nothing was started", KNOWN.join(", "));
             return Err(ApiError::bad(IssueType::NotSupported, text));
         }
-        if name != "_type" && pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+        if !REPEATABLE.contains(&name.as_str()) && pairs[..index].iter().any(|(earlier, _)| earlier == name) {
             return Err(bad(IssueType::Invalid, format!("'{name}' is given more than once")));
         }
         match name.as_str() {
             "_type" => selection.types.get_or_insert_default().extend(types(value)?),
             "_since" => selection.since = Some(since(value)?),
+            "_typeFilter" => selection.type_filters.extend(type_filters(value)?),
             "_outputFormat" => ndjson(value)?,
             _ => {}
         }
@@ -33,8 +41,48 @@ pub fn read(pairs: &[(String, String)]) -> Result<ExportSelection, ApiError> {
     if let Some(types) = &mut selection.types {
         types.sort_unstable();
         types.dedup();
+        let is_left_out = |filter: &&TypeFilter| !types.contains(&filter.resource_type);
+        if let Some(filter) = selection.type_filters.iter().find(is_left_out) {
+            let text =
+                format!("'_typeFilter': {0} is not among the types of _type: add it there, or leave the filter out", filter.resource_type);
+            return Err(bad(IssueType::Invalid, text));
+        }
     }
+    // Made once more when the export is planned; here to see that it can be.
+    ExportFilter::new(Patients::NotAsked, &selection.type_filters, &selection.bases).map_err(refused_filter)?;
     Ok(selection)
+}
+
+fn refused_filter(error: TypeFilterError) -> ApiError {
+    let code = match &error {
+        TypeFilterError::Malformed(_) | TypeFilterError::NotACondition { .. } => IssueType::Invalid,
+        TypeFilterError::Query { .. } => IssueType::Value,
+        TypeFilterError::OtherResources(_) => IssueType::NotSupported,
+        TypeFilterError::TooMany => IssueType::TooCostly,
+    };
+    bad(code, format!("'_typeFilter': {error}"))
+}
+
+/// Several may stand in one value, with commas between them, as Bulk Data had it at first: a comma that is followed by `Type?`.
+fn type_filters(value: &str) -> Result<Vec<TypeFilter>, ApiError> {
+    let mut filters = Vec::new();
+    let mut rest = value;
+    while !rest.is_empty() {
+        let is_type = |text: &str| text.split_once('?').is_some_and(|(name, _)| name.parse::<ResourceType>().is_ok());
+        let end = rest.match_indices(',').map(|(at, _)| at).find(|at| is_type(&rest[at + 1..])).unwrap_or(rest.len());
+        filters.push(type_filter(&rest[..end])?);
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    if filters.is_empty() { Err(refused_filter(TypeFilterError::Malformed(String::new()))) } else { Ok(filters) }
+}
+
+fn type_filter(text: &str) -> Result<TypeFilter, ApiError> {
+    let malformed = || refused_filter(TypeFilterError::Malformed(text.chars().take(120).collect()));
+    let (name, query) = text.split_once('?').ok_or_else(malformed)?;
+    let resource_type =
+        name.parse().map_err(|error: lethe_fhir::UnknownResourceType| bad(IssueType::Value, format!("'_typeFilter': {error}")))?;
+    let pairs = parse_pairs(query)?;
+    if pairs.is_empty() { Err(malformed()) } else { Ok(TypeFilter { resource_type, pairs }) }
 }
 
 fn bad(code: IssueType, text: impl std::fmt::Display) -> ApiError {
@@ -64,13 +112,22 @@ fn ndjson(value: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The query of a kick-off that asks for this.
-pub fn query_of(selection: &ExportSelection) -> String {
+/// The path and query of a kick-off that asks for this.
+pub fn request_of(selection: &ExportSelection) -> String {
+    let path = match &selection.level {
+        ExportLevel::System => "/r4/$export".to_owned(),
+        ExportLevel::Patient => "/r4/Patient/$export".to_owned(),
+        ExportLevel::Group(id) => format!("/r4/Group/{id}/$export"),
+    };
     let types = selection.types.iter().map(|types| types.iter().map(|name| name.name()).collect::<Vec<_>>().join(","));
     let since = selection.since.map(|since| since.to_string());
-    let pairs: Vec<(&str, String)> = types.map(|types| ("_type", types)).chain(since.map(|since| ("_since", since))).collect();
+    let mut pairs: Vec<(&str, String)> = types.map(|types| ("_type", types)).chain(since.map(|since| ("_since", since))).collect();
+    for TypeFilter { resource_type, pairs: conditions } in &selection.type_filters {
+        let query = encode_pairs(conditions.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        pairs.push(("_typeFilter", format!("{resource_type}?{query}")));
+    }
     let query = encode_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
-    if query.is_empty() { query } else { format!("?{query}") }
+    if query.is_empty() { path } else { format!("{path}?{query}") }
 }
 
 #[cfg(test)]
@@ -78,7 +135,8 @@ mod tests {
     use super::*;
 
     fn selection(pairs: &[(&str, &str)]) -> Result<ExportSelection, ApiError> {
-        read(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        read(&pairs, ExportLevel::System, LocalBases::default())
     }
 
     #[test]
@@ -87,10 +145,22 @@ mod tests {
             ("_type", "Patient,Observation"),
             ("_type", "Patient"),
             ("_since", "2024-01-01T00:00:00 02:00"),
+            ("_typeFilter", "Observation?status=final,amended&code=a%7Cb"),
             ("_outputFormat", "application/fhir ndjson"),
         ]);
-        assert_eq!(query_of(&full.unwrap()), "?_type=Observation,Patient&_since=2023-12-31T22:00:00.000Z");
-        assert_eq!(query_of(&selection(&[]).unwrap()), "");
+        assert_eq!(
+            request_of(&full.unwrap()),
+            "/r4/$export?_type=Observation,Patient&_since=2023-12-31T22:00:00.000Z&_typeFilter=Observation%3Fstatus%3Dfinal,amended%26code%3Da%257Cb"
+        );
+        assert_eq!(request_of(&selection(&[]).unwrap()), "/r4/$export");
+    }
+
+    #[test]
+    fn conditions_can_stand_in_one_value_or_in_several() {
+        let apart = selection(&[("_typeFilter", "Observation?status=final,amended"), ("_typeFilter", "Condition?onset-age=gt5")]);
+        let together = selection(&[("_typeFilter", "Observation?status=final,amended,Condition?onset-age=gt5")]);
+        let filters = together.unwrap().type_filters;
+        assert_eq!((filters.len(), &filters), (2, &apart.unwrap().type_filters));
     }
 
     #[test]
@@ -103,6 +173,13 @@ mod tests {
             (&[("_since", "yesterday")], "_since"),
             (&[("_since", "2024"), ("_since", "2024")], "more than once"),
             (&[("_outputFormat", "csv")], "application/fhir+ndjson"),
+            (&[("_typeFilter", "")], "Type?name=value"),
+            (&[("_typeFilter", "Observation")], "'Observation' is not of the form"),
+            (&[("_typeFilter", "Observation?")], "Type?name=value"),
+            (&[("_typeFilter", "Obs?status=final")], "'Obs'"),
+            (&[("_typeFilter", "Observation?statas=final")], "no search parameter 'statas'"),
+            (&[("_typeFilter", "Observation?patient.name=x")], "chained"),
+            (&[("_type", "Patient"), ("_typeFilter", "Observation?status=final")], "not among the types"),
         ] {
             let text = selection(pairs).expect_err(expected).outcome().issues[0].text.clone();
             assert!(text.contains(expected) && text.ends_with("nothing was started"), "{text}");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     address::{ExportPath, export_file_url, no_such_export},
-    export_parameters::query_of,
+    export_parameters::request_of,
 };
 use crate::{
     App,
@@ -49,7 +49,7 @@ fn in_progress(job: &ExportJob) -> Response {
     let mut response = reply(StatusCode::ACCEPTED, "");
     response.headers_mut().remove(header::CONTENT_TYPE);
     let response = with_header(response, header::RETRY_AFTER, RETRY_AFTER_S);
-    let planned: u64 = job.files.iter().map(|file| file.resources).sum();
+    let planned: u64 = job.files.iter().filter(|file| file.kind == ExportFileKind::Resources).map(|file| file.resources).sum();
     with_header(response, HeaderName::from_static("x-progress"), &format!("{planned} resources planned"))
 }
 
@@ -59,11 +59,11 @@ fn manifest(app: &App, job: &ExportJob) -> Response {
     };
     let manifest = json!({
         "transactionTime": job.transaction_time.to_string(),
-        "request": format!("{}/r4/$export{}", app.public_url, query_of(&job.selection)),
+        "request": format!("{}{}", app.public_url, request_of(&job.selection)),
         "requiresAccessToken": true,
         "output": of_kind(ExportFileKind::Resources),
         "deleted": of_kind(ExportFileKind::Deletions),
-        "error": [],
+        "error": of_kind(ExportFileKind::Issues),
     });
     let mut response = reply(StatusCode::OK, manifest.to_string());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -77,10 +77,11 @@ fn output(app: &App, job: &ExportJob, file: &ExportFile) -> Value {
     let line_type = match file.kind {
         ExportFileKind::Resources => file.resource_type.name(),
         ExportFileKind::Deletions => "Bundle",
+        ExportFileKind::Issues => "OperationOutcome",
     };
     let mut output = json!({ "type": line_type, "url": export_file_url(app, job.job_id, file.file), "count": file.resources });
     // Ids of several accounts can be the same: whoever exports them all has to know whose file it is.
-    if let Scope::Client { .. } = job.owner {
+    if let (Scope::Client { .. }, ExportFileKind::Resources | ExportFileKind::Deletions) = (&job.owner, file.kind) {
         output["extension"] = json!({ "oneup_user_id": file.account_id });
     }
     output

@@ -30,7 +30,9 @@ pub const IMPORT_ROUTE: &str = "/r4/$import";
 /// The routes of bulk jobs.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/r4/$export", get(export_kick_off::kick_off).post(export_kick_off::kick_off))
+        .route("/r4/$export", get(export_kick_off::of_system).post(export_kick_off::of_system))
+        .route("/r4/Patient/$export", get(export_kick_off::of_patients).post(export_kick_off::of_patients))
+        .route("/r4/Group/{id}/$export", get(export_kick_off::of_group).post(export_kick_off::of_group))
         .route("/r4/$export/{job_id}", get(export_status::status).delete(export_remove::remove))
         .route("/r4/$export/{job_id}/{file}", get(export_file::file))
         .route(IMPORT_ROUTE, get(import_status::list).post(import::import))

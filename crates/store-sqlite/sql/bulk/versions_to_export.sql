@@ -1,4 +1,4 @@
-select seq, id, version_number, last_updated_ms, kind, previous_seq, body from version
+select seq, id, version_number, last_updated_ms, kind, previous_seq, body, index_values from version
 where
     account_id = ?1
     and type_id = ?2

@@ -228,9 +228,12 @@ create table export_job (
     client_id text not null,
     -- null: all accounts of the client
     account_id integer,
+    level text not null check (level in ('system', 'patient', 'group')),
     -- comma-separated type codes; null: all
     type_ids text,
     since_ms integer,
+    -- addresses of this server, separated by spaces
+    bases text not null,
     watermark_seq integer not null,
     transaction_time_ms integer not null,
     state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
@@ -258,7 +261,7 @@ create index export_job_by_expiry on export_job (expires_on_ms) where expires_on
 create table export_file (
     job_number integer not null,
     file integer not null,
-    kind text not null check (kind in ('resources', 'deletions')),
+    kind text not null check (kind in ('resources', 'deletions', 'issues')),
     account_id integer not null,
     type_id integer not null,
     first_seq integer not null,
@@ -266,6 +269,18 @@ create table export_file (
     resources integer not null check (resources > 0),
     primary key (job_number, file)
 ) strict, without rowid;
+
+-- What an export was asked for, if that names a resource or quotes a value: the Group, the conditions. A purge that was kicked off later and
+-- removed anything of the account removes the export.
+create table export_question (
+    job_number integer primary key,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id integer,
+    -- the last purge at the kick-off
+    purges_before integer not null,
+    question text not null
+) strict;
 
 create table import_job (
     job_number integer primary key autoincrement,

@@ -3,9 +3,12 @@
 use lethe_auth::Scope;
 use lethe_fhir::Instant;
 use lethe_store::{EXPORTS_KEPT_MAX, ExportJob, ExportKickOff, JobId, NewExport};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Result, export_job};
+use super::{
+    Result,
+    export_job::{self, stored_level},
+};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn},
@@ -18,6 +21,9 @@ const COUNT: &str = include_str!("../../sql/bulk/count_exports.sql");
 const SELECT_NEWEST_TIME: &str = include_str!("../../sql/bulk/newest_time.sql");
 const RAISE_TIMES: &str = include_str!("../../sql/bulk/raise_times.sql");
 const INSERT: &str = include_str!("../../sql/bulk/insert_export.sql");
+const INSERT_QUESTION: &str = include_str!("../../sql/bulk/insert_question.sql");
+const DELETE_QUESTION: &str = include_str!("../../sql/bulk/delete_question.sql");
+const SELECT_QUESTIONS: &str = include_str!("../../sql/bulk/questions_before_purge.sql");
 const DELETE: &str = include_str!("../../sql/bulk/delete_export.sql");
 const DELETE_FILES: &str = include_str!("../../sql/bulk/delete_export_files.sql");
 
@@ -41,17 +47,24 @@ fn start(tx: &Transaction<'_>, export: &NewExport, now: Instant) -> crate::error
     let transaction_time = now.max(newest);
     // What is stored from now on gets a later time, be it in the same millisecond: `_since` of the next export neither misses nor repeats it.
     tx.prepare_cached(RAISE_TIMES)?.execute(params![client, account, InstantColumn(transaction_time.plus_ms(1))])?;
+    let (level, question) = stored_level(&export.selection);
     tx.prepare_cached(INSERT)?.execute(params![
         export.job_id,
         client,
         account,
+        level,
         export.selection.types.as_deref().map(write_types),
         export.selection.since.map(InstantColumn),
+        export.selection.bases.addresses().collect::<Vec<_>>().join(" "),
         watermark,
         InstantColumn(transaction_time),
         InstantColumn(now)
     ])?;
-    Ok(ExportKickOff::Started(Box::new(export_job::job(tx, tx.last_insert_rowid())?)))
+    let number = tx.last_insert_rowid();
+    if !question.is_empty() {
+        tx.prepare_cached(INSERT_QUESTION)?.execute(params![number, client, account, question.to_stored()])?;
+    }
+    Ok(ExportKickOff::Started(Box::new(export_job::job(tx, number)?)))
 }
 
 pub(super) async fn export_job(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<Option<ExportJob>> {
@@ -78,6 +91,23 @@ pub(super) async fn remove(store: &SqliteStore, owner: Scope, job_id: JobId) -> 
 /// Removes the rows of a job.
 pub(super) fn delete(tx: &Transaction<'_>, number: i64) -> crate::error::Result<()> {
     tx.prepare_cached(DELETE_FILES)?.execute([number])?;
+    tx.prepare_cached(DELETE_QUESTION)?.execute([number])?;
     tx.prepare_cached(DELETE)?.execute([number])?;
     Ok(())
+}
+
+/// The exports that were asked for before a purge was, by what it may have removed: a Group, or conditions that quote values.
+fn questions_before(connection: &Connection, purge_number: i64) -> crate::error::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(SELECT_QUESTIONS)?;
+    Ok(statement.query_map([purge_number], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Removes them, for a purge that has removed something.
+pub(crate) fn forget_questions(tx: &Transaction<'_>, purge_number: i64) -> crate::error::Result<()> {
+    questions_before(tx, purge_number)?.into_iter().try_for_each(|number| delete(tx, number))
+}
+
+/// How many are left.
+pub(crate) fn count_questions(connection: &Connection, purge_number: i64) -> crate::error::Result<u64> {
+    Ok(questions_before(connection, purge_number)?.len() as u64)
 }

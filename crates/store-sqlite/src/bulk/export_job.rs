@@ -1,8 +1,9 @@
 //! An export job, read from its rows.
 
 use lethe_auth::{AccountId, ClientId, Scope};
-use lethe_fhir::Instant;
+use lethe_fhir::{Instant, LocalBases, LogicalId};
 use lethe_jobs::JobState;
+use lethe_search::export::{ExportLevel, ExportQuestion};
 use lethe_store::{ExportFile, ExportFileKind, ExportJob, ExportSelection, JobId, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -32,6 +33,7 @@ pub(super) fn stored_kind(kind: ExportFileKind) -> &'static str {
     match kind {
         ExportFileKind::Resources => "resources",
         ExportFileKind::Deletions => "deletions",
+        ExportFileKind::Issues => "issues",
     }
 }
 
@@ -40,7 +42,27 @@ pub(super) fn read_kind(stored: &str) -> std::result::Result<ExportFileKind, Sto
     match stored {
         "resources" => Ok(ExportFileKind::Resources),
         "deletions" => Ok(ExportFileKind::Deletions),
+        "issues" => Ok(ExportFileKind::Issues),
         other => Err(StoreError::NotUnderstood(format!("export_file.kind = '{other}'"))),
+    }
+}
+
+/// The word in storage, and what is kept apart from it.
+pub(super) fn stored_level(selection: &ExportSelection) -> (&'static str, ExportQuestion) {
+    let (level, group) = match &selection.level {
+        ExportLevel::System => ("system", None),
+        ExportLevel::Patient => ("patient", None),
+        ExportLevel::Group(id) => ("group", Some(id.clone())),
+    };
+    (level, ExportQuestion { group, type_filters: selection.type_filters.clone() })
+}
+
+fn read_level(stored: &str, group: Option<LogicalId>) -> std::result::Result<ExportLevel, StoreError> {
+    match (stored, group) {
+        ("system", None) => Ok(ExportLevel::System),
+        ("patient", None) => Ok(ExportLevel::Patient),
+        ("group", Some(id)) => Ok(ExportLevel::Group(id)),
+        (other, _) => Err(StoreError::NotUnderstood(format!("export_job.level = '{other}'"))),
     }
 }
 
@@ -83,6 +105,15 @@ fn read_row(row: &Row<'_>) -> std::result::Result<ExportRow, StoreError> {
         None => Scope::Client { client_id },
     };
     let types: Option<String> = row.get(4).map_err(sql)?;
+    let question: Option<String> = row.get(16).map_err(sql)?;
+    let question = match question {
+        None => ExportQuestion::default(),
+        Some(stored) => {
+            ExportQuestion::from_stored(&stored).ok_or_else(|| StoreError::NotUnderstood("export_question.question".to_owned()))?
+        }
+    };
+    let level: String = row.get(14).map_err(sql)?;
+    let bases: String = row.get(15).map_err(sql)?;
     let state: String = row.get(8).map_err(sql)?;
     let instant = |column| row.get::<_, Option<InstantColumn>>(column).map(|instant| instant.map(|column| column.0)).map_err(sql);
     Ok(ExportRow {
@@ -91,7 +122,13 @@ fn read_row(row: &Row<'_>) -> std::result::Result<ExportRow, StoreError> {
         job: ExportJob {
             job_id: row.get(1).map_err(sql)?,
             owner,
-            selection: ExportSelection { types: types.as_deref().map(read_types).transpose()?, since: instant(5)? },
+            selection: ExportSelection {
+                level: read_level(&level, question.group)?,
+                types: types.as_deref().map(read_types).transpose()?,
+                since: instant(5)?,
+                type_filters: question.type_filters,
+                bases: LocalBases::new(bases.split(' ')),
+            },
             watermark: row.get::<_, SeqColumn>(6).map_err(sql)?.0,
             transaction_time: row.get::<_, InstantColumn>(7).map_err(sql)?.0,
             state: state.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?,

@@ -1,5 +1,7 @@
 //! The steps of an export: claim, plan, finish. Rows of versions are read, never written.
 
+use std::sync::Arc;
+
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
@@ -7,12 +9,14 @@ use lethe_purge::{
     Seq,
     plan::{BatchCutter, BatchLimits, BatchRange},
 };
+use lethe_search::export::ExportFilter;
 use lethe_store::{BULK_KEPT_MS, ClaimedExport, ExportFileKind, ExportJob, ExportTask, JobId, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
-    LEASE_MS, Result,
+    LEASE_MS, Result, export_filter,
     export_job::{self, ExportRow, stored_kind},
+    export_page::{Range, scan},
 };
 use crate::{
     SqliteStore,
@@ -86,13 +90,22 @@ async fn write_under<T: Send + 'static>(
 }
 
 pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<ExportTask>> {
-    write_under(store, lease, |tx, row| {
+    let row = write_under(store, lease, |_, row| Ok(row.clone())).await?;
+    let job = row.job.clone();
+    let issues = store.connections.read(move |tx| export_filter::issues(tx, &job)).await?.len() as u64;
+    let filter = store.filter_of(row.number, &row.job).await?;
+    write_under(store, lease, move |tx, row| {
         tx.prepare_cached(DELETE_FILES)?.execute([row.number])?;
+        if issues > 0 {
+            insert_issues(tx, row, issues)?;
+        }
         let selected = row.job.selection.types.as_deref();
         let mut tasks = Vec::new();
         for account_id in accounts_of(tx, &row.job.owner, ACCOUNT_FIRST)? {
             let types = types_of(tx, account_id)?.into_iter();
-            let is_selected = |resource_type: &ResourceType| selected.is_none_or(|types| types.contains(resource_type));
+            let can_be_taken = |resource_type: &ResourceType| filter.as_ref().is_none_or(|filter| filter.can_take(*resource_type));
+            let is_selected =
+                |resource_type: &ResourceType| selected.is_none_or(|types| types.contains(resource_type)) && can_be_taken(resource_type);
             tasks.extend(types.filter(is_selected).map(|resource_type| ExportTask { account_id, resource_type }));
         }
         Ok(tasks)
@@ -109,7 +122,7 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, task: ExportT
     .await?;
     plan_kind(store, lease, &row, task, limits, ExportFileKind::Resources).await?;
     // Without a beginning there is nothing that a deletion would have to be told of.
-    if row.job.selection.since.is_some() {
+    if row.job.selection.since.is_some() && !row.job.selection.is_filtered() {
         plan_kind(store, lease, &row, task, limits, ExportFileKind::Deletions).await?;
     }
     Ok(())
@@ -126,9 +139,8 @@ async fn plan_kind(
     let mut cutter = BatchCutter::new(task.resource_type, limits);
     let mut after = Some(Seq(0));
     while let Some(start) = after {
-        let job = row.job.clone();
-        let seqs = store.connections.read(move |tx| scan(tx, &job, task, kind, start)).await?;
-        after = (seqs.len() == SCAN_MAX).then(|| seqs.last().copied()).flatten();
+        let (seqs, next) = chosen(store, row, task, kind, start).await?;
+        after = next;
         // How many bytes a file has is left to chance: it is a link, and nobody keeps it.
         let mut ranges: Vec<BatchRange> = seqs.into_iter().filter_map(|seq| cutter.push(seq, 0)).collect();
         if after.is_none() {
@@ -139,8 +151,43 @@ async fn plan_kind(
     Ok(())
 }
 
-/// The next places of a type whose version was current at the watermark.
-fn scan(connection: &Connection, job: &ExportJob, task: ExportTask, kind: ExportFileKind, after: Seq) -> crate::error::Result<Vec<Seq>> {
+/// The next places of what is exported, and where to go on.
+async fn chosen(
+    store: &SqliteStore,
+    row: &ExportRow,
+    task: ExportTask,
+    kind: ExportFileKind,
+    start: Seq,
+) -> Result<(Vec<Seq>, Option<Seq>)> {
+    let job = row.job.clone();
+    let Some(filter) = store.filter_of(row.number, &row.job).await? else {
+        let seqs = store.connections.read(move |tx| current_at_watermark(tx, &job, task, kind, start)).await?;
+        let next = (seqs.len() == SCAN_MAX).then(|| seqs.last().copied()).flatten();
+        return Ok((seqs, next));
+    };
+    let ExportTask { account_id, resource_type } = task;
+    let range = Range { account_id, resource_type, after: start, last: job.watermark, kind };
+    store
+        .connections
+        .read(move |tx| {
+            let mut seqs = Vec::new();
+            let next = scan(tx, &job, range, Some(&filter), |version| {
+                seqs.push(version.seq);
+                true
+            })?;
+            Ok((seqs, next))
+        })
+        .await
+}
+
+/// The next places of a type whose version was current at the watermark: found without a look at any content.
+fn current_at_watermark(
+    connection: &Connection,
+    job: &ExportJob,
+    task: ExportTask,
+    kind: ExportFileKind,
+    after: Seq,
+) -> crate::error::Result<Vec<Seq>> {
     let mut statement = connection.prepare_cached(SELECT_SEQS)?;
     let seqs = statement.query_map(
         params![
@@ -160,6 +207,14 @@ fn scan(connection: &Connection, job: &ExportJob, task: ExportTask, kind: Export
 /// What was last updated after this is exported.
 pub(super) fn since_of(job: &ExportJob) -> Instant {
     job.selection.since.unwrap_or(Instant::from_unix_ms(i64::MIN))
+}
+
+/// The file of what could not be exported. It is of no range: its lines are found anew when it is fetched.
+fn insert_issues(tx: &Transaction<'_>, row: &ExportRow, issues: u64) -> crate::error::Result<()> {
+    let account = row.job.owner.account_id().unwrap_or(ACCOUNT_FIRST);
+    let kind = stored_kind(ExportFileKind::Issues);
+    tx.prepare_cached(INSERT_FILE)?.execute(params![row.number, 1, kind, account.0, TypeColumn(ResourceType::PATIENT), 1, 1, issues])?;
+    Ok(())
 }
 
 fn insert_files(
@@ -206,4 +261,20 @@ fn end(tx: &Transaction<'_>, lease: Lease<JobId>, event: JobEvent, failure: Opti
         tx.prepare_cached(DELETE_FILES)?.execute([row.number])?;
     }
     export_job::job(tx, row.number)
+}
+
+impl SqliteStore {
+    /// What an export takes; `None`: everything.
+    pub(super) async fn filter_of(&self, number: i64, job: &ExportJob) -> Result<Option<Arc<ExportFilter>>> {
+        if !job.selection.is_filtered() {
+            return Ok(None);
+        }
+        if let Some(filter) = self.export_filters.known(number) {
+            return Ok(Some(filter));
+        }
+        let job = job.clone();
+        let filter = Arc::new(self.connections.read(move |tx| export_filter::make(tx, &job)).await?);
+        self.export_filters.keep(number, &filter);
+        Ok(Some(filter))
+    }
 }

@@ -1,6 +1,7 @@
 //! Bulk jobs: exports, which plan ranges and copy nothing, and imports, which store what a call brings.
 
 mod export_control;
+mod export_filter;
 mod export_job;
 mod export_page;
 mod export_work;
@@ -18,6 +19,9 @@ use lethe_store::{
 use rusqlite::Transaction;
 
 use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
+
+pub(crate) use export_control::{count_questions, forget_questions};
+pub(crate) use export_filter::FilterCache;
 
 type Result<T> = std::result::Result<T, StoreError>;
 

@@ -12,7 +12,7 @@ use super::{
     sweep,
 };
 use crate::{
-    SqliteStore,
+    SqliteStore, bulk,
     columns::{InstantColumn, SeqColumn, TypeColumn},
     stored_seqs::StoredSeqs,
 };
@@ -44,6 +44,8 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
     let mut found = RESIDENCES.map(|residence| Residue { residence: residence.table, rows: 0 });
     let (number, watermark) = (job.number, job.job.watermark);
     let tasks = store.connections.read(move |tx| sweep::touched(tx, number)).await?;
+    let questions = store.connections.read(move |tx| bulk::count_questions(tx, number)).await?;
+    add(&mut found, "export_question", questions);
     let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
     add(&mut found, "version", undeleted);
     add(&mut found, "purge_companion", companions);

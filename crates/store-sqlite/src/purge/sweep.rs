@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
 use super::{Result, sweep_index};
 use crate::{
-    SqliteStore,
+    SqliteStore, bulk,
     columns::{SeqColumn, TypeColumn},
     stored_seqs::StoredSeqs,
 };
@@ -24,7 +24,12 @@ const SWEEP_REFERENCE: &str = include_str!("../../sql/purge/sweep_reference_orph
 const CHUNK_ROWS_MAX: i64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
-    store.write_under(lease, |tx, job| touched(tx, job.number)).await
+    store
+        .write_under(lease, |tx, job| {
+            bulk::forget_questions(tx, job.number)?;
+            touched(tx, job.number)
+        })
+        .await
 }
 
 /// Every account and type that lost resources to a job.
