@@ -204,6 +204,14 @@ async fn every_operation_is_served_and_defined() {
                     ("POST", format!("/r4/{name}/x1/$validate"), body.as_str()),
                     ("GET", format!("/r4/{name}/x1/$validate"), ""),
                 ],
+                "export" => {
+                    let path = if name == "Group" { "/r4/Group/x1/$export".to_owned() } else { format!("/r4/{name}/$export") };
+                    let answer = caller.call("GET", &path, &[("prefer", "respond-async")], "").await;
+                    assert_served(&path, &answer, StatusCode::ACCEPTED);
+                    let status = answer.headers["content-location"].to_str().unwrap().strip_prefix("http://lethe.test").unwrap();
+                    assert_served(status, &caller.delete(status).await, StatusCode::ACCEPTED);
+                    continue;
+                }
                 other => panic!("{name}: {other} is listed and not walked"),
             };
             for (method, path, body) in calls {

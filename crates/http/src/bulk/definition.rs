@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
+use lethe_fhir::ResourceType;
 use serde_json::{Value, json};
 
 use crate::{App, edge::reply};
@@ -24,6 +25,23 @@ pub fn system_operations(public_url: &str) -> [Value; 2] {
             "documentation": "POST /r4/$import stores the lines of an NDJSON body as they arrive. GET /r4/$import lists imports, GET and DELETE on /r4/$import/{job id} tell of one and cancel it."
         }),
     ]
+}
+
+/// What is done with a type, or with one resource of it.
+pub fn type_operation(own: ResourceType) -> Option<Value> {
+    match own {
+        ResourceType::PATIENT => Some(json!({
+            "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+            "documentation": "GET or POST /r4/Patient/$export: what is in the compartment of any patient"
+        })),
+        ResourceType::GROUP => Some(json!({
+            "name": "export",
+            "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+            "documentation": "GET or POST /r4/Group/{id}/$export: what is in the compartments of the Group's members"
+        })),
+        _ => None,
+    }
 }
 
 /// The OperationDefinition of `$import`.

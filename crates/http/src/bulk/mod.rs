@@ -22,7 +22,7 @@ use axum::{Router, routing::get};
 
 use crate::App;
 
-pub use definition::system_operations;
+pub use definition::{system_operations, type_operation};
 
 /// The route whose calls last as long as their bodies.
 pub const IMPORT_ROUTE: &str = "/r4/$import";

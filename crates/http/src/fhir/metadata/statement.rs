@@ -7,7 +7,7 @@ use lethe_search::definitions::{Parameter, ParameterKind, canonical, compartment
 use serde_json::{Value, json};
 
 use super::operations::{Level, OPERATIONS};
-use crate::bulk::system_operations;
+use crate::bulk::{system_operations, type_operation};
 
 /// When what is stated here last changed.
 pub const STATED_ON: &str = "2026-11-23";
@@ -38,6 +38,7 @@ pub fn statement(public_url: &str) -> Value {
         "date": STATED_ON,
         "publisher": "Lethe",
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": { "name": "Lethe", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": "A FHIR R4 server whose centre is an asynchronous, irreversible bulk purge", "url": format!("{public_url}/r4") },
         "fhirVersion": "4.0.1",
@@ -68,8 +69,8 @@ fn resource(public_url: &str, own: ResourceType, referring: &[String]) -> Value 
     let of_type = of_type.map(|parameter| search_parameter(own, parameter.code, kind_name(parameter.kind)));
     let search_parameters: Vec<Value> = common(own).chain(of_type).collect();
     let includes: Vec<String> = references(own).map(|parameter| format!("{own}:{}", parameter.code)).collect();
-    let operations: Vec<Value> =
-        OPERATIONS.iter().filter(|operation| operation.is_of(own)).map(|operation| operation.capability(public_url)).collect();
+    let ours = OPERATIONS.iter().filter(|operation| operation.is_of(own)).map(|operation| operation.capability(public_url));
+    let operations: Vec<Value> = ours.chain(type_operation(own)).collect();
     let mut resource = json!({
         "type": own.name(),
         "interaction": codes(&TYPE_INTERACTIONS),
