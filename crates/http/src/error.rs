@@ -10,7 +10,7 @@ use lethe_fhir::{
     patch::{PatchError, PatchErrorKind},
 };
 use lethe_purge::request::PurgeRequestError;
-use lethe_search::{IndexError, ListingError};
+use lethe_search::IndexError;
 use lethe_store::{StoreError, WriteError};
 use thiserror::Error;
 
@@ -306,17 +306,6 @@ impl From<IndexError> for ApiError {
             expression: vec![place],
         };
         Self::BadRequest(OperationOutcome { issues: errors.0.into_iter().take(ISSUES_MAX).map(issue).collect() })
-    }
-}
-
-impl From<ListingError> for ApiError {
-    fn from(error: ListingError) -> Self {
-        let code = match error {
-            ListingError::Unsupported(_) => IssueType::NotSupported,
-            ListingError::Repeated(_) => IssueType::Invalid,
-            ListingError::BadValue { .. } => IssueType::Value,
-        };
-        Self::bad(code, error.to_string())
     }
 }
 

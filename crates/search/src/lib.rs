@@ -17,7 +17,7 @@ pub mod export;
 mod extract;
 mod index;
 mod index_values;
-mod listing;
+mod last_updated;
 pub mod query;
 pub mod value;
 mod words;
@@ -26,7 +26,7 @@ pub use criterion::{Branch, Criterion, SortBy, SortKey, SortPath, SortWidth, Spa
 pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, extract, reference_or_url, reference_value};
 pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
 pub use index_values::{Entries, Facet, IndexValue, IndexValues, PathId};
-pub use listing::{LastUpdatedFilter, Listing, ListingError};
+pub use last_updated::LastUpdatedFilter;
 pub use words::{has_words, words};
 
 /// Number of the way in which index values are made and written. Raising it comes with a migration of every store that makes them anew.

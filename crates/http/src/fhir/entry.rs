@@ -5,7 +5,6 @@ use lethe_auth::Scope;
 use lethe_fhir::{
     IssueType, LocalBases, LogicalId, ReferenceMap, Resource,
     bundle::{EntryTarget, RequestEntry},
-    parse_json,
 };
 use lethe_store::{Change, Expect, Guard, StoredVersion, Write};
 use serde::Deserialize;
@@ -85,7 +84,7 @@ pub struct AddressedEntry {
     /// The text of its resource.
     pub resource: Option<Bytes>,
     full_url: Option<String>,
-    /// The id in its resource.
+    /// The id in its resource, where it matters.
     own_id: Option<String>,
 }
 
@@ -133,13 +132,14 @@ impl AddressedEntry {
             let text = "request.ifMatch cannot hold for a create: what is created has no version yet";
             return Err(ApiError::bad(IssueType::Invalid, text));
         }
-        let own_id = match entry.resource {
-            // What is wrong with it is said when its turn comes.
-            Some(text) if matches!(turn, Turn::Create | Turn::Update) => {
-                serde_json::from_str::<Identity>(text).ok().and_then(|identity| identity.id)
-            }
-            _ => None,
+        let is_identified = match (turn, &whither) {
+            (Turn::Update, Whither::Fitting(_)) => true,
+            // A urn leaves nothing to be told apart.
+            (Turn::Create, Whither::New | Whither::Fitting(_)) => entry.full_url.as_deref().is_none_or(|url| !url.starts_with("urn:")),
+            _ => false,
         };
+        // What is wrong with the resource is said when its turn comes.
+        let identity = entry.resource.filter(|_| is_identified).and_then(|text| serde_json::from_str::<Identity>(text).ok());
         Ok(Self {
             index,
             turn,
@@ -150,7 +150,7 @@ impl AddressedEntry {
             is_head: entry.method == "HEAD",
             resource: entry.resource.map(|text| body.slice_ref(text.as_bytes())),
             full_url: entry.full_url,
-            own_id,
+            own_id: identity.and_then(|identity| identity.id),
         })
     }
 
@@ -226,7 +226,8 @@ impl AddressedEntry {
 
     fn json(&self) -> Result<serde_json::Value, ApiError> {
         let text = self.resource.as_ref().ok_or_else(|| ApiError::bad(IssueType::Required, "the entry has no resource to write"))?;
-        parse_json(text).map_err(|error| ApiError::bad(IssueType::Structure, not_json(&error)))
+        // OK without another look for names that stand twice: the Bundle as a whole has been looked at.
+        serde_json::from_slice(text).map_err(|error| ApiError::bad(IssueType::Structure, not_json(&error)))
     }
 
     /// Its resource.

@@ -178,8 +178,7 @@ fn conditional_references_of(entries: &[AddressedEntry], bases: &LocalBases) -> 
     let mut references = Vec::new();
     let mut known = HashSet::new();
     for entry in entries.iter().filter(|entry| matches!(entry.turn, Turn::Create | Turn::Update)) {
-        // A condition has a question mark; most resources have none, and need not be read twice.
-        if !entry.resource.as_ref().is_some_and(|text| text.contains(&b'?')) {
+        if !entry.resource.as_ref().is_some_and(|text| may_have_condition(text)) {
             continue;
         }
         let resource = entry.read_resource().map_err(|error| error.in_entry(entry.index))?;
@@ -190,6 +189,15 @@ fn conditional_references_of(entries: &[AddressedEntry], bases: &LocalBases) -> 
         }
     }
     Ok(references)
+}
+
+/// Whether some text in it begins as a conditional reference does, `"Patient?`. Few have, and the others need not be read twice.
+fn may_have_condition(json: &[u8]) -> bool {
+    let marks = json.iter().enumerate().filter(|(_, byte)| **byte == b'?');
+    marks.into_iter().any(|(at, _)| {
+        let before = json[..at].iter().rposition(|byte| !byte.is_ascii_alphabetic());
+        before.is_some_and(|quote| json[quote] == b'"' && json[quote + 1].is_ascii_uppercase())
+    })
 }
 
 fn name_resources(entries: &[AddressedEntry], aims: &[Aim]) -> Result<ReferenceMap, ApiError> {
@@ -227,4 +235,23 @@ fn name_resources(entries: &[AddressedEntry], aims: &[Aim]) -> Result<ReferenceM
         }
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_a_conditional_reference_is_read_twice() {
+        for (json, expected) in [
+            (r#"{"reference":"Patient?identifier=1"}"#, true),
+            (r#"{"text":"well? Really?"}"#, false),
+            (r#"{"text":"?"}"#, false),
+            (r#"{"url":"http://x/Patient?a=b"}"#, false),
+            ("?", false),
+            ("", false),
+        ] {
+            assert_eq!(may_have_condition(json.as_bytes()), expected, "{json}");
+        }
+    }
 }
