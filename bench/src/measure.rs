@@ -54,6 +54,13 @@ pub fn peak_mib_of(process: &str) -> anyhow::Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? / 1024)
 }
 
+/// Bytes that the process with this number has sent to the disk.
+pub fn written_bytes_of(process: &str) -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string(format!("/proc/{process}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).context("no write_bytes in /proc/…/io")?;
+    Ok(line.trim().parse()?)
+}
+
 /// Processor seconds that this process has used, user and system.
 pub fn cpu_seconds() -> anyhow::Result<f64> {
     cpu_seconds_of("self")

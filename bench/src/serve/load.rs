@@ -40,6 +40,8 @@ pub struct Measured {
     pub elapsed: Duration,
     pub server_cpu: f64,
     pub client_cpu: f64,
+    /// Bytes that the server sent to the disk.
+    pub written_bytes: u64,
     /// Processors that neither server nor client used.
     pub others: f64,
     body_bytes: u64,
@@ -113,6 +115,7 @@ fn run(server: &Server, connections: usize, duration: Duration, number: u64, hol
     let start = Barrier::new(connections + 1);
     let (mut sorted, mut body_bytes) = (Vec::new(), 0);
     let (server_before, client_before, busy_before) = (server.cpu_seconds()?, cpu_seconds()?, busy_seconds()?);
+    let written_before = server.written_bytes()?;
     let began = std::thread::scope(|scope| -> anyhow::Result<Instant> {
         let threads: Vec<_> = opened
             .into_iter()
@@ -139,10 +142,11 @@ fn run(server: &Server, connections: usize, duration: Duration, number: u64, hol
     let elapsed = began.elapsed();
     let (server_cpu, client_cpu) = (server.cpu_seconds()? - server_before, cpu_seconds()? - client_before);
     let others = (busy_seconds()? - busy_before - server_cpu - client_cpu).max(0.0) / elapsed.as_secs_f64();
+    let written_bytes = server.written_bytes()? - written_before;
     let answers = sorted.len() as u64;
     ensure!(answers > 0, "nothing was asked");
     sorted.sort_unstable();
-    Ok(Measured { answers, all_answers: answers, elapsed, server_cpu, client_cpu, others, body_bytes, sorted })
+    Ok(Measured { answers, all_answers: answers, elapsed, server_cpu, client_cpu, written_bytes, others, body_bytes, sorted })
 }
 
 /// One client: asks until the time is over, and checks every answer.

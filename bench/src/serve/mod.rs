@@ -126,6 +126,8 @@ fn measure_size(options: &Options, dir: &Path, resources: u64, failures: &mut u6
         let measured = taken(bundles::NAME, load::of_bundles(&server, time, Bundles::behind(&filled)));
         let name = format!("{}, {} connections", bundles::NAME, bundles::CONNECTIONS);
         add_rate(&mut figures, &name, bundles::ENTRIES as u64, measured.as_ref());
+        let written = |measured: &Measured| thousands(measured.written_bytes / (measured.answers * bundles::ENTRIES as u64));
+        figures.add("– bytes written to the disk per resource", shown(measured.as_ref(), written));
         let afterwards = |measured: &Measured| thousands(resources + measured.all_answers * bundles::ENTRIES as u64);
         figures.add("resources afterwards", shown(measured.as_ref(), afterwards));
     }

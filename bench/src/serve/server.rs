@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::measure::{cpu_seconds_of, peak_mib_of};
+use crate::measure::{cpu_seconds_of, peak_mib_of, written_bytes_of};
 
 /// How long a start may take.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -103,6 +103,11 @@ impl Server {
     /// Processor seconds that it has used.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu_seconds_of(&self.process.id().to_string())
+    }
+
+    /// Bytes that it has sent to the disk.
+    pub fn written_bytes(&self) -> anyhow::Result<u64> {
+        written_bytes_of(&self.process.id().to_string())
     }
 
     /// The most memory that it has used.
