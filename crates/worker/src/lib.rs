@@ -17,7 +17,7 @@ use tokio::{
 /// How the worker goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerOptions {
-    /// Jobs that run at the same time.
+    /// Purges that run at the same time, and exports that are planned.
     pub concurrent_jobs: usize,
     /// How often to look for work when nobody has called, in milliseconds.
     pub poll_interval_ms: u64,
@@ -69,7 +69,7 @@ impl Worker {
         let mut exports = JoinSet::new();
         while !*shutdown.borrow() {
             self.sweep_expired().await;
-            if exports.is_empty()
+            while exports.len() < self.options.concurrent_jobs
                 && let Some(export) = self.claim_export(&shutdown).await
             {
                 exports.spawn(export.run());
