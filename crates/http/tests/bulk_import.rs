@@ -132,6 +132,8 @@ async fn whatever_is_no_import_is_refused_before_a_line_is_read() {
     for (path, headers, expected) in [
         ("/r4/$import", &[("content-type", "application/fhir+json")][..], StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("/r4/$import", &[NDJSON, ("content-encoding", "br")], StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("/r4/$import", &[NDJSON, ("x-provenance", "{}")], StatusCode::BAD_REQUEST),
+        ("/r4/$import", &[NDJSON, ("if-none-exist", "_id=1")], StatusCode::BAD_REQUEST),
         ("/r4/$import?_after=-1", &[NDJSON], StatusCode::BAD_REQUEST),
         ("/r4/$import?_aftre=1", &[NDJSON], StatusCode::BAD_REQUEST),
     ] {

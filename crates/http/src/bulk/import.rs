@@ -48,6 +48,7 @@ pub async fn import(
     let pairs = Pairs::of(request.uri())?;
     pairs.only(&["_after", "_format", "_pretty"])?;
     let after_line = after_line(&pairs)?;
+    refuse_conditions(request.headers())?;
     demand_ndjson(request.headers())?;
     let is_gzip = is_gzip(request.headers())?;
     let place = PLACES.try_acquire().map_err(|_| ApiError::TooManyRequests {
@@ -95,6 +96,17 @@ fn after_line(pairs: &Pairs) -> Result<u64, ApiError> {
             IssueType::Value,
             "'_after': the number of the last line that an earlier import has read is expected; nothing was stored",
         )),
+    }
+}
+
+/// Headers that go with a single write. Ignored, they would store what was to be left alone, or leave out what was to be stored.
+fn refuse_conditions(headers: &HeaderMap) -> Result<(), ApiError> {
+    match ["if-match", "if-none-match", "if-none-exist", "x-provenance"].into_iter().find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let text = format!("the header '{name}' goes with a single write, not with an import: leave it out; nothing was stored");
+            Err(ApiError::bad(IssueType::NotSupported, text))
+        }
     }
 }
 
