@@ -86,6 +86,11 @@ function reference({ data, datatype, onlyTarget }) {
     if (isText(data.reference)) {
       read.push(...target(data.reference, onlyTarget));
     }
+    // It is there, wherever it leads.
+    const leads = isText(data.reference) && target(data.reference).length > 0;
+    if (!leads && Object.keys(data).some((name) => name !== 'id' && name !== 'extension')) {
+      read.push(['text', '']);
+    }
     if (data.identifier) {
       const [, own] = code(data.identifier.system, data.identifier.value) ?? [];
       read.push(own && ['identifier', own]);

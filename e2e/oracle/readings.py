@@ -119,6 +119,10 @@ def reference(data, datatype, only):
     if datatype == "Reference":
         if filled(data.get("reference")):
             yield from pointed(data["reference"], only)
+        # It is there, wherever it leads.
+        leads = filled(data.get("reference")) and any(pointed(data["reference"], None))
+        if not leads and data.keys() - {"id", "extension"}:
+            yield ["text", ""]
         identifier = data.get("identifier", {})
         for _, value in coded(identifier.get("system"), identifier.get("value")):
             yield ["identifier", value]

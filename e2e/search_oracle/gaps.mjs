@@ -7,8 +7,6 @@ export const GAPS = {
   // A Range has a lower and an upper end, and is compared as a range (https://hl7.org/fhir/R4/search.html#prefix); Lethe takes its two ends
   // for two quantities.
   ranges: true,
-  // A reference that is only displayed, or leads to a contained resource, is not missing.
-  referencesWithoutTarget: true,
   // `:contains` looks through all of a text; Lethe keeps the first 224 bytes of long ones.
   longTexts: true,
 };

@@ -1,6 +1,8 @@
 // A search over HTTP, page after page, and what must be so of every page.
 
 const PAGES_MAX = 2000;
+// The server gives up earlier.
+const CALL_MS_MAX = 180_000;
 
 export class Caller {
   #base;
@@ -14,7 +16,7 @@ export class Caller {
   async call(method, url, body, contentType = 'application/fhir+json') {
     const headers = body === undefined ? this.#headers : { ...this.#headers, 'content-type': contentType };
     const absolute = url.startsWith('http') ? url : `${this.#base}${url.startsWith('?') ? '' : '/'}${url}`;
-    const answer = await fetch(absolute, { method, headers, body });
+    const answer = await fetch(absolute, { method, headers, body, signal: AbortSignal.timeout(CALL_MS_MAX) });
     const text = await answer.text();
     return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) };
   }

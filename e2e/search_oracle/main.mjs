@@ -14,6 +14,8 @@ import { keyOf } from './store.mjs';
 
 // So many differences are shown whole.
 const SHOWN = 40;
+// A query that takes so long is told of at once.
+const SLOW_MS = 20_000;
 
 const { values: options } = parseArgs({
   options: {
@@ -74,6 +76,7 @@ async function askAll() {
     const counts = tally.get(one.kind) ?? { asked: 0, different: 0, found: 0 };
     tally.set(one.kind, counts);
     counts.asked += 1;
+    const slow = setTimeout(() => console.log(`still at work after ${SLOW_MS / 1000} s: ${decodeURIComponent(one.query)}`), SLOW_MS);
     try {
       const differences = await compare(one, context);
       if (context.oracle.search(one.query).found.size > 0) counts.found += 1;
@@ -84,6 +87,8 @@ async function askAll() {
     } catch (error) {
       counts.different += 1;
       differing.push({ ...one, differences: [`the oracle failed: ${error.stack}`] });
+    } finally {
+      clearTimeout(slow);
     }
   }
   return { tally, differing };

@@ -45,10 +45,8 @@ export function isMissing(parameter, resource) {
   // What is no date, as an occurrence in words, is none for a parameter of dates.
   if (parameter.type === 'date') return valuesOf(parameter, resource).length === 0;
   const found = parameter.alternatives.flatMap(({ expression, only }) => elements(expression, resource, undefined, only));
-  const isLost = ({ reference, identifier }) => !identifier && (reference === undefined || reference.startsWith('#'));
   const says = (element) => {
     if (isPrimitive(element)) return true;
-    if (GAPS.referencesWithoutTarget && parameter.type === 'reference' && isLost(element)) return false;
     return Object.keys(element).some((name) => name !== 'id' && name !== 'extension');
   };
   return !found.some(({ element, only }) => {

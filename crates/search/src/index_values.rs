@@ -17,7 +17,8 @@ pub struct PathId(pub u16);
 pub enum Facet {
     /// The value itself.
     Value,
-    /// The text that goes with a token (`:text`). Kept with the version alone, without a row in the index.
+    /// The text that goes with a token (`:text`), or that a reference is there which leads nowhere. Kept with the version alone, without a
+    /// row in the index.
     Text,
     /// An identifier with its type (`:of-type`), or the identifier of a reference (`:identifier`).
     Identifier,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | token | code, 0, then 8 bytes of the system's hash if there is a system |
 //! | string | normalised text, 0, then the text itself where it differs |
-//! | text of a token | a space, normalised text, 0 |
+//! | text of a token | a space, normalised text, 0; of a reference that leads nowhere, no text |
 //! | number | 8 ordered bytes |
 //! | quantity | 8 ordered bytes, 8 bytes of the system's hash (zeros: none), code (or unit), 0, then the unit and 0 where it differs |
 //! | canonical quantity | 8 ordered bytes, canonical unit, 0 |

@@ -194,7 +194,12 @@ fn identifier_of_type(identifier: &Map<String, Value>, path: PathId, found: &mut
 }
 
 fn reference(object: &Map<String, Value>, path: PathId, found: &mut Found<'_>) {
-    if let Some(bytes) = text_of(object, "reference").and_then(|text| reference_value(text, found.bases)) {
+    let target = text_of(object, "reference").and_then(|text| reference_value(text, found.bases));
+    if target.is_none() && object.keys().any(|name| name != "id" && name != "extension") {
+        // One that leads nowhere, such as to a contained resource, or is only displayed, is not missing.
+        found.push(path.with(Facet::Text), value::token_text(""));
+    }
+    if let Some(bytes) = target {
         found.push(path, bytes);
     }
     if let Some(Value::Object(identifier)) = object.get("identifier") {

@@ -109,13 +109,17 @@ fn references_lead_here_or_elsewhere() {
         ("Patient?identifier=1", None),
         ("nothing", None),
     ];
+    let is_there = (Facet::Text, value::token_text(""));
     for (text, expected) in cases {
         let members = format!(r#""subject":{{"reference":"{text}","display":"x"}}"#);
-        check("Observation", &members, "subject", &plain(expected.clone()));
-        check("Observation", &members, "patient", &plain(expected));
+        let expected = expected.map_or_else(|| is_there.clone(), |value| (Facet::Value, value));
+        check("Observation", &members, "subject", std::slice::from_ref(&expected));
+        check("Observation", &members, "patient", &[expected]);
     }
     let logical = r#""subject":{"type":"Patient","identifier":{"system":"http://s","value":"1"}}"#;
-    check("Observation", logical, "subject", &[(Facet::Identifier, value::token(Some("http://s"), "1"))]);
+    check("Observation", logical, "subject", &[is_there.clone(), (Facet::Identifier, value::token(Some("http://s"), "1"))]);
+    check("Observation", r#""subject":{"display":"x"}"#, "subject", &[is_there]);
+    check("Observation", r#""subject":{"id":"a","extension":[{"url":"http://x"}]}"#, "subject", &[]);
 }
 
 #[test]

@@ -125,12 +125,12 @@ impl Reader<'_> {
     }
 }
 
-/// Every value of a parameter on one path: what `:missing` asks for. A code may be there as text alone, a reference as an identifier.
+/// Every value of a parameter on one path: what `:missing` asks for. A code may be there as text alone, a reference without leading anywhere.
 fn present(kind: ParameterKind, path_use: &PathUse) -> Vec<Span> {
     let mut extents = if kind == ParameterKind::Reference { reference::any(path_use) } else { vec![Extent::whole()] };
     match kind {
         ParameterKind::Token => extents.push(Extent::whole().of(Facet::Text)),
-        ParameterKind::Reference if path_use.only_target.is_none() => extents.push(Extent::whole().of(Facet::Identifier)),
+        ParameterKind::Reference if path_use.only_target.is_none() => extents.push(Extent::whole().of(Facet::Text)),
         _ => {}
     }
     extents.iter().map(|extent| extent.on(path_use.path)).collect()
