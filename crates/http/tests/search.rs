@@ -135,6 +135,22 @@ async fn a_page_that_was_not_given_for_this_search_is_refused() {
 }
 
 #[tokio::test]
+async fn what_the_server_leaves_out_or_lowers_does_not_break_its_links() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    patients(&caller, 2).await;
+    let lenient = [("prefer", "handling=lenient")];
+    for (query, headers) in [("_count=1", &[][..]), ("_count=01", &[]), ("nome=x&_count=1", &lenient)] {
+        let first = caller.call("GET", &format!("/r4/Patient?{query}"), headers, "").await.json();
+        assert_eq!(ids(&first, "match"), ["Patient/p1"], "{query}");
+        for headers in [&[][..], &lenient] {
+            let second = caller.call("GET", link(&first, "next").unwrap(), headers, "").await.json();
+            assert_eq!(ids(&second, "match"), ["Patient/p2"], "{query}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_search_by_post_is_the_same_search() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;

@@ -47,7 +47,9 @@ async fn find(
     asked: &Asked,
     along: impl AsyncFnOnce(&[StoredVersion]) -> Result<Included, ApiError>,
 ) -> Result<Found, ApiError> {
-    let binding = Binding::of(scope, &asked.path, &asked.pairs);
+    // To what the links say, for they come back so.
+    let understood = asked.stages.first().map_or_else(Vec::new, |(_, search)| search.understood(&asked.pairs));
+    let binding = Binding::of(scope, &asked.path, &understood);
     let start = asked.page.as_deref().map(|token| binding.open(&app.secrets, token)).transpose()?;
     if asked.is_count_only {
         let total = Some(count(app, scope, asked).await?);

@@ -13,8 +13,7 @@ use crate::{
 
 /// Links of a page: itself as it was understood, the first page if it is another, and the next if there is one.
 pub fn links(app: &App, asked: &Asked, next: Option<&str>) -> Vec<(&'static str, String)> {
-    let understood: Vec<(String, String)> = asked.pairs.iter().filter(|(name, _)| name != "_page").cloned().collect();
-    let query = asked.stages.first().map_or_else(String::new, |(_, search)| search.self_link(&understood));
+    let query = asked.stages.first().map_or_else(String::new, |(_, search)| search.self_link(&asked.pairs));
     let url = |page: Option<&str>| {
         let page = page.map(|token| format!("_page={token}"));
         let query: Vec<&str> = [query.as_str(), page.as_deref().unwrap_or_default()].into_iter().filter(|part| !part.is_empty()).collect();
