@@ -71,7 +71,7 @@ pub(crate) fn versions<D: Dialect>(
             (format!("resource r{name} cross join version {row}"), rules, vec![format!("{row}.seq")])
         }
         // One value: its rows stand in the order of commits, part by part, so a page ends when it is full.
-        Some(Criterion::AnyOf(spans)) if matches!(spans.as_slice(), [span] if span.end == SpanEnd::Single && span.checks.is_empty()) => {
+        Some(Criterion::AnyOf(spans)) if matches!(spans.as_slice(), [span] if span.is_one_value()) => {
             let span = &spans[0];
             let mut rules = index_rules(builder, name, resource_type);
             rules.push(format!(
@@ -152,8 +152,21 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
         [] => "select 0 as seq where 1 = 0".to_owned(),
         // A union drops what comes twice; so does `distinct`.
         [one] => one.replacen("select ", "select distinct ", 1),
-        many => many.join(" union "),
+        many => compound(many, " union ", "seq"),
     }
+}
+
+/// Selects of one compound. SQLite takes up to 500.
+const COMPOUND_MAX: usize = 200;
+
+/// `selects` with `operator` between them, in groups where they are many; each has one column, named so.
+fn compound(selects: &[String], operator: &str, column: &str) -> String {
+    if selects.len() <= COMPOUND_MAX {
+        return selects.join(operator);
+    }
+    let groups: Vec<String> =
+        selects.chunks(COMPOUND_MAX).map(|group| format!("select {column} from ({})", group.join(operator))).collect();
+    compound(&groups, operator, column)
 }
 
 /// The versions that refer by `path` to something that fits `branch`.
@@ -184,7 +197,7 @@ fn value_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, spans: &[S
     let mut rules = Vec::new();
     let mut singles: Vec<(PathId, Vec<String>)> = Vec::new();
     for span in spans {
-        if span.end == SpanEnd::Single && span.checks.is_empty() {
+        if span.is_one_value() {
             let value = builder.bind(Param::Bytes(span.low.clone()));
             match singles.iter_mut().find(|(path, _)| *path == span.path) {
                 Some((_, values)) => values.push(value),
@@ -229,5 +242,6 @@ pub(crate) fn estimate_rows<D: Dialect>(
     let select = |rule| format!("select 1 as one from index_part p{name} cross join index_value i{name} where {common} and {rule}");
     let parts: Vec<String> = value_rules(builder, name, spans).into_iter().map(select).collect();
     let limit = builder.int(rows_max);
-    format!("select count(*) from ({} limit {limit}) found", parts.join(" union all "))
+    // As one compound or as several: rows of the latter are counted up to the limit by the outer one.
+    format!("select count(*) from ({} limit {limit}) found", compound(&parts, " union all ", "one"))
 }

@@ -110,8 +110,15 @@ pub(crate) fn is_current(row: &str) -> String {
     format!("{row}.replaced_by_seq is null and {row}.kind <> 3")
 }
 
+/// Conditions of one group: the depth of an expression has a limit, and `a or b or c` is one deeper for each.
+const GROUP_MAX: usize = 100;
+
 fn any(conditions: Vec<String>) -> String {
-    if conditions.is_empty() { "1 = 0".to_owned() } else { format!("({})", conditions.join(" or ")) }
+    match conditions.len() {
+        0 => "1 = 0".to_owned(),
+        1..=GROUP_MAX => format!("({})", conditions.join(" or ")),
+        _ => any(conditions.chunks(GROUP_MAX).map(|group| any(group.to_vec())).collect()),
+    }
 }
 
 fn all(conditions: Vec<String>) -> String {

@@ -65,6 +65,10 @@ pub enum Direction {
     Descending,
 }
 
+/// Ranges of values that a statement begins with. Each is a select of its own with values to bind, and databases have limits on both; with
+/// more, every row is asked.
+const RANGES_MAX: usize = 1_000;
+
 /// The criteria with which a statement can begin, cheapest kind first: ids, values, then other resources.
 #[must_use]
 pub fn possible_drivers(criteria: &[Criterion]) -> Vec<usize> {
@@ -78,6 +82,7 @@ pub fn possible_drivers(criteria: &[Criterion]) -> Vec<usize> {
 fn driver_rank(criterion: &Criterion) -> Option<u8> {
     match criterion {
         Criterion::Ids(_) => Some(0),
+        Criterion::AnyOf(spans) if spans.iter().filter(|span| !span.is_one_value()).count() > RANGES_MAX => None,
         Criterion::AnyOf(spans) if spans.iter().all(|span| span.path.has_rows()) => {
             let is_exact = spans.iter().all(|span| span.end == lethe_search::SpanEnd::Single);
             Some(if is_exact { 1 } else { 3 })

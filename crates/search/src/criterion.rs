@@ -169,6 +169,12 @@ impl Span {
         Self { path, low: Vec::new(), end: SpanEnd::Open, checks: Vec::new() }
     }
 
+    /// Whether it is one value and nothing is asked besides, so that many of them can be looked for at once.
+    #[must_use]
+    pub fn is_one_value(&self) -> bool {
+        self.end == SpanEnd::Single && self.checks.is_empty()
+    }
+
     /// One value.
     #[must_use]
     pub fn single(path: PathId, value: Vec<u8>) -> Self {

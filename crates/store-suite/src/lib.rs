@@ -61,6 +61,7 @@ macro_rules! store_suite {
             searches: any_two_criteria_find_what_each_resource_says_by_itself;
             searches: words_are_found_in_what_a_resource_says;
             searches: a_place_behind_everything_gives_an_empty_page;
+            searches: a_thousand_alternatives_are_as_good_as_one;
             targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
             targets: types_and_date_select;
             targets: the_cut_off_is_strict;
