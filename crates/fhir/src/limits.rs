@@ -18,6 +18,9 @@ pub const ISSUES_MAX: usize = 100;
 /// Resources on one page of a listing or history.
 pub const PAGE_COUNT_MAX: usize = 1_000;
 
+/// Bytes of content on one page of a search, about: a page that has more ends there. One resource always fits.
+pub const PAGE_BYTES_MAX: usize = 32 << 20;
+
 /// Resources on one page when `_count` is not given.
 pub const PAGE_COUNT_DEFAULT: usize = 50;
 

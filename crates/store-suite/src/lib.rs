@@ -62,6 +62,7 @@ macro_rules! store_suite {
             searches: words_are_found_in_what_a_resource_says;
             searches: a_place_behind_everything_gives_an_empty_page;
             searches: a_thousand_alternatives_are_as_good_as_one;
+            searches: a_page_ends_where_its_bytes_do;
             targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
             targets: types_and_date_select;
             targets: the_cut_off_is_strict;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LocalBases, Resource, ResourceType};
+use lethe_fhir::{LocalBases, Resource, ResourceType, limits};
 use lethe_jobs::JobState;
 use lethe_search::{
     Criterion, index_entries,
@@ -346,6 +346,22 @@ pub async fn words_are_found_in_what_a_resource_says<B: Backend>(harness: Harnes
     ];
     for (query, expected) in cases {
         assert_eq!(found(&harness, &format!("Condition?{query}")).await.join(" "), expected, "{query}");
+    }
+}
+
+pub async fn a_page_ends_where_its_bytes_do<B: Backend>(harness: Harness<B>) {
+    let text = "x".repeat(limits::PAGE_BYTES_MAX / 2 - 1_000);
+    for id in ["a", "b", "c", "d"] {
+        harness.put(json!({"resourceType": "Patient", "id": id, "text": {"status": "generated", "div": text}, "birthDate": "1980"})).await;
+    }
+    for query in ["Patient?birthdate=1980", "Patient?birthdate=1980&_sort=_id", "Patient?_sort=-_lastUpdated"] {
+        let mut query = query_of(read(query).1, 10);
+        let first = harness.store().search(&harness.account, patient(), &query).await.unwrap();
+        query = SearchQuery { after: first.next, newest: Some(first.newest), ..query };
+        let second = harness.store().search(&harness.account, patient(), &query).await.unwrap();
+        assert_eq!((first.found.len(), second.found.len(), second.next), (3, 1, None), "{query:?}");
+        let ids: BTreeSet<_> = first.found.iter().chain(&second.found).map(|version| version.id.to_string()).collect();
+        assert_eq!(ids.len(), 4, "each once");
     }
 }
 

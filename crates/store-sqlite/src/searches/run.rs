@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::ResourceType;
+use lethe_fhir::{ResourceType, limits::PAGE_BYTES_MAX};
 use lethe_purge::Seq;
 use lethe_search::{Criterion, SortBy, SortKey};
 use lethe_search_sql::{After, Direction, Driver, Param, Request, Statement, estimate, possible_drivers};
@@ -36,6 +36,8 @@ pub(super) fn search(connection: &Connection, scope: &Scope, resource_type: Reso
     // One more than asked for tells whether there is a next page.
     let wanted = query.count.saturating_add(1);
     let mut found: Vec<(SearchPlace, StoredVersion)> = Vec::new();
+    // Behind this place something may be missing, since bytes and not resources ran out.
+    let mut known_to: Option<SearchPlace> = None;
     for account_id in accounts {
         let after = match (&query.after, sort.is_empty()) {
             (Some(after), true) if account_id < after.account_id => continue,
@@ -43,15 +45,27 @@ pub(super) fn search(connection: &Connection, scope: &Scope, resource_type: Reso
             (after, _) => after.as_ref().map(|after| behind(after, account_id)),
         };
         let account = Account { connection, account_id, resource_type, newest };
-        found.extend(account.page(&query.criteria, sort, direction, after.as_ref(), wanted)?);
-        if sort.is_empty() && found.len() >= wanted {
+        let page = account.page(&query.criteria, sort, direction, after.as_ref(), wanted)?;
+        let mut cut_at = if page.is_cut { page.found.last().map(|(place, _)| place.clone()) } else { None };
+        found.extend(page.found);
+        if !sort.is_empty() {
+            found.sort_by(|(one, _), (other, _)| compare(sort, one, other));
+            found.truncate(wanted);
+        }
+        // Bodies of many accounts add up too.
+        if let Some(full) = full_at(&found).filter(|full| full + 1 < found.len()) {
+            found.truncate(full + 1);
+            cut_at = nearer(sort, cut_at, Some(found[full].0.clone()));
+        }
+        known_to = nearer(sort, known_to, cut_at);
+        if sort.is_empty() && (found.len() >= wanted || known_to.is_some()) {
             break;
         }
+        if let Some(known_to) = &known_to {
+            found.retain(|(place, _)| compare(sort, place, known_to).is_le());
+        }
     }
-    if !sort.is_empty() {
-        found.sort_by(|(one, _), (other, _)| compare(sort, one, other));
-    }
-    let has_more = found.len() > query.count;
+    let has_more = found.len() > query.count || known_to.is_some();
     found.truncate(query.count);
     let next = if has_more { found.last().map(|(place, _)| place.clone()) } else { None };
     Ok(SearchPage { found: found.into_iter().map(|(_, version)| version).collect(), next, newest })
@@ -84,7 +98,7 @@ pub(super) fn count(
 pub(crate) fn still_holds(connection: &Connection, account_id: AccountId, guard: &Guard) -> Result<bool> {
     let account = Account { connection, account_id, resource_type: guard.resource_type, newest: Seq(i64::MAX as u64 - 1) };
     let found = account.page(&guard.criteria, &[], Direction::Ascending, None, 2)?;
-    Ok(match (&guard.found, found.as_slice()) {
+    Ok(match (&guard.found, found.found.as_slice()) {
         (None, []) => true,
         (Some(id), [(_, only)]) => only.id == *id,
         _ => false,
@@ -111,6 +125,26 @@ fn behind(after: &SearchPlace, account_id: AccountId) -> SearchPlace {
     SearchPlace { keys: after.keys.clone(), account_id, seq }
 }
 
+fn bytes_of(version: &StoredVersion) -> usize {
+    version.body.as_ref().map_or(0, |body| body.as_bytes().len())
+}
+
+/// The index of what fills a page by its bytes.
+fn full_at(found: &[(SearchPlace, StoredVersion)]) -> Option<usize> {
+    let mut bytes = 0;
+    found.iter().position(|(_, version)| {
+        bytes += bytes_of(version);
+        bytes > PAGE_BYTES_MAX
+    })
+}
+
+fn nearer(sort: &[SortKey], one: Option<SearchPlace>, other: Option<SearchPlace>) -> Option<SearchPlace> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if compare(sort, &one, &other).is_le() { one } else { other }),
+        (one, other) => one.or(other),
+    }
+}
+
 fn compare(sort: &[SortKey], one: &SearchPlace, other: &SearchPlace) -> Ordering {
     for (number, key) in sort.iter().enumerate() {
         let ordering = match (one.keys.get(number).and_then(Option::as_ref), other.keys.get(number).and_then(Option::as_ref)) {
@@ -125,6 +159,13 @@ fn compare(sort: &[SortKey], one: &SearchPlace, other: &SearchPlace) -> Ordering
         }
     }
     (one.account_id, one.seq).cmp(&(other.account_id, other.seq))
+}
+
+/// What one account has of a page.
+struct Page {
+    found: Vec<(SearchPlace, StoredVersion)>,
+    /// Whether there is more, for which there was no room.
+    is_cut: bool,
 }
 
 /// One account's resources of one type.
@@ -154,16 +195,21 @@ impl Account<'_> {
         direction: Direction,
         after: Option<&SearchPlace>,
         count: usize,
-    ) -> Result<Vec<(SearchPlace, StoredVersion)>> {
+    ) -> Result<Page> {
         let after = after.map(|after| After { keys: &after.keys, seq: i64::try_from(after.seq.0).unwrap_or(i64::MAX) });
         let statement = lethe_search_sql::page(&Sqlite, self.request(criteria)?, sort, direction, after, count);
         let mut bound = bound(self.connection, &statement)?;
         let mut rows = bound.raw_query();
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            found.push(self.found(row, sort.len())?);
+            if bytes > PAGE_BYTES_MAX {
+                return Ok(Page { found, is_cut: true });
+            }
+            let (place, version) = self.found(row, sort.len())?;
+            bytes += bytes_of(&version);
+            found.push((place, version));
         }
-        Ok(found)
+        Ok(Page { found, is_cut: false })
     }
 
     fn found(&self, row: &Row<'_>, keys: usize) -> Result<(SearchPlace, StoredVersion)> {

@@ -1,7 +1,7 @@
 //! One page of a search, from the store.
 
 use lethe_auth::Scope;
-use lethe_fhir::LocalBases;
+use lethe_fhir::{LocalBases, limits};
 use lethe_search::query::TotalMode;
 use lethe_store::{SearchQuery, StoredVersion};
 
@@ -97,9 +97,10 @@ async fn matches(
         Some(start) => (start.stage, start.after, Some(start.newest)),
         None => (0, None, None),
     };
-    let mut matches = Vec::new();
+    let (mut matches, mut bytes) = (Vec::new(), 0);
     for (stage, (resource_type, search)) in asked.stages.iter().enumerate().skip(first) {
-        let wanted = asked.count - matches.len();
+        // Types add up: each has its own page from the store.
+        let wanted = if bytes > limits::PAGE_BYTES_MAX { 0 } else { asked.count - matches.len() };
         let query = SearchQuery {
             criteria: search.criteria.clone(),
             sort: search.sort.clone(),
@@ -118,6 +119,7 @@ async fn matches(
             }
             continue;
         }
+        bytes += page.found.iter().filter_map(|version| version.body.as_ref()).map(|body| body.as_bytes().len()).sum::<usize>();
         matches.extend(page.found);
         if let Some(next) = page.next {
             return Ok((matches, Some(start(Some(next)))));
