@@ -197,3 +197,15 @@ async fn a_transaction_and_its_provenance_are_one_write() {
     let expected = ["Patient/p2/_history/2", "Patient/p1/_history/2", "Patient/p3/_history/1"];
     assert_eq!(*targets, json!(expected.map(|reference| json!({ "reference": reference }))));
 }
+
+#[tokio::test]
+async fn reads_of_a_bundle_end_where_the_answer_would_be_too_large() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    let large = json!({ "resourceType": "Basic", "id": "b1", "code": { "text": "x".repeat(8 << 20) } });
+    caller.stored("/r4/Basic/b1", &large.to_string()).await;
+    let read = json!({ "request": { "method": "GET", "url": "Basic/b1" } });
+    let answer = caller.post("/r4", &bundle("batch", Value::Array(vec![read; 12]))).await;
+    let statuses = statuses(&answer);
+    assert_eq!((statuses[0].as_str(), statuses[11].as_str()), ("200 OK", "413 Payload Too Large"), "{statuses:?}");
+}

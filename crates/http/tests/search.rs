@@ -330,7 +330,13 @@ async fn several_types_are_searched_one_after_the_other() {
     assert_eq!(all_pages(&caller, "/r4?_type=Observation,Encounter&patient=pat").await, ["Encounter/enc", "Observation/obs"]);
     let count = page(&caller, "/r4?_summary=count").await;
     assert_eq!(count["total"], 8);
-    for bad in ["_type=Patiant", "_type=Patient,Observation&gender=male", "gender=male", "_type=Patient&_type=Observation"] {
+    for bad in [
+        "_type=Patiant",
+        "_type=Patient,Observation&gender=male",
+        "gender=male",
+        "_type=Patient&_type=Observation",
+        "_type=Patient,Observation&_sort=_id",
+    ] {
         assert_eq!(caller.get(&format!("/r4?{bad}")).await.status, StatusCode::BAD_REQUEST, "{bad}");
     }
 }

@@ -9,7 +9,7 @@ use lethe_store::{Expect, Write};
 use super::{
     commit::{Cause, Commit, RACES_MAX},
     entry::{AddressedEntry, Aim, Turn},
-    entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
+    entry_answer::{Answers, DoneWrite, idle_entry, read_entry, refused_entry},
     writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
@@ -20,18 +20,18 @@ const GROUP_WRITES_MAX: usize = 500;
 /// What is to be done, in FHIR's order, and what was refused already.
 pub struct PlannedBatch {
     entries: Vec<AddressedEntry>,
-    answers: Vec<(usize, String)>,
+    answers: Answers,
 }
 
 impl PlannedBatch {
     /// Reads all addresses. Nothing is stored yet.
     pub fn of(entries: Vec<RequestEntry<'_>>, body: &Bytes, public_url: &str, bases: &LocalBases) -> Self {
-        let mut answers = Vec::new();
+        let mut answers = Answers::default();
         let mut addressed = Vec::new();
         for (index, entry) in entries.into_iter().enumerate() {
             match AddressedEntry::of(index, entry, body, public_url, bases) {
                 Ok(entry) => addressed.push(entry),
-                Err(error) => answers.push((index, refused_entry(&error.in_entry(index)))),
+                Err(error) => answers.push(index, refused_entry(&error.in_entry(index))),
             }
         }
         addressed.sort_by_key(|entry| entry.turn);
@@ -53,19 +53,18 @@ impl PlannedBatch {
             // What comes before it in FHIR's order is there when its condition is looked at.
             write_group(app, call, std::mem::take(&mut group), &mut answers).await;
             let answer = match entry.turn {
-                Turn::Read => read_entry(app, &call.scope, &call.rules.bases, &entry).await,
-                _ => write_alone(app, call, &entry).await.map_err(|error| error.in_entry(entry.index)),
+                Turn::Read => read_entry(app, call, &entry, &answers).await,
+                _ => write_alone(app, call, &entry).await.unwrap_or_else(|error| refused_entry(&error.in_entry(entry.index))),
             };
-            answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
+            answers.push(entry.index, answer);
         }
         write_group(app, call, group, &mut answers).await;
-        answers.sort_by_key(|(index, _)| *index);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        answers.in_order()
     }
 }
 
 /// All together, and one by one if that fails, so that each stands for itself again.
-async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, answers: &mut Vec<(usize, String)>) {
+async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, answers: &mut Answers) {
     if group.is_empty() {
         return;
     }
@@ -75,14 +74,16 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
     for (index, write) in aims_and_writes(app, &scope, read, rules).await {
         match write {
             Ok(write) => writes.push((index, write)),
-            Err(error) => answers.push((index, refused_entry(&error.in_entry(index)))),
+            Err(error) => answers.push(index, refused_entry(&error.in_entry(index))),
         }
     }
     let done: Vec<(usize, DoneWrite)> = writes.iter().map(|(index, write)| (*index, DoneWrite::of(write, call.returns))).collect();
     if writes.len() > 1 {
         let together = Commit { guards: Vec::new(), writes: writes.iter().map(|(_, write)| write.clone()).collect() };
         if let Ok(outcomes) = together.run(app, &call.scope, None, &call.rules.bases).await {
-            answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
+            for ((index, done), outcome) in done.iter().zip(outcomes) {
+                answers.push(*index, done.entry(app, outcome, call.returns));
+            }
             return;
         }
     }
@@ -91,7 +92,7 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
             Ok(outcome) => done.entry(app, outcome, call.returns),
             Err(error) => refused_entry(&error.in_entry(index)),
         };
-        answers.push((index, answer));
+        answers.push(index, answer);
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     search::{Asked, Handling, searchset},
     version_tag::{is_known_to_client, version_tag},
     version_url,
+    writing::WriteCall,
 };
 use crate::{
     App,
@@ -90,8 +91,42 @@ pub fn refused_entry(error: &ApiError) -> String {
     json!({ "response": response }).to_string()
 }
 
-/// Reads what a GET asks for, and words its entry.
-pub async fn read_entry(app: &App, scope: &Scope, bases: &LocalBases, entry: &AddressedEntry) -> Result<String, ApiError> {
+/// Bytes that the answers of a Bundle may have before entries that read are refused: each of thousands could ask for a page of a thousand.
+const ANSWERS_BYTES_MAX: usize = 64 << 20;
+
+/// Entries of an answer as they come, each with its place in the Bundle.
+#[derive(Debug, Default)]
+pub struct Answers {
+    entries: Vec<(usize, String)>,
+    bytes: usize,
+}
+
+impl Answers {
+    /// Adds one.
+    pub fn push(&mut self, index: usize, entry: String) {
+        self.bytes += entry.len();
+        self.entries.push((index, entry));
+    }
+
+    /// In the order of the Bundle.
+    pub fn in_order(mut self) -> Vec<String> {
+        self.entries.sort_by_key(|(index, _)| *index);
+        self.entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+}
+
+/// Reads what a GET asks for, and words its entry; `answered` are the entries before it.
+pub async fn read_entry(app: &App, call: &WriteCall, entry: &AddressedEntry, answered: &Answers) -> String {
+    let answer = if answered.bytes > ANSWERS_BYTES_MAX {
+        let text = format!("the answer has more than {ANSWERS_BYTES_MAX} bytes before this entry: send what reads by itself, or in parts");
+        Err(ApiError::TooLarge(text))
+    } else {
+        read(app, &call.scope, &call.rules.bases, entry).await
+    };
+    answer.unwrap_or_else(|error| refused_entry(&error))
+}
+
+async fn read(app: &App, scope: &Scope, bases: &LocalBases, entry: &AddressedEntry) -> Result<String, ApiError> {
     let target = &entry.target;
     let pairs = parse_pairs(target.query.as_deref().unwrap_or_default())?;
     let Some(id) = &target.id else {

@@ -14,7 +14,7 @@ use super::{
     commit::{Cause, Commit, WriteRefusal},
     condition::{Condition, LOOKS_MAX},
     entry::{AddressedEntry, Aim, Turn, Whither},
-    entry_answer::{DoneWrite, idle_entry, read_entry, refused_entry},
+    entry_answer::{Answers, DoneWrite, idle_entry, read_entry},
     writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
@@ -78,10 +78,10 @@ impl PlannedTransaction {
         let mut map = name_resources(&self.entries, &aims)?;
         let mut guards: Vec<Guard> = aims.iter_mut().filter_map(|aim| aim.guard.take()).collect();
         self.resolve_references(app, call, &aims, &mut map, &mut guards).await?;
-        let mut answers = Vec::with_capacity(self.entries.len());
+        let mut answers = Answers::default();
         for (entry, aim) in self.entries.iter().zip(&aims) {
             if aim.id.is_none() && entry.turn != Turn::Read {
-                answers.push((entry.index, idle_entry(app, aim.existing.as_ref(), call.returns)?));
+                answers.push(entry.index, idle_entry(app, aim.existing.as_ref(), call.returns)?);
             }
         }
         let entry_writes = self.writes(aims, map, call.rules.clone()).await?;
@@ -101,14 +101,15 @@ impl PlannedTransaction {
                     },
                     Cause::Guard | Cause::Other => refusal,
                 })?;
-            answers.extend(done.iter().zip(outcomes).map(|((index, done), outcome)| (*index, done.entry(app, outcome, call.returns))));
+            for ((index, done), outcome) in done.iter().zip(outcomes) {
+                answers.push(*index, done.entry(app, outcome, call.returns));
+            }
         }
         for entry in self.entries.iter().filter(|entry| entry.turn == Turn::Read) {
-            let answer = read_entry(app, &call.scope, &call.rules.bases, entry).await;
-            answers.push((entry.index, answer.unwrap_or_else(|error| refused_entry(&error))));
+            let answer = read_entry(app, call, entry, &answers).await;
+            answers.push(entry.index, answer);
         }
-        answers.sort_by_key(|(index, _)| *index);
-        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+        Ok(answers.in_order())
     }
 
     /// Lets each conditional reference stand for the one resource that it selects: a stored one, or one that an entry writes under the same

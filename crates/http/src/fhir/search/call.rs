@@ -190,6 +190,10 @@ impl Asked {
             Some((_, search)) => search.clone(),
             None => return Err(ApiError::bad(IssueType::Invalid, "'_type' is given more than once, and no type is named each time")),
         };
+        if stages.len() > 1 && !steering.sort.is_empty() {
+            let text = "'_sort': results of several types come type by type; search for one type, as in _type=Patient, or leave it out";
+            return Err(ApiError::bad(IssueType::NotSupported, text));
+        }
         Ok(Self {
             subset: subset(&stages, &steering)?,
             count: steering.count,
