@@ -8,6 +8,7 @@ import { Account } from './account.mjs';
 import { compare, reduced } from './compare.mjs';
 import { generateData } from './data/generate.mjs';
 import { Oracle } from './evaluate.mjs';
+import { GivenUp } from './http.mjs';
 import { generateQueries } from './queries/generate.mjs';
 import { Random } from './random.mjs';
 import { keyOf } from './store.mjs';
@@ -73,7 +74,7 @@ async function askAll() {
   const tally = new Map();
   const differing = [];
   for (const one of queries) {
-    const counts = tally.get(one.kind) ?? { asked: 0, different: 0, found: 0 };
+    const counts = tally.get(one.kind) ?? { asked: 0, different: 0, found: 0, givenUp: 0 };
     tally.set(one.kind, counts);
     counts.asked += 1;
     const slow = setTimeout(() => console.log(`still at work after ${SLOW_MS / 1000} s: ${decodeURIComponent(one.query)}`), SLOW_MS);
@@ -85,6 +86,11 @@ async function askAll() {
       const smallest = await reduced(one, context);
       differing.push({ ...smallest, differences: (await compare(smallest, context)) ?? differences });
     } catch (error) {
+      if (error instanceof GivenUp) {
+        console.log(`given up by the server: ${decodeURIComponent(one.query)}`);
+        counts.givenUp += 1;
+        continue;
+      }
       counts.different += 1;
       differing.push({ ...one, differences: [`the oracle failed: ${error.stack}`] });
     } finally {
@@ -100,9 +106,10 @@ function report() {
     for (const difference of differences) console.log(`    ${difference}`);
   }
   if (differing.length > SHOWN) console.log(`\n… and ${differing.length - SHOWN} more`);
-  console.log('\nkind                 queries  that find something  different');
-  for (const [kind, { asked, found, different }] of tally) {
-    console.log(`${kind.padEnd(20)} ${String(asked).padStart(7)} ${String(found).padStart(20)} ${String(different).padStart(10)}`);
+  console.log('\nkind                 queries  that find something  given up  different');
+  for (const [kind, { asked, found, givenUp, different }] of tally) {
+    const columns = [String(asked).padStart(7), String(found).padStart(20), String(givenUp).padStart(9), String(different).padStart(10)];
+    console.log(`${kind.padEnd(20)} ${columns.join(' ')}`);
   }
   const verdict = differing.length === 0 ? 'all as the oracle says' : `${differing.length} different; repeat with --seed ${seed}`;
   console.log(`search oracle: ${queries.length} queries over ${store.size} resources, ${verdict}`);
