@@ -1,5 +1,7 @@
 //! A resource on its way in (parsed and checked) and on its way out (rendered from its stored body).
 
+use std::{borrow::Cow, fmt::Write};
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -195,9 +197,14 @@ fn is_within_depth(value: &Value, levels: usize) -> bool {
 /// The JSON of a stored version, as a client sees it.
 #[must_use]
 pub fn render_resource(resource_type: ResourceType, id: &LogicalId, version: u64, last_updated: Instant, body: &Body) -> String {
-    let rest = String::from_utf8_lossy(body.as_bytes());
-    // OK because type, id, version and instant hold no character that JSON escapes.
-    format!(r#"{{"resourceType":"{resource_type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"{last_updated}"{rest}"#)
+    // OK because a body was written as UTF-8; what was damaged since shows as replaced characters and does not end the server.
+    let rest = str::from_utf8(body.as_bytes()).map_or_else(|_| String::from_utf8_lossy(body.as_bytes()), Cow::Borrowed);
+    let mut text = String::with_capacity(rest.len() + 160);
+    // OK because type, id, version and instant hold no character that JSON escapes, and writing to memory cannot fail.
+    let _ =
+        write!(text, r#"{{"resourceType":"{resource_type}","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"{last_updated}""#);
+    text.push_str(&rest);
+    text
 }
 
 #[cfg(test)]

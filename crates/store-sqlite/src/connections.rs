@@ -2,23 +2,14 @@
 //!
 //! The writer is lent in the order of asking, so that a purge that asks for it batch after batch never starves anybody.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{self, Sender},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use lethe_store::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
-use tokio::sync::oneshot;
 
 use crate::{
     error::{Error, Result},
+    readers::Readers,
     searches, stored_seqs, time_limit,
     writer::Writer,
 };
@@ -30,18 +21,18 @@ pub(crate) const BUSY_WAIT_MS: u64 = 10_000;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 40 << 10;
 /// Page cache of each reader, in KiB.
-const READER_CACHE_KIB: i64 = 6 << 10;
+const READER_CACHE_KIB: i64 = 12 << 10;
 /// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 256 MiB.
 const LOG_PAGES_MAX: i64 = 16 << 10;
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 128;
 /// Bytes of a page: see docs/adr/0004.
-pub(crate) const PAGE_BYTES: i64 = 16 << 10;
+const PAGE_BYTES: i64 = 16 << 10;
 
 /// The connections to one database file.
 pub(crate) struct Connections {
     writer: Writer,
-    readers: Lane,
+    readers: Readers,
 }
 
 /// When a commit is safe from a power cut. A killed process loses nothing either way.
@@ -67,7 +58,7 @@ impl Connections {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let writer = open_writer(path)?;
         let readers = (0..READERS_MAX).map(|_| open_reader(path)).collect::<rusqlite::Result<_>>()?;
-        Ok(Self { writer: Writer::start(writer), readers: Lane::start(readers) })
+        Ok(Self { writer: Writer::start(writer), readers: Readers::start(readers) })
     }
 
     /// The writer itself, outside a transaction: for checkpoints and vacuum.
@@ -110,58 +101,6 @@ impl Connections {
             work(&transaction)
         });
         Ok(done.await??)
-    }
-}
-
-/// What a connection is lent for.
-type Task = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// Connections of one kind, each on a thread of its own, that take tasks in the order of asking.
-///
-/// SQLite's memory for a connection is then always asked for and given back by the same thread: lent to whichever thread is free, it
-/// spreads over the allocator's arenas and grows (157 MiB instead of 70 at the end of one purge).
-struct Lane {
-    tasks: Option<Sender<Task>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Lane {
-    fn start(connections: Vec<Connection>) -> Self {
-        let (tasks, queue) = mpsc::channel::<Task>();
-        let queue = Arc::new(Mutex::new(queue));
-        let work = |mut connection: Connection| {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || {
-                loop {
-                    // The lock is held while waiting, and given back before the task is run.
-                    let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(task) = task else { return };
-                    // A panic is told to whoever asked, by their reply being dropped; the transaction has been rolled back on the way.
-                    drop(catch_unwind(AssertUnwindSafe(|| task(&mut connection))));
-                }
-            })
-        };
-        let threads = connections.into_iter().map(work).collect();
-        Self { tasks: Some(tasks), threads }
-    }
-
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> T + Send + 'static) -> std::result::Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        // OK because whoever asked may have given up by now.
-        let task: Task = Box::new(move |connection| drop(reply.send(work(connection))));
-        let ended = || StoreError::Failed("the thread of a database connection has ended, or its task panicked".into());
-        self.tasks.as_ref().and_then(|tasks| tasks.send(task).ok()).ok_or_else(ended)?;
-        answer.await.map_err(|_| ended())
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        drop(self.tasks.take());
-        for thread in self.threads.drain(..) {
-            // OK because a panic has been told already.
-            drop(thread.join());
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod purge;
+mod readers;
 mod resources;
 mod searches;
 mod stored_seqs;

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 
 /// Writes that share one commit, at most.
 const SHARED_MAX: usize = 32;
-/// A transaction takes in others for so long: whoever waits for the writer waits for it.
-const SHARING_MAX: Duration = Duration::from_millis(5);
+/// A transaction takes in others for so long: whoever waits for the writer waits for it. About what the disk takes to store it.
+const SHARING_MAX: Duration = Duration::from_millis(15);
 
 /// What the writer is lent for.
 enum Task {
@@ -168,8 +168,16 @@ fn store_together(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let start = Instant::now();
     loop {
+        // Of a write that comes first nothing but itself would be rolled back, so that it needs no savepoint.
         let last = writes.len() - 1;
-        store_one(&transaction, writes[last].as_mut())?;
+        let is_kept = if last == 0 { writes[0].run(&transaction) } else { store_behind(&transaction, writes[last].as_mut())? };
+        // A full disk or an I/O error rolls back everything: then nothing of what went before is stored either.
+        if transaction.is_autocommit() {
+            return Err(Error::Store(StoreError::Failed("the database gave up the transaction".into())));
+        }
+        if last == 0 && !is_kept {
+            return Ok(transaction.rollback()?);
+        }
         if writes.len() == SHARED_MAX || start.elapsed() >= SHARING_MAX {
             break;
         }
@@ -185,19 +193,17 @@ fn store_together(
     Ok(transaction.commit()?)
 }
 
-/// One write in a savepoint: what fails is undone alone.
-fn store_one(transaction: &Transaction<'_>, write: &mut dyn SharedWrite) -> Result<()> {
+/// A write behind others, in a savepoint: if it fails it is undone alone.
+fn store_behind(transaction: &Transaction<'_>, write: &mut dyn SharedWrite) -> Result<bool> {
     transaction.prepare_cached("savepoint one_write")?.execute([])?;
     let is_kept = write.run(transaction);
-    // A full disk or an I/O error rolls back everything: then nothing of what went before is stored either.
-    if transaction.is_autocommit() {
-        return Err(Error::Store(StoreError::Failed("the database gave up the transaction".into())));
+    if !transaction.is_autocommit() {
+        if !is_kept {
+            transaction.prepare_cached("rollback to one_write")?.execute([])?;
+        }
+        transaction.prepare_cached("release one_write")?.execute([])?;
     }
-    if !is_kept {
-        transaction.prepare_cached("rollback to one_write")?.execute([])?;
-    }
-    transaction.prepare_cached("release one_write")?.execute([])?;
-    Ok(())
+    Ok(is_kept)
 }
 
 #[cfg(test)]
