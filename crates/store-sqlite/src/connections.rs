@@ -40,7 +40,8 @@ pub(crate) struct Connections {
 pub(crate) enum Durability {
     /// Before it is acknowledged: for everything that a client is told.
     OnDisk,
-    /// With the next commit that is `OnDisk`, and in order: for the steps of a worker, which are found undone and done again.
+    /// With the next commit that is `OnDisk`, and in order: for the steps of a worker, which are found undone and done again, and the batches
+    /// of an import, whose end is `OnDisk`.
     InOrder,
 }
 

@@ -89,7 +89,8 @@ pub(super) async fn store_batch(
     let encoded = resources::encode(batch.writes).await?;
     store
         .connections
-        .write(Durability::OnDisk, move |tx| -> std::result::Result<ImportProgress, resources::Failure> {
+        // A batch and its count are lost together or not at all; the caller is told of them by the end, which is on disk.
+        .write(Durability::InOrder, move |tx| -> std::result::Result<ImportProgress, resources::Failure> {
             let number = hold(tx, lease, now)?;
             let job = job(tx, number)?;
             if job.state == JobState::Canceling {
