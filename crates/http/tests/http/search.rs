@@ -1,15 +1,11 @@
 //! Search: what a page holds, where the next begins, what goes along, and what is refused.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::Caller;
 use serde_json::{Value, json};
-use test_server::TestServer;
+
+use crate::caller::Caller;
+use crate::pages::{all_matches, ids, link, page};
+use crate::test_server::TestServer;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -20,40 +16,6 @@ async fn patients(caller: &Caller<'_>, count: usize) {
             "name": [{ "family": format!("Family{number}") }], "text": { "status": "generated", "div": "<div>text</div>" } });
         caller.stored(&format!("/r4/Patient/p{number}"), &body.to_string()).await;
         caller.server.clock.advance_ms(1_000);
-    }
-}
-
-/// Ids of the entries of one mode.
-fn ids(page: &Value, mode: &str) -> Vec<String> {
-    let entries = page["entry"].as_array().cloned().unwrap_or_default();
-    let of_mode = entries.iter().filter(|entry| entry["search"]["mode"] == mode);
-    of_mode
-        .map(|entry| format!("{}/{}", entry["resource"]["resourceType"].as_str().unwrap(), entry["resource"]["id"].as_str().unwrap()))
-        .collect()
-}
-
-fn link<'a>(page: &'a Value, relation: &str) -> Option<&'a str> {
-    let link = page["link"].as_array()?.iter().find(|link| link["relation"] == relation)?;
-    link["url"].as_str()?.strip_prefix("http://lethe.test")
-}
-
-async fn page(caller: &Caller<'_>, path: &str) -> Value {
-    let answer = caller.get(path).await;
-    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
-    answer.json()
-}
-
-/// Ids of all pages.
-async fn all_pages(caller: &Caller<'_>, path: &str) -> Vec<String> {
-    let mut url = path.to_owned();
-    let mut found = Vec::new();
-    loop {
-        let page = page(caller, &url).await;
-        found.extend(ids(&page, "match"));
-        match link(&page, "next") {
-            Some(next) => url = next.to_owned(),
-            None => return found,
-        }
     }
 }
 
@@ -101,7 +63,7 @@ async fn pages_neither_shift_nor_repeat_while_others_write() {
         let first = page(&caller, &format!("/r4/Patient?active=true&_count=2{query}")).await;
         caller.stored("/r4/Patient/new", r#"{"resourceType":"Patient","id":"new","active":true}"#).await;
         let mut found = ids(&first, "match");
-        found.extend(all_pages(&caller, link(&first, "next").unwrap()).await);
+        found.extend(all_matches(&caller, link(&first, "next").unwrap()).await);
         assert_eq!(found, expected.map(|id| format!("Patient/{id}")), "{query}");
         caller.delete("/r4/Patient/new").await;
     }
@@ -211,7 +173,7 @@ async fn parts_of_resources_are_tagged_as_such() {
 }
 
 async fn family(caller: &Caller<'_>) {
-    let entries: Vec<Value> = [
+    let resources = [
         json!({ "resourceType": "Organization", "id": "clinic", "partOf": { "reference": "Organization/trust" } }),
         json!({ "resourceType": "Organization", "id": "trust" }),
         json!({ "resourceType": "Patient", "id": "pat", "managingOrganization": { "reference": "Organization/clinic" } }),
@@ -222,15 +184,8 @@ async fn family(caller: &Caller<'_>) {
         json!({ "resourceType": "Observation", "id": "obs2", "status": "final", "code": { "text": "x" }, "subject": { "reference": "Patient/other" } }),
         json!({ "resourceType": "Provenance", "id": "prov", "target": [{ "reference": "Observation/obs" }], "recorded": "2024-01-01T00:00:00Z",
                 "agent": [{ "who": { "display": "x" } }] }),
-    ]
-    .into_iter()
-    .map(|resource| {
-        let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
-        json!({ "request": { "method": "PUT", "url": url }, "resource": resource })
-    })
-    .collect();
-    let answer = caller.post("/r4", &json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries }).to_string()).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    ];
+    caller.stored_together(resources).await;
 }
 
 #[tokio::test]
@@ -279,15 +234,11 @@ async fn what_goes_along_is_limited_and_the_page_says_so() {
     let caller = Caller::new(&server).await;
     family(&caller).await;
     for part in 0..3 {
-        let entries: Vec<Value> = (0..400)
-            .map(|number| {
-                let id = format!("o{part}-{number}");
-                json!({ "request": { "method": "PUT", "url": format!("Observation/{id}") }, "resource": { "resourceType": "Observation", "id": id,
-                    "status": "final", "code": { "text": "x" }, "subject": { "reference": "Patient/pat" } } })
-            })
-            .collect();
-        let answer = caller.post("/r4", &json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries }).to_string()).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let resources = (0..400).map(|number| {
+            json!({ "resourceType": "Observation", "id": format!("o{part}-{number}"), "status": "final", "code": { "text": "x" },
+                "subject": { "reference": "Patient/pat" } })
+        });
+        caller.stored_together(resources).await;
     }
     let page = page(&caller, "/r4/Patient?_id=pat&_revinclude=Observation:patient").await;
     assert_eq!(ids(&page, "include").len(), 1_000);
@@ -323,11 +274,11 @@ async fn several_types_are_searched_one_after_the_other() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
     family(&caller).await;
-    let all = all_pages(&caller, "/r4?_count=2").await;
+    let all = all_matches(&caller, "/r4?_count=2").await;
     assert_eq!(all.len(), 8, "{all:?}");
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 8, "each once");
-    assert_eq!(all_pages(&caller, "/r4?_type=Patient,Encounter&_count=1").await, ["Encounter/enc", "Patient/pat", "Patient/other"]);
-    assert_eq!(all_pages(&caller, "/r4?_type=Observation,Encounter&patient=pat").await, ["Encounter/enc", "Observation/obs"]);
+    assert_eq!(all_matches(&caller, "/r4?_type=Patient,Encounter&_count=1").await, ["Encounter/enc", "Patient/pat", "Patient/other"]);
+    assert_eq!(all_matches(&caller, "/r4?_type=Observation,Encounter&patient=pat").await, ["Encounter/enc", "Observation/obs"]);
     let count = page(&caller, "/r4?_summary=count").await;
     assert_eq!(count["total"], 8);
     for bad in [
@@ -355,7 +306,7 @@ async fn a_compartment_is_searched_by_type_and_as_a_whole() {
         ("/r4/Encounter/enc/Observation", &["Observation/obs"]),
         ("/r4/Patient/nobody/Observation", &[]),
     ] {
-        let mut found = all_pages(&caller, path).await;
+        let mut found = all_matches(&caller, path).await;
         found.sort();
         assert_eq!(found, expected.to_vec(), "{path}");
     }

@@ -1,14 +1,11 @@
 //! User management: every row of its table in the contract, and every refusal.
 
-#![allow(clippy::unwrap_used)] // OK because this is nothing but a test.
-
-mod test_server;
-
 use axum::http::{Method, Request, StatusCode, header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lethe_auth::{AccountId, AuthMethods};
 use serde_json::{Value, json};
-use test_server::{Answer, TestClient, TestServer, urlencoded};
+
+use crate::test_server::{Answer, TestClient, TestServer, urlencoded};
 
 const USER: &str = "/user-management/v1/user";
 const AUTH_CODE: &str = "/user-management/v1/user/auth-code";

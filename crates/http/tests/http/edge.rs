@@ -1,14 +1,9 @@
 //! What every call goes through: paths, methods, formats, limits, credentials.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::{Request, StatusCode};
-use caller::{Caller, header_text};
-use test_server::TestServer;
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::TestServer;
 
 const PATIENT: &str = r#"{"resourceType":"Patient","id":"p1"}"#;
 

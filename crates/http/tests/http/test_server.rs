@@ -1,8 +1,5 @@
 //! A server over a temporary store, called without a socket, with a clock that the test moves.
 
-// Each test file compiles this for itself and uses a part of it; and nothing here runs outside a test.
-#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
-
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU8, Ordering},
@@ -80,6 +77,13 @@ impl Answer {
     pub fn field(&self, name: &str) -> String {
         let value = self.json()[name].clone();
         value.as_str().unwrap_or_else(|| panic!("no text '{name}' in {}", self.text)).to_owned()
+    }
+
+    /// The code of each entry of a Bundle that was answered.
+    pub fn entry_statuses(&self) -> Vec<String> {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+        let status = |entry: &Value| entry["response"]["status"].as_str().unwrap()[..3].to_owned();
+        self.json()["entry"].as_array().unwrap().iter().map(status).collect()
     }
 
     /// `details.text` of the first issue of an OperationOutcome.

@@ -2,14 +2,7 @@
 //!
 //! `LETHE_FUZZ_CASES` raises the number of cases of each property.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::Caller;
 use proptest::{
     collection::vec,
     prelude::{Just, Strategy, any, prop_oneof},
@@ -17,8 +10,10 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
 use tokio::runtime::Runtime;
+
+use crate::caller::Caller;
+use crate::test_server::{Answer, TestServer};
 
 const CASES: u32 = 150;
 

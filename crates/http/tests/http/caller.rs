@@ -1,12 +1,9 @@
 //! A user who calls the server with a bearer token, and a worker that runs when it is told to.
 
-// Each test file compiles this for itself and uses a part of it.
-#![allow(dead_code)]
-
 use axum::http::{Method, Request, StatusCode, header};
 use lethe_auth::{AccountId, AuthMethods};
 use lethe_worker::{Worker, WorkerOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::test_server::{Answer, TestClient, TestServer};
@@ -84,6 +81,24 @@ impl<'a> Caller<'a> {
     pub async fn stored(&self, path: &str, body: &str) {
         let answer = self.put(path, body).await;
         assert!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.text);
+    }
+
+    /// Stores resources by one transaction, each under its own id.
+    pub async fn stored_together(&self, resources: impl IntoIterator<Item = Value>) {
+        let entries: Vec<Value> = resources
+            .into_iter()
+            .map(|resource| {
+                let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+                json!({ "request": { "method": "PUT", "url": url }, "resource": resource })
+            })
+            .collect();
+        let answer = self.bundle("transaction", entries.into()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+
+    /// Sends a Bundle of these entries.
+    pub async fn bundle(&self, kind: &str, entries: Value) -> Answer {
+        self.post("/r4", &json!({ "resourceType": "Bundle", "type": kind, "entry": entries }).to_string()).await
     }
 
     /// Starts a purge that must be accepted, and returns its id.

@@ -1,16 +1,11 @@
 //! The CapabilityStatement, walked: everything that it lists is called, and what it does not list is refused.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::{Caller, header_text};
 use lethe_search::definitions::{ParameterKind, parameter};
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::{Answer, TestServer};
 
 /// So many parameters go into one call. Each of them is named if it is refused.
 const AT_ONCE: usize = 10;

@@ -1,15 +1,10 @@
 //! The calls of `$export`, line by line of Bulk Data: answers, headers, and what the files hold.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::{Caller, header_text, run_export_worker, run_worker};
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
+
+use crate::caller::{Caller, header_text, run_export_worker, run_worker};
+use crate::test_server::{Answer, TestServer};
 
 const ASYNC: (&str, &str) = ("prefer", "respond-async");
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;

@@ -1,17 +1,13 @@
 //! `$everything` of a patient and of an encounter.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use caller::Caller;
 use serde_json::{Value, json};
-use test_server::TestServer;
+
+use crate::caller::Caller;
+use crate::pages::{ids, pages_from};
+use crate::test_server::TestServer;
 
 async fn record(caller: &Caller<'_>) {
     let of_patient = |resource_type: &str, id: &str, more: Value| {
@@ -19,7 +15,7 @@ async fn record(caller: &Caller<'_>) {
         resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         resource
     };
-    let entries: Vec<Value> = [
+    let resources = [
         json!({ "resourceType": "Practitioner", "id": "doc" }),
         json!({ "resourceType": "Practitioner", "id": "stranger" }),
         json!({ "resourceType": "Organization", "id": "clinic" }),
@@ -34,39 +30,14 @@ async fn record(caller: &Caller<'_>) {
         of_patient("DocumentReference", "document", json!({ "content": [{ "attachment": { "url": "Binary/scan" } }] })),
         json!({ "resourceType": "Observation", "id": "foreign", "subject": { "reference": "Patient/other" },
                 "performer": [{ "reference": "Practitioner/stranger" }] }),
-    ]
-    .into_iter()
-    .map(|resource| {
-        let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
-        json!({ "request": { "method": "PUT", "url": url }, "resource": resource })
-    })
-    .collect();
-    let answer = caller.post("/r4", &json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries }).to_string()).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-}
-
-fn ids(page: &Value, mode: &str) -> Vec<String> {
-    let entries = page["entry"].as_array().cloned().unwrap_or_default();
-    let of_mode = entries.iter().filter(|entry| entry["search"]["mode"] == mode);
-    of_mode.map(|entry| entry["fullUrl"].as_str().unwrap().strip_prefix("http://lethe.test/r4/").unwrap().to_owned()).collect()
+    ];
+    caller.stored_together(resources).await;
 }
 
 /// Matches and what goes along, of all pages.
 async fn all(caller: &Caller<'_>, path: &str) -> (Vec<String>, BTreeSet<String>) {
-    let (mut matches, mut included) = (Vec::new(), BTreeSet::new());
-    let mut url = path.to_owned();
-    loop {
-        let answer = caller.get(&url).await;
-        assert_eq!(answer.status, StatusCode::OK, "{url}: {}", answer.text);
-        let page = answer.json();
-        matches.extend(ids(&page, "match"));
-        included.extend(ids(&page, "include"));
-        let next = page["link"].as_array().unwrap().iter().find(|link| link["relation"] == "next");
-        match next {
-            Some(next) => url = next["url"].as_str().unwrap().strip_prefix("http://lethe.test").unwrap().to_owned(),
-            None => return (matches, included),
-        }
-    }
+    let pages = pages_from(caller, path).await;
+    (pages.iter().flat_map(|page| ids(page, "match")).collect(), pages.iter().flat_map(|page| ids(page, "include")).collect())
 }
 
 const MEMBERS: [&str; 5] = ["Patient/pat", "DocumentReference/document", "Encounter/enc", "MedicationRequest/req", "Observation/obs"];

@@ -1,15 +1,10 @@
 //! PATCH of one resource.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::{Caller, header_text};
 use serde_json::json;
-use test_server::{Answer, TestServer};
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::{Answer, TestServer};
 
 const PATIENT: &str = r#"{"resourceType":"Patient","id":"p1","active":true,"name":[{"family":"A"}],"multipleBirthInteger":10}"#;
 const JSON_PATCH: (&str, &str) = ("content-type", "application/json-patch+json");

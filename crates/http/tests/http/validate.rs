@@ -1,16 +1,11 @@
 //! `$validate`, and writes that are held against R4's base definitions.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::Caller;
 use lethe_http::Validation;
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
+
+use crate::caller::Caller;
+use crate::test_server::{Answer, TestServer};
 
 const GOOD: &str = r#"{"resourceType":"Patient","id":"p1","gender":"male"}"#;
 const BAD: &str = r#"{"resourceType":"Patient","id":"p1","gender":"mail","nome":[]}"#;

@@ -1,11 +1,5 @@
 //! The calls of `$import`: what becomes of lines, and what is told of it while it runs, after it, and when it breaks off.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use std::{
     io::{self, Write},
     pin::Pin,
@@ -16,12 +10,13 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header, request::Builder},
 };
-use caller::{Caller, header_text};
 use flate2::{Compression, write::GzEncoder};
 use futures_core::Stream;
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
 use tokio::sync::mpsc;
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::{Answer, TestServer};
 
 const NDJSON: (&str, &str) = ("content-type", "application/fhir+ndjson");
 

@@ -1,24 +1,13 @@
 //! Batch and transaction.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::Caller;
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
+
+use crate::caller::Caller;
+use crate::test_server::{Answer, TestServer};
 
 fn bundle(kind: &str, entries: Value) -> String {
     json!({ "resourceType": "Bundle", "type": kind, "entry": entries }).to_string()
-}
-
-fn statuses(answer: &Answer) -> Vec<String> {
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let json = answer.json();
-    json["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The id that an entry was stored under.
@@ -46,8 +35,8 @@ async fn a_transaction_resolves_names_and_stores_all() {
         { "request": { "method": "POST", "url": "http://lethe.test/r4/Basic" }, "resource": {
             "resourceType": "Basic", "code": { "text": "x" }, "subject": { "reference": "Group/7" } } },
     ]);
-    let answer = caller.post("/r4", &bundle("transaction", entries)).await;
-    assert_eq!(statuses(&answer), ["201 Created"; 5]);
+    let answer = caller.bundle("transaction", entries).await;
+    assert_eq!(answer.entry_statuses(), ["201"; 5]);
     let (patient, group) = (id_of(&answer, 1), id_of(&answer, 3));
     let document = caller.get(&format!("/r4/DocumentReference/{}", id_of(&answer, 0))).await.json();
     assert_eq!(document["subject"]["reference"], format!("Patient/{patient}"));
@@ -66,7 +55,7 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
     caller.stored("/r4/Patient/p0", r#"{"resourceType":"Patient","id":"p0"}"#).await;
     let put = |id: &str| json!({ "request": { "method": "PUT", "url": format!("Patient/{id}") }, "resource": { "resourceType": "Patient", "id": id } });
     let good = put("p1");
-    assert_eq!(statuses(&caller.post("/r4", &bundle("transaction", json!([put("control")]))).await), ["201 Created"]);
+    assert_eq!(caller.bundle("transaction", json!([put("control")])).await.entry_statuses(), ["201"]);
     let mut stale = put("p0");
     stale["request"]["ifMatch"] = json!("W/\"9\"");
     let mut conditional = put("p9");
@@ -98,7 +87,7 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
         (json!({ "request": { "method": "DELETE", "url": "Patient/a_b" } }), StatusCode::BAD_REQUEST, "not a valid id"),
     ];
     for (bad, status, reason) in cases {
-        let answer = caller.post("/r4", &bundle("transaction", json!([good, bad]))).await;
+        let answer = caller.bundle("transaction", json!([good, bad])).await;
         assert_eq!(answer.status, status, "{bad}: {}", answer.text);
         let text = answer.outcome_text();
         assert!(text.contains(reason) && text.contains("Bundle.entry[1]"), "{bad}: {text}");
@@ -108,7 +97,7 @@ async fn one_bad_entry_undoes_a_transaction_and_is_named() {
     twin["fullUrl"] = json!("urn:uuid:1");
     let mut other = put("p3");
     other["fullUrl"] = json!("urn:uuid:1");
-    let answer = caller.post("/r4", &bundle("transaction", json!([twin, other]))).await;
+    let answer = caller.bundle("transaction", json!([twin, other])).await;
     assert!(answer.outcome_text().contains("fullUrl"), "{}", answer.text);
 }
 
@@ -126,14 +115,10 @@ async fn entries_are_done_in_fhirs_order_and_answered_in_their_own() {
         { "request": { "method": "GET", "url": "Patient/never" } },
         { "request": { "method": "GET", "url": "Patient/new?_elements=id" } },
     ]);
-    for (kind, put) in [("transaction", "201 Created"), ("batch", "200 OK")] {
-        let answer = caller.post("/r4", &bundle(kind, entries.clone())).await;
+    for (kind, put) in [("transaction", "201"), ("batch", "200")] {
+        let answer = caller.bundle(kind, entries.clone()).await;
         assert_eq!(answer.json()["type"], format!("{kind}-response"));
-        assert_eq!(
-            statuses(&answer),
-            ["200 OK", "200 OK", put, "201 Created", "204 No Content", "404 Not Found", "400 Bad Request"],
-            "{kind}"
-        );
+        assert_eq!(answer.entry_statuses(), ["200", "200", put, "201", "204", "404", "400"], "{kind}");
         assert_eq!(answer.json()["entry"][0]["resource"]["id"], "new");
         assert_eq!(answer.json()["entry"][1]["resource"]["total"], 1);
     }
@@ -152,7 +137,7 @@ async fn entries_of_a_batch_stand_for_themselves() {
         { "request": { "method": "PUT", "url": "Patient/p2" }, "resource": { "resourceType": "Patient", "id": "p2" } },
     ]);
     let answer = caller.call("POST", "/r4", &[("prefer", "return=representation")], &bundle("batch", entries)).await;
-    assert_eq!(statuses(&answer), ["201 Created", "412 Precondition Failed", "400 Bad Request", "200 OK", "201 Created"]);
+    assert_eq!(answer.entry_statuses(), ["201", "412", "400", "200", "201"]);
     let json = answer.json();
     assert_eq!(json["entry"][0]["resource"]["id"], "p1");
     assert!(json["entry"][2]["response"]["outcome"]["issue"][0]["details"]["text"].as_str().unwrap().contains("'Patiant'"));
@@ -191,7 +176,7 @@ async fn a_transaction_and_its_provenance_are_one_write() {
     let batch = caller.call("POST", "/r4", &provenance, &bundle("batch", entries.clone())).await;
     assert_eq!(batch.status, StatusCode::BAD_REQUEST);
     let answer = caller.call("POST", "/r4", &provenance, &bundle("transaction", entries)).await;
-    assert_eq!(statuses(&answer), ["200 OK", "204 No Content", "201 Created"]);
+    assert_eq!(answer.entry_statuses(), ["200", "204", "201"]);
     let stored = caller.get("/r4/Provenance").await.json();
     let targets = &stored["entry"][0]["resource"]["target"];
     let expected = ["Patient/p2/_history/2", "Patient/p1/_history/2", "Patient/p3/_history/1"];
@@ -205,7 +190,7 @@ async fn reads_of_a_bundle_end_where_the_answer_would_be_too_large() {
     let large = json!({ "resourceType": "Basic", "id": "b1", "code": { "text": "x".repeat(8 << 20) } });
     caller.stored("/r4/Basic/b1", &large.to_string()).await;
     let read = json!({ "request": { "method": "GET", "url": "Basic/b1" } });
-    let answer = caller.post("/r4", &bundle("batch", Value::Array(vec![read; 12]))).await;
-    let statuses = statuses(&answer);
-    assert_eq!((statuses[0].as_str(), statuses[11].as_str()), ("200 OK", "413 Payload Too Large"), "{statuses:?}");
+    let answer = caller.bundle("batch", Value::Array(vec![read; 12])).await;
+    let statuses = answer.entry_statuses();
+    assert_eq!((statuses[0].as_str(), statuses[11].as_str()), ("200", "413"), "{statuses:?}");
 }

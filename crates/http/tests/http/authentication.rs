@@ -1,12 +1,9 @@
 //! For whom a FHIR or purge call acts, by either way in, and every refusal.
 
-#![allow(clippy::unwrap_used)] // OK because this is nothing but a test.
-
-mod test_server;
-
 use axum::http::{Method, Request, StatusCode, header};
 use lethe_auth::{AccountId, AuthMethods, ClientId};
-use test_server::{Answer, TestClient, TestServer};
+
+use crate::test_server::{Answer, TestClient, TestServer};
 
 const PATIENTS: &str = "/r4/Patient";
 

@@ -1,26 +1,11 @@
 //! Conditions inside Bundles: entries with conditions, conditional references, patches.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use caller::Caller;
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
 
-async fn send(caller: &Caller<'_>, kind: &str, entries: Value) -> Answer {
-    caller.post("/r4", &json!({ "resourceType": "Bundle", "type": kind, "entry": entries }).to_string()).await
-}
-
-fn statuses(answer: &Answer) -> Vec<String> {
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    let json = answer.json();
-    json["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap()[..3].to_owned()).collect()
-}
+use crate::caller::Caller;
+use crate::test_server::{Answer, TestServer};
 
 fn reference_of(answer: &Answer, entry: usize) -> String {
     let json = answer.json();
@@ -58,17 +43,17 @@ async fn a_conditional_create_in_a_transaction_stands_for_what_is_there() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
     let entries = json!([create_if_none("urn:uuid:pat", "1"), create(&observation("urn:uuid:pat"))]);
-    let first = send(&caller, "transaction", entries.clone()).await;
-    assert_eq!(statuses(&first), ["201", "201"]);
-    let second = send(&caller, "transaction", entries).await;
-    assert_eq!(statuses(&second), ["200", "201"], "{}", second.text);
+    let first = caller.bundle("transaction", entries.clone()).await;
+    assert_eq!(first.entry_statuses(), ["201", "201"]);
+    let second = caller.bundle("transaction", entries).await;
+    assert_eq!(second.entry_statuses(), ["200", "201"], "{}", second.text);
     assert_eq!(reference_of(&second, 0), reference_of(&first, 0));
     for answer in [&first, &second] {
         assert_eq!(subject_of(&caller, &reference_of(answer, 1)).await, reference_of(&first, 0));
     }
     assert_eq!((count(&caller, "Patient").await, count(&caller, "Observation").await), (1, 2));
-    let batch = send(&caller, "batch", json!([create_if_none("urn:uuid:a", "1"), create_if_none("urn:uuid:b", "2")])).await;
-    assert_eq!(statuses(&batch), ["200", "201"]);
+    let batch = caller.bundle("batch", json!([create_if_none("urn:uuid:a", "1"), create_if_none("urn:uuid:b", "2")])).await;
+    assert_eq!(batch.entry_statuses(), ["200", "201"]);
 }
 
 #[tokio::test]
@@ -78,17 +63,17 @@ async fn conditional_references_lead_to_exactly_one_resource() {
     caller
         .stored("/r4/Patient/known", &json!({ "resourceType": "Patient", "id": "known", "identifier": [{ "value": "a#b" }] }).to_string())
         .await;
-    let answer = send(
-        &caller,
-        "transaction",
-        json!([
-            create(&observation("Patient?identifier=a%23b")),
-            create(&observation("Patient?identifier=http://x|new")),
-            create_if_none("urn:uuid:new", "new"),
-        ]),
-    )
-    .await;
-    assert_eq!(statuses(&answer), ["201", "201", "201"]);
+    let answer = caller
+        .bundle(
+            "transaction",
+            json!([
+                create(&observation("Patient?identifier=a%23b")),
+                create(&observation("Patient?identifier=http://x|new")),
+                create_if_none("urn:uuid:new", "new"),
+            ]),
+        )
+        .await;
+    assert_eq!(answer.entry_statuses(), ["201", "201", "201"]);
     assert_eq!(subject_of(&caller, &reference_of(&answer, 0)).await, "Patient/known");
     assert_eq!(subject_of(&caller, &reference_of(&answer, 1)).await, reference_of(&answer, 2), "one that the Bundle itself creates");
 
@@ -99,7 +84,7 @@ async fn conditional_references_lead_to_exactly_one_resource() {
         ("Patient?nome=x", StatusCode::BAD_REQUEST, "'nome'"),
         ("Patient?", StatusCode::BAD_REQUEST, "a condition is needed"),
     ] {
-        let answer = send(&caller, "transaction", json!([create(&patient("other")), create(&observation(reference))])).await;
+        let answer = caller.bundle("transaction", json!([create(&patient("other")), create(&observation(reference))])).await;
         assert_eq!(answer.status, status, "{reference}: {}", answer.text);
         let text = answer.outcome_text();
         assert!(text.contains("Bundle.entry[1]") && text.contains(reference) && text.contains(reason), "{reference}: {text}");
@@ -107,8 +92,8 @@ async fn conditional_references_lead_to_exactly_one_resource() {
     assert_eq!(count(&caller, "Patient").await, 3, "nothing of a refused transaction is stored");
     let single = caller.post("/r4/Observation", &observation("Patient?identifier=a%23b").to_string()).await;
     assert_eq!(single.status, StatusCode::BAD_REQUEST);
-    let batch = send(&caller, "batch", json!([create(&observation("Patient?identifier=a%23b"))])).await;
-    assert_eq!(statuses(&batch), ["400"], "their place is a transaction");
+    let batch = caller.bundle("batch", json!([create(&observation("Patient?identifier=a%23b"))])).await;
+    assert_eq!(batch.entry_statuses(), ["400"], "their place is a transaction");
 }
 
 #[tokio::test]
@@ -125,21 +110,21 @@ async fn entries_with_conditions_update_delete_and_patch_the_one_that_fits() {
             caller.put(&format!("/r4/Patient?identifier=http://x|{value}"), &patient(value).to_string()).await;
         }
         let url = |value: &str| format!("Patient?identifier=http://x|{value}");
-        let answer = send(
-            &caller,
-            kind,
-            json!([
-                { "request": { "method": "PUT", "url": url("upd") }, "resource": patient("upd") },
-                { "request": { "method": "PATCH", "url": url("fp") }, "resource": parameters },
-                { "request": { "method": "PATCH", "url": url("jp") }, "resource": binary },
-                { "request": { "method": "DELETE", "url": url("del") } },
-                { "request": { "method": "DELETE", "url": url("none") } },
-                { "request": { "method": "GET", "url": url("del") } },
-                { "request": { "method": "GET", "url": "Patient?active=true&gender:missing=true" } },
-            ]),
-        )
-        .await;
-        assert_eq!(statuses(&answer), ["200", "200", "200", "204", "204", "200", "200"], "{kind}: {}", answer.text);
+        let answer = caller
+            .bundle(
+                kind,
+                json!([
+                    { "request": { "method": "PUT", "url": url("upd") }, "resource": patient("upd") },
+                    { "request": { "method": "PATCH", "url": url("fp") }, "resource": parameters },
+                    { "request": { "method": "PATCH", "url": url("jp") }, "resource": binary },
+                    { "request": { "method": "DELETE", "url": url("del") } },
+                    { "request": { "method": "DELETE", "url": url("none") } },
+                    { "request": { "method": "GET", "url": url("del") } },
+                    { "request": { "method": "GET", "url": "Patient?active=true&gender:missing=true" } },
+                ]),
+            )
+            .await;
+        assert_eq!(answer.entry_statuses(), ["200", "200", "200", "204", "204", "200", "200"], "{kind}: {}", answer.text);
         assert_eq!(answer.json()["entry"][5]["resource"]["total"], 0, "reads come last");
         assert_eq!(answer.json()["entry"][6]["resource"]["total"], 1);
         assert_eq!(caller.get("/r4/Patient?identifier=http://x|jp").await.json()["entry"][0]["resource"]["gender"], "male");
@@ -154,8 +139,8 @@ async fn entries_with_conditions_update_delete_and_patch_the_one_that_fits() {
         (json!({ "request": { "method": "DELETE", "url": "Patient?nome=x" } }), "400"),
         (json!({ "request": { "method": "GET", "url": "Patient", "ifNoneExist": "x=1" } }), "400"),
     ] {
-        assert_eq!(statuses(&send(&caller, "batch", json!([entry])).await), [status], "{entry}");
-        assert!(!send(&caller, "transaction", json!([entry])).await.status.is_success(), "{entry}");
+        assert_eq!(caller.bundle("batch", json!([entry])).await.entry_statuses(), [status], "{entry}");
+        assert!(!caller.bundle("transaction", json!([entry])).await.status.is_success(), "{entry}");
     }
 }
 
@@ -170,14 +155,17 @@ async fn identities_that_overlap_are_refused() {
     let update = json!({ "request": { "method": "PUT", "url": format!("Patient/{id}") }, "resource": own });
     let conditional = json!({ "request": { "method": "PUT", "url": "Patient?identifier=http://x|1" }, "resource": patient("1") });
     let delete = json!({ "request": { "method": "DELETE", "url": format!("Patient/{id}") } });
-    assert_eq!(statuses(&send(&caller, "transaction", json!([update.clone(), create_if_none("urn:uuid:1", "1")])).await), ["200", "200"]);
+    assert_eq!(
+        caller.bundle("transaction", json!([update.clone(), create_if_none("urn:uuid:1", "1")])).await.entry_statuses(),
+        ["200", "200"]
+    );
     for entries in [
         json!([update, conditional]),
         json!([delete, conditional]),
         json!([delete, create_if_none("urn:uuid:1", "1")]),
         json!([create_if_none("urn:uuid:1", "new"), create_if_none("urn:uuid:2", "new")]),
     ] {
-        let answer = send(&caller, "transaction", entries.clone()).await;
+        let answer = caller.bundle("transaction", entries.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{entries}: {}", answer.text);
         assert!(answer.outcome_text().contains("Bundle.entry[1]"), "{entries}: {}", answer.text);
     }
@@ -189,17 +177,17 @@ async fn reads_in_bundles_know_head_and_what_the_client_has() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
     caller.stored("/r4/Patient/p1", r#"{"resourceType":"Patient","id":"p1"}"#).await;
-    let answer = send(
-        &caller,
-        "batch",
-        json!([
-            { "request": { "method": "GET", "url": "Patient/p1", "ifNoneMatch": "W/\"1\"" } },
-            { "request": { "method": "GET", "url": "Patient/p1", "ifNoneMatch": "W/\"2\"" } },
-            { "request": { "method": "HEAD", "url": "Patient/p1" } },
-        ]),
-    )
-    .await;
-    assert_eq!(statuses(&answer), ["304", "200", "200"]);
+    let answer = caller
+        .bundle(
+            "batch",
+            json!([
+                { "request": { "method": "GET", "url": "Patient/p1", "ifNoneMatch": "W/\"1\"" } },
+                { "request": { "method": "GET", "url": "Patient/p1", "ifNoneMatch": "W/\"2\"" } },
+                { "request": { "method": "HEAD", "url": "Patient/p1" } },
+            ]),
+        )
+        .await;
+    assert_eq!(answer.entry_statuses(), ["304", "200", "200"]);
     let entries = answer.json()["entry"].clone();
     assert!(entries[0].get("resource").is_none() && entries[2].get("resource").is_none() && entries[1]["resource"]["id"] == "p1");
 }
@@ -209,7 +197,7 @@ async fn transactions_at_the_same_moment_create_what_they_share_once() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
     let send =
-        async || send(&caller, "transaction", json!([create_if_none("urn:uuid:pat", "1"), create(&observation("urn:uuid:pat"))])).await;
+        async || caller.bundle("transaction", json!([create_if_none("urn:uuid:pat", "1"), create(&observation("urn:uuid:pat"))])).await;
     let (a, b, c, d) = tokio::join!(send(), send(), send(), send());
     let mut subjects = std::collections::BTreeSet::new();
     for answer in [a, b, c, d] {

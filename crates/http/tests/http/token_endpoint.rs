@@ -1,12 +1,11 @@
 //! The token endpoint: what buys tokens, how often, for how long; and the errors of RFC 6749.
 
-mod test_server;
-
 use std::{fs, sync::Arc};
 
 use axum::http::{Method, StatusCode, header};
 use lethe_auth::{AuthMethods, ClientId};
-use test_server::{Answer, TestServer};
+
+use crate::test_server::{Answer, TestServer};
 
 fn assert_error(answer: &Answer, status: StatusCode, error: &str) {
     assert_eq!((answer.status, answer.field("error")), (status, error.to_owned()), "{}", answer.text);

@@ -1,18 +1,13 @@
 //! The calls of `$purge`, line by line of the contract: answers, headers, and what a purge leaves behind.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::{Caller, header_text, run_worker};
 use lethe_jobs::JobEvent;
 use lethe_purge::plan::BatchLimits;
 use lethe_store::NextBatch;
 use serde_json::{Value, json};
-use test_server::{Answer, TestServer};
+
+use crate::caller::{Caller, header_text, run_worker};
+use crate::test_server::{Answer, TestServer};
 
 const NO_JOB: &str = "f707145c-7c51-44ae-8bcd-9a55bff81974";
 

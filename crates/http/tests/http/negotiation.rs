@@ -1,14 +1,9 @@
 //! Which format an answer has, whatever it answers.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use axum::http::StatusCode;
-use caller::{Caller, header_text};
-use test_server::TestServer;
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::TestServer;
 
 #[tokio::test]
 async fn every_answer_can_be_indented_a_refusal_too() {

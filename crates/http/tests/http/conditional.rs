@@ -1,17 +1,12 @@
 //! Conditional create, update, delete and patch.
 
-// Clippy knows tests by their attribute; what they share has none.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod caller;
-mod test_server;
-
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use caller::{Caller, header_text};
 use serde_json::json;
-use test_server::{Answer, TestServer};
+
+use crate::caller::{Caller, header_text};
+use crate::test_server::{Answer, TestServer};
 
 fn patient(value: &str, family: &str) -> String {
     json!({ "resourceType": "Patient", "identifier": [{ "system": "http://x", "value": value }], "name": [{ "family": family }] })

@@ -1,0 +1,26 @@
+//! The edge as its callers see it, called without a socket. One binary, for each would be linked by itself.
+
+// Clippy knows tests by their attribute; what they share has none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod accounts;
+mod arbitrary_input;
+mod authentication;
+mod bulk_export;
+mod bulk_import;
+mod bundles;
+mod caller;
+mod capabilities;
+mod conditional;
+mod conditional_entries;
+mod edge;
+mod everything;
+mod fhir_rest;
+mod negotiation;
+mod pages;
+mod patch;
+mod purge_contract;
+mod search;
+mod test_server;
+mod token_endpoint;
+mod validate;
