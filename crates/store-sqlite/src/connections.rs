@@ -8,7 +8,9 @@ use lethe_store::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 
 use crate::{
+    clean_writes::clean_pages,
     error::{Error, Result},
+    page::{PAGE_BYTES, PAGES_MAX},
     readers::Readers,
     searches, stored_seqs, time_limit,
     writer::Writer,
@@ -23,11 +25,9 @@ const WRITER_CACHE_KIB: i64 = 40 << 10;
 /// Page cache of each reader, in KiB.
 const READER_CACHE_KIB: i64 = 12 << 10;
 /// Pages of the write-ahead log at which a commit copies what the checkpointer has not yet copied: 256 MiB.
-const LOG_PAGES_MAX: i64 = 16 << 10;
+const LOG_PAGES_MAX: i64 = 32 << 10;
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 128;
-/// Bytes of a page: see docs/adr/0004.
-const PAGE_BYTES: i64 = 16 << 10;
 
 /// The connections to one database file.
 pub(crate) struct Connections {
@@ -110,12 +110,13 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     configure(&mut connection, WRITER_CACHE_KIB)?;
     // Order matters: page size and auto_vacuum take effect only before the first table exists.
-    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES as i64)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", Durability::OnDisk.synchronous())?;
     // The checkpointer copies the log while others write; only a commit can copy the last of it, so that the log begins anew.
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
+    connection.pragma_update_and_check(None, "max_page_count", PAGES_MAX, |_| Ok(()))?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
@@ -139,5 +140,7 @@ fn configure(connection: &mut Connection, cache_kib: i64) -> rusqlite::Result<()
     time_limit::watch(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
+    // Every connection copies pages from the log into the file now and then, a reader when it is the last to close.
+    clean_pages(connection)?;
     Ok(())
 }

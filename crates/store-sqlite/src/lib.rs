@@ -5,11 +5,13 @@
 mod accounts;
 mod bulk;
 mod check;
+mod clean_writes;
 mod columns;
 mod connections;
 mod error;
 mod migrate;
 mod open;
+mod page;
 #[cfg(test)]
 mod plans;
 mod purge;
