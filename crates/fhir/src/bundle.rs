@@ -179,7 +179,7 @@ impl EntryTarget {
 ///
 /// Entries are JSON text already, so that stored bodies are joined and not parsed again.
 #[must_use]
-pub fn render_bundle(kind: &str, total: Option<u64>, links: &[(&str, String)], entries: &[String]) -> String {
+pub fn render_bundle(kind: &str, total: Option<u64>, links: &[(&str, String)], entries: Vec<String>) -> String {
     let links: Vec<Value> = links.iter().map(|(relation, url)| json!({ "relation": relation, "url": url })).collect();
     let mut text = format!(r#"{{"resourceType":"Bundle","type":"{kind}""#);
     if let Some(total) = total {
@@ -190,7 +190,13 @@ pub fn render_bundle(kind: &str, total: Option<u64>, links: &[(&str, String)], e
     }
     if !entries.is_empty() {
         text.push_str(r#","entry":["#);
-        text.push_str(&entries.join(","));
+        text.reserve_exact(entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 2);
+        for (index, entry) in entries.into_iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(&entry);
+        }
         text.push(']');
     }
     text.push('}');
@@ -243,8 +249,8 @@ mod tests {
 
     #[test]
     fn rendered_bundles_are_json() {
-        let text = render_bundle("searchset", Some(1), &[("self", "http://x/r4/Patient?a=\"b\"".to_owned())], &["{}".to_owned()]);
+        let text = render_bundle("searchset", Some(1), &[("self", "http://x/r4/Patient?a=\"b\"".to_owned())], vec!["{}".to_owned()]);
         assert!(is_json(&text), "{text}");
-        assert!(is_json(&render_bundle("history", None, &[], &[])));
+        assert!(is_json(&render_bundle("history", None, &[], Vec::new())));
     }
 }

@@ -248,7 +248,7 @@ impl Searches for FaultyStore {
     async fn count_matches(&self, scope: &Scope, resource_type: ResourceType, criteria: &[Criterion], newest: Option<Seq>) -> Result<u64> {
         self.inner.count_matches(scope, resource_type, criteria, newest).await
     }
-    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>> {
+    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<ReadTargets> {
         self.inner.read_all(scope, targets).await
     }
 }
@@ -275,7 +275,7 @@ impl Resources for FaultyStore {
     ) -> Result<Option<StoredVersion>> {
         self.inner.read_version(scope, resource_type, id, version).await
     }
-    async fn history(&self, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<Vec<StoredVersion>> {
+    async fn history(&self, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<HistoryPage> {
         self.inner.history(account_id, of, query).await
     }
     async fn list(&self, scope: &Scope, resource_type: ResourceType, query: &ListQuery) -> Result<Vec<StoredVersion>> {

@@ -107,8 +107,8 @@ impl<B: Backend> Harness<B> {
     /// The whole history of a resource, newest first.
     pub async fn history(&self, reference: &str) -> Vec<StoredVersion> {
         let (resource_type, id) = local(reference);
-        let query = HistoryQuery { since: None, before_seq: None, count: 1_000 };
-        self.store().history(account_of(&self.account), &HistoryScope::Instance(resource_type, id), &query).await.unwrap()
+        let query = HistoryQuery { count: 1_000, ..HistoryQuery::default() };
+        self.store().history(account_of(&self.account), &HistoryScope::Instance(resource_type, id), &query).await.unwrap().versions
     }
 
     /// Ids of the current resources of a type.

@@ -48,6 +48,8 @@ macro_rules! store_suite {
             resources: time_never_goes_backwards_within_an_account;
             resources: listings_page_without_shifting_while_others_write;
             resources: histories_are_newest_first_and_page;
+            resources: a_history_tells_what_was_current_at_a_time;
+            resources: a_history_ends_where_its_bytes_do;
             resources: accounts_do_not_see_each_other;
             searches: a_resource_is_found_by_what_its_current_version_says;
             searches: a_page_neither_shifts_nor_repeats_while_others_write;

@@ -1,6 +1,7 @@
 //! Reading and writing.
 
-use lethe_store::{ChangeKind, Expect, HistoryQuery, HistoryScope, ListQuery, PageKey, Write, WriteError};
+use lethe_fhir::{FhirDate, Instant, limits};
+use lethe_store::{ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Write, WriteError};
 use serde_json::json;
 
 use crate::{
@@ -102,12 +103,12 @@ pub async fn histories_are_newest_first_and_page<B: Backend>(harness: Harness<B>
     harness.clock.advance_ms(1_000);
     let second = harness.put(json!({"resourceType": "Patient", "id": "a"})).await;
     harness.delete("Patient/a").await;
-    let told = |versions: Vec<lethe_store::StoredVersion>| {
-        versions.iter().map(|version| format!("{}/{}/{}", version.resource_type, version.id, version.version)).collect::<Vec<_>>()
+    let told = |page: HistoryPage| {
+        page.versions.iter().map(|version| format!("{}/{}/{}", version.resource_type, version.id, version.version)).collect::<Vec<_>>()
     };
     let store = harness.store();
     let account = account_of(&harness.account);
-    let all = HistoryQuery { since: None, before_seq: None, count: 100 };
+    let all = HistoryQuery { count: 100, ..HistoryQuery::default() };
     let patient = HistoryScope::Type("Patient".parse().unwrap());
     let (resource_type, id) = local("Patient/a");
     let instance = HistoryScope::Instance(resource_type, id);
@@ -119,11 +120,67 @@ pub async fn histories_are_newest_first_and_page<B: Backend>(harness: Harness<B>
     );
     for of in [&instance, &patient, &HistoryScope::System] {
         let page = store.history(account, of, &HistoryQuery { count: 2, ..all }).await.unwrap();
-        let next = HistoryQuery { before_seq: page.last().map(|last| last.seq), ..all };
+        assert!(page.has_more);
+        let next = HistoryQuery { before_seq: page.versions.last().map(|last| last.seq), ..all };
         assert_eq!(told(page), ["Patient/a/3", "Patient/a/2"]);
         assert!(told(store.history(account, of, &next).await.unwrap()).ends_with(&["Patient/a/1".to_owned()]));
         let since = HistoryQuery { since: Some(second.last_updated), ..all };
         assert_eq!(told(store.history(account, of, &since).await.unwrap()), ["Patient/a/3", "Patient/a/2"]);
+    }
+}
+
+pub async fn a_history_tells_what_was_current_at_a_time<B: Backend>(harness: Harness<B>) {
+    let mut times = Vec::new();
+    for status in ["a", "b", "c"] {
+        times.push(harness.put(json!({"resourceType": "Patient", "id": "a", "language": status})).await.last_updated.as_unix_ms());
+        harness.clock.advance_ms(1_000);
+    }
+    harness.put(json!({"resourceType": "Patient", "id": "late"})).await;
+    let (resource_type, id) = local("Patient/a");
+    let at = |from_ms: i64, until_ms: i64| FhirDate { low: Instant::from_unix_ms(from_ms), high: Instant::from_unix_ms(until_ms) };
+    let cases = [
+        (at(0, times[0]), &[][..]),
+        (at(times[0], times[0] + 1), &[1]),
+        (at(times[1] - 1, times[1]), &[1]),
+        (at(times[1], times[1] + 1), &[2]),
+        (at(times[1] - 1, times[1] + 1), &[2, 1]),
+        (at(times[0], times[2] + 1), &[3, 2, 1]),
+        (at(times[2] + 500, times[2] + 501), &[3]),
+    ];
+    for (during, expected) in cases {
+        let query = HistoryQuery { during: Some(during), count: 100, ..HistoryQuery::default() };
+        for of in [HistoryScope::Instance(resource_type, id.clone()), HistoryScope::Type(resource_type), HistoryScope::System] {
+            let page = harness.store().history(account_of(&harness.account), &of, &query).await.unwrap();
+            let found: Vec<u64> = page.versions.iter().map(|version| version.version).collect();
+            assert_eq!(found, expected, "{during:?} {of:?}");
+        }
+    }
+}
+
+pub async fn a_history_ends_where_its_bytes_do<B: Backend>(harness: Harness<B>) {
+    let text = "x".repeat(limits::PAGE_BYTES_MAX / 2 - 1_000);
+    for _ in 0..2 {
+        for resource_type in ["Observation", "Patient"] {
+            harness.put(json!({"resourceType": resource_type, "id": "a", "text": {"status": "generated", "div": text}})).await;
+        }
+    }
+    harness.put(json!({"resourceType": "Group", "id": "a"})).await;
+    for _ in 0..2 {
+        harness.put(json!({"resourceType": "Patient", "id": "a", "text": {"status": "generated", "div": text}})).await;
+    }
+    let (patient, id) = local("Patient/a");
+    for (of, pages) in [
+        (HistoryScope::Instance(patient, id), &["Patient/4 Patient/3 Patient/2", "Patient/1"]),
+        (HistoryScope::Type(patient), &["Patient/4 Patient/3 Patient/2", "Patient/1"]),
+        (HistoryScope::System, &["Patient/4 Patient/3 Group/1 Patient/2", "Observation/2 Patient/1 Observation/1"]),
+    ] {
+        let mut query = HistoryQuery { count: 10, ..HistoryQuery::default() };
+        for (number, expected) in pages.iter().enumerate() {
+            let page = harness.store().history(account_of(&harness.account), &of, &query).await.unwrap();
+            let found: Vec<String> = page.versions.iter().map(|version| format!("{}/{}", version.resource_type, version.version)).collect();
+            assert_eq!((found.join(" ").as_str(), page.has_more), (*expected, number == 0), "{of:?}");
+            query.before_seq = page.versions.last().map(|last| last.seq);
+        }
     }
 }
 

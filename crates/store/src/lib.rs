@@ -28,9 +28,10 @@ pub use purges::{
     PurgeWork, Purges, SweepTask,
 };
 pub use resources::{
-    Change, ChangeKind, Expect, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError, WriteOutcome,
+    Change, ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError,
+    WriteOutcome,
 };
-pub use searches::{Guard, SearchPage, SearchPlace, SearchQuery, Searches};
+pub use searches::{Guard, ReadTargets, SearchPage, SearchPlace, SearchQuery, Searches};
 
 /// Every port of one database.
 pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Exports + ExportWork + Imports + Checks {}

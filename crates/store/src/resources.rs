@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{Body, Instant, LocalBases, LogicalId, Resource, ResourceType};
+use lethe_fhir::{Body, FhirDate, Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{IndexEntries, IndexError, LastUpdatedFilter, index_entries};
 use thiserror::Error;
@@ -123,6 +123,13 @@ pub struct StoredVersion {
     pub body: Option<Body>,
 }
 
+impl StoredVersion {
+    /// Bytes of its content.
+    pub fn bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.as_bytes().len())
+    }
+}
+
 /// Whose history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryScope {
@@ -134,11 +141,22 @@ pub enum HistoryScope {
     System,
 }
 
-/// A page of a history, newest first.
-#[derive(Clone, Copy, Debug)]
+/// A page of a history, newest first. It ends early where its bodies go beyond [`PAGE_BYTES_MAX`](lethe_fhir::limits::PAGE_BYTES_MAX).
+#[derive(Clone, Debug, Default)]
+pub struct HistoryPage {
+    /// What was found, at least one version if there is any.
+    pub versions: Vec<StoredVersion>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// Which versions of a history.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct HistoryQuery {
     /// Only versions stored at or after.
     pub since: Option<Instant>,
+    /// Only versions that were current at some time of this span.
+    pub during: Option<FhirDate>,
     /// Only versions before this one in the order of commits: the next page.
     pub before_seq: Option<Seq>,
     /// At most so many.
@@ -198,7 +216,7 @@ pub trait Resources: Send + Sync {
     ) -> Result<Option<StoredVersion>, StoreError>;
 
     /// A page of a history, newest first.
-    async fn history(&self, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<Vec<StoredVersion>, StoreError>;
+    async fn history(&self, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<HistoryPage, StoreError>;
 
     /// A page of current resources of a type, deleted ones left out.
     async fn list(&self, scope: &Scope, resource_type: ResourceType, query: &ListQuery) -> Result<Vec<StoredVersion>, StoreError>;

@@ -45,6 +45,15 @@ pub struct SearchPage {
     pub newest: Seq,
 }
 
+/// What was read of a list of resources.
+#[derive(Clone, Debug, Default)]
+pub struct ReadTargets {
+    /// In the order asked for.
+    pub found: Vec<StoredVersion>,
+    /// How many of the list were looked at, from its beginning: one at least.
+    pub looked_at: usize,
+}
+
 /// What a conditional write has seen: before anything is written, it must still be so.
 #[derive(Clone, Debug)]
 pub struct Guard {
@@ -72,5 +81,6 @@ pub trait Searches: Send + Sync {
     ) -> Result<u64, StoreError>;
 
     /// The current versions of those that exist, in the order asked for; nothing for others, for deletions, and for accounts out of scope.
-    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>, StoreError>;
+    /// Ends early where the bodies go beyond [`PAGE_BYTES_MAX`](lethe_fhir::limits::PAGE_BYTES_MAX).
+    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<ReadTargets, StoreError>;
 }

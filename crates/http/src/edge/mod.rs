@@ -2,6 +2,7 @@
 
 mod address;
 mod body;
+mod indentation;
 mod json_object;
 mod negotiation;
 mod observation;

@@ -2,16 +2,14 @@
 //! reader (<https://hl7.org/fhir/R4/http.html#mime-type>).
 
 use axum::{
-    body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use lethe_fhir::IssueType;
-use serde_json::Value;
 
-use super::Pairs;
+use super::{Pairs, indentation::Indented};
 use crate::error::ApiError;
 
 /// Bytes of the longest path and query, as most proxies have it.
@@ -38,7 +36,7 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
             let response = next.run(request).await;
             // A search in a form says there how it wants its answer.
             let layout = response.extensions().get::<Layout>().copied().unwrap_or(layout);
-            if layout == Layout::Indented { indented(response).await } else { response }
+            if layout == Layout::Indented && has_json(response.headers()) { indented(response) } else { response }
         }
     }
 }
@@ -125,16 +123,22 @@ fn takes_json(headers: &HeaderMap) -> bool {
     !names_another
 }
 
-async fn indented(response: Response) -> Response {
+/// Whether it is one JSON value. Lines of a file are not, and stay one a line.
+fn has_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    matches!(content_type.split(';').next().unwrap_or_default().trim(), "application/fhir+json" | "application/json")
+}
+
+fn indented(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let text = serde_json::from_slice::<Value>(&bytes).and_then(|value| serde_json::to_string_pretty(&value));
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, text.map_or_else(|_| Body::from(bytes), |text| Body::from(text + "\n")))
+    Response::from_parts(parts, Indented::body(body))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     fn wishes_of(uri: &str, accept: &str) -> Option<Layout> {

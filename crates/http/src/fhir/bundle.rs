@@ -60,7 +60,7 @@ async fn answer(app: &App, call: &WriteCall, planned: Planned) -> Result<Respons
         Planned::Batch(batch) => ("batch-response", batch.run(app, call).await),
         Planned::Transaction(transaction) => ("transaction-response", transaction.run(app, call).await?),
     };
-    Ok(reply(StatusCode::OK, render_bundle(kind, None, &[], &entries)))
+    Ok(reply(StatusCode::OK, render_bundle(kind, None, &[], entries)))
 }
 
 impl From<BundleError> for ApiError {

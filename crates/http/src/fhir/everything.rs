@@ -18,7 +18,7 @@ use lethe_store::StoredVersion;
 use super::{
     operation::OperationParameters,
     read::{current, render_version},
-    search::{Asked, INCLUDED_MAX, Included, Shown, Steering, page_of},
+    search::{Asked, Included, Shown, Steering, page_of, read_in_parts},
 };
 use crate::{
     App,
@@ -163,19 +163,14 @@ async fn along(
         }
     }
     let mut included = Included::default();
-    for chunk in targets.chunks(limits::PAGE_COUNT_MAX) {
-        for version in app.store.read_all(scope, chunk).await? {
-            let is_recent = wanted.since.is_none_or(|since| version.last_updated >= since);
-            if !is_recent || is_member(&centre, &version, bases)? {
-                continue;
-            }
-            if included.versions.len() == INCLUDED_MAX {
-                included.is_cut = true;
-                return Ok(included);
-            }
+    let take = |version: StoredVersion| {
+        let is_recent = wanted.since.is_none_or(|since| version.last_updated >= since);
+        if is_recent && !is_member(&centre, &version, bases)? && included.has_room_for(&version) {
             included.versions.push(version);
         }
-    }
+        Ok(!included.is_cut)
+    };
+    read_in_parts(app, scope, &targets, take).await?;
     Ok(included)
 }
 

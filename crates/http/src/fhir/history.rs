@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use lethe_fhir::{FhirDate, Instant, IssueType, ResourceType, bundle::render_bundle};
-use lethe_store::{ChangeKind, HistoryQuery, HistoryScope, StoredVersion};
+use lethe_fhir::{FhirDate, IssueType, ResourceType, bundle::render_bundle};
+use lethe_store::{ChangeKind, HistoryPage, HistoryQuery, HistoryScope, StoredVersion};
 use serde_json::json;
 
 use super::{
@@ -51,25 +51,29 @@ pub async fn of_system(State(app): State<Arc<App>>, caller: Authenticated, pairs
 
 async fn answer(app: &App, caller: &Authenticated, of: &HistoryScope, path: &str, pairs: &Pairs) -> Result<Response, ApiError> {
     let account_id = one_account(&caller.scope)?;
-    pairs.only(&["_count", "_since", "_page", "_format", "_pretty"])?;
-    let count = page_count(pairs)?;
-    // One more than asked for tells whether there is a next page.
-    let query =
-        HistoryQuery { since: since(pairs)?, before_seq: pairs.get("_page").map(parse_history_page).transpose()?, count: count + 1 };
-    let mut versions = app.store.history(account_id, of, &query).await?;
-    let has_more = versions.len() > count;
-    versions.truncate(count);
+    pairs.only(&["_count", "_since", "_at", "_page", "_format", "_pretty"])?;
+    let query = HistoryQuery {
+        since: date(pairs, "_since")?.map(|date| date.low),
+        during: date(pairs, "_at")?,
+        before_seq: pairs.get("_page").map(parse_history_page).transpose()?,
+        count: page_count(pairs)?,
+    };
+    let HistoryPage { versions, has_more } = app.store.history(account_id, of, &query).await?;
     let next = versions.last().filter(|_| has_more).map(|last| history_page(last.seq));
     let is_whole = query.before_seq.is_none() && !has_more;
     let total = is_whole.then_some(versions.len() as u64);
-    let entries = versions.iter().map(|version| entry(app, version)).collect::<Vec<_>>();
-    Ok(reply(StatusCode::OK, render_bundle("history", total, &links(app, path, &pairs.0, next.as_deref()), &entries)))
+    // Each goes when it has been written down.
+    let entries = versions.into_iter().map(|version| entry(app, &version)).collect::<Vec<_>>();
+    Ok(reply(StatusCode::OK, render_bundle("history", total, &links(app, path, &pairs.0, next.as_deref()), entries)))
 }
 
-fn since(pairs: &Pairs) -> Result<Option<Instant>, ApiError> {
-    let Some(text) = pairs.get("_since") else { return Ok(None) };
-    let date = text.parse::<FhirDate>().map_err(|error| ApiError::bad(IssueType::Value, format!("'_since': {error}")))?;
-    Ok(Some(date.low))
+fn date(pairs: &Pairs, name: &str) -> Result<Option<FhirDate>, ApiError> {
+    let read = |text: &str| {
+        // In a query a plus sign that is not encoded arrives as a space.
+        let date = text.replace(' ', "+").parse::<FhirDate>();
+        date.map_err(|error| ApiError::bad(IssueType::Value, format!("'{name}': {error}")))
+    };
+    pairs.get(name).map(read).transpose()
 }
 
 fn entry(app: &App, version: &StoredVersion) -> String {

@@ -170,8 +170,10 @@ async fn histories_go_back_page_by_page_and_deletions_have_no_resource() {
     assert_eq!(caller.get("/r4/Patient/_history").await.json()["total"], 3);
     assert_eq!(caller.get("/r4/_history").await.json()["total"], 4);
     assert_eq!(caller.get("/r4/_history?_since=2023-11-14T22:13:21Z").await.json()["total"], 3);
+    assert_eq!(caller.get("/r4/_history?_at=2023-11-14T22:13:20Z").await.json()["total"], 1);
+    assert_eq!(caller.get("/r4/_history?_at=2022").await.json()["total"], 0);
     assert_eq!(caller.get("/r4/Patient/never/_history").await.status, StatusCode::NOT_FOUND);
-    for bad in ["_at=2024", "_since=x", "_page=x", "_count=x"] {
+    for bad in ["_at=x", "_list=x", "_since=x", "_page=x", "_count=x"] {
         assert_eq!(caller.get(&format!("/r4/_history?{bad}")).await.status, StatusCode::BAD_REQUEST, "{bad}");
     }
 

@@ -316,3 +316,33 @@ async fn a_compartment_is_searched_by_type_and_as_a_whole() {
         assert_eq!(caller.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_goes_along_is_limited_by_its_bytes_too() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Organization/root", r#"{"resourceType":"Organization","id":"root"}"#).await;
+    caller.stored("/r4/Patient/pat", r#"{"resourceType":"Patient","id":"pat"}"#).await;
+    let alias = "x".repeat(12 << 20);
+    for number in 0..4 {
+        let large = json!({ "resourceType": "Organization", "id": format!("o{number}"), "alias": [alias], "partOf": { "reference": "Organization/root" } });
+        caller.stored(&format!("/r4/Organization/o{number}"), &large.to_string()).await;
+        let small = json!({ "resourceType": "Observation", "id": format!("o{number}"), "status": "final", "code": { "text": "x" },
+            "subject": { "reference": "Patient/pat" }, "performer": [{ "reference": format!("Organization/o{number}") }] });
+        caller.stored(&format!("/r4/Observation/o{number}"), &small.to_string()).await;
+    }
+    for (path, matches) in [
+        ("Observation?_include=Observation:performer", 4),
+        ("Organization?_id=root&_revinclude=Organization:partof", 1),
+        ("Patient/pat/$everything", 5),
+    ] {
+        let page = page(&caller, &format!("/r4/{path}")).await;
+        assert_eq!((ids(&page, "match").len(), ids(&page, "include").len()), (matches, 3), "{path}");
+        let outcome = page["entry"].as_array().unwrap().last().unwrap();
+        assert!(outcome["resource"]["issue"][0]["details"]["text"].as_str().unwrap().contains("bytes"), "{path}: {outcome}");
+    }
+    let history = page(&caller, "/r4/Organization/_history").await;
+    assert_eq!((history["entry"].as_array().unwrap().len(), &history["total"]), (3, &Value::Null), "a history ends where its bytes do");
+    let rest = page(&caller, link(&history, "next").unwrap()).await;
+    assert_eq!((rest["entry"].as_array().unwrap().len(), link(&rest, "next")), (2, None));
+}

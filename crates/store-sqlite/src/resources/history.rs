@@ -1,9 +1,11 @@
 //! Histories, newest first.
 
+use std::cmp::Reverse;
+
 use lethe_auth::AccountId;
-use lethe_fhir::ResourceType;
+use lethe_fhir::{LogicalId, ResourceType, limits::PAGE_BYTES_MAX};
 use lethe_purge::Seq;
-use lethe_store::{HistoryQuery, HistoryScope, StoredVersion};
+use lethe_store::{HistoryPage, HistoryQuery, HistoryScope, StoredVersion};
 use rusqlite::{Connection, params};
 
 use super::{RowVersion, SELECT_VERSION_AT, list::types_of, read::current_row};
@@ -14,60 +16,137 @@ use crate::{
 
 const SELECT_OF_TYPE: &str = include_str!("../../sql/resources/history_of_type.sql");
 
-pub(super) fn history(
-    connection: &Connection,
-    account_id: AccountId,
-    of: &HistoryScope,
-    query: &HistoryQuery,
-) -> Result<Vec<StoredVersion>> {
+pub(super) fn history(connection: &Connection, account_id: AccountId, of: &HistoryScope, query: &HistoryQuery) -> Result<HistoryPage> {
+    let mut page = Page { versions: Vec::new(), count: query.count, ends_at: None };
     match of {
-        HistoryScope::Instance(resource_type, id) => {
-            let mut row = current_row(connection, account_id, *resource_type, id)?;
-            let mut page = Vec::new();
-            let mut at = connection.prepare_cached(SELECT_VERSION_AT)?;
-            while let Some(version) = row {
-                let previous = version.previous;
-                let stored = version.into_stored(account_id, *resource_type)?;
-                if query.since.is_some_and(|since| stored.last_updated < since) || page.len() == query.count {
+        HistoryScope::Instance(resource_type, id) => page.add_instance(connection, account_id, *resource_type, id, query)?,
+        HistoryScope::Type(resource_type) => page.add_type(connection, account_id, *resource_type, query)?,
+        HistoryScope::System => {
+            for resource_type in types_of(connection, account_id)? {
+                page.add_type(connection, account_id, resource_type, query)?;
+            }
+        }
+    }
+    Ok(HistoryPage { versions: page.versions, has_more: page.ends_at.is_some() })
+}
+
+/// A page that is being filled.
+struct Page {
+    /// Newest first.
+    versions: Vec<StoredVersion>,
+    /// At most so many.
+    count: usize,
+    /// Its last version, if there are older ones: nothing older belongs to it.
+    ends_at: Option<Seq>,
+}
+
+impl Page {
+    fn add_instance(
+        &mut self,
+        connection: &Connection,
+        account_id: AccountId,
+        resource_type: ResourceType,
+        id: &LogicalId,
+        query: &HistoryQuery,
+    ) -> Result<()> {
+        let mut next = current_row(connection, account_id, resource_type, id)?;
+        let mut at = connection.prepare_cached(SELECT_VERSION_AT)?;
+        let mut replaced_at = None;
+        let mut room = Room::new(self.count);
+        while let Some(row) = next {
+            let ends_before = |begin| replaced_at.is_some_and(|replaced_at| replaced_at <= begin);
+            if query.since.is_some_and(|since| row.last_updated < since) || query.during.is_some_and(|during| ends_before(during.low)) {
+                break;
+            }
+            replaced_at = Some(row.last_updated);
+            let previous = row.previous;
+            let is_wanted =
+                query.before_seq.is_none_or(|before| row.seq < before) && query.during.is_none_or(|during| row.last_updated < during.high);
+            if is_wanted {
+                let version = row.into_stored(account_id, resource_type)?;
+                if !room.takes(&version) {
+                    self.ends_at = self.versions.last().map(|last| last.seq);
                     break;
                 }
-                if query.before_seq.is_none_or(|before| stored.seq < before) {
-                    page.push(stored);
-                }
-                row = previous
-                    .map(|seq| at.query_row(params![account_id.0, TypeColumn(*resource_type), SeqColumn(seq)], RowVersion::read))
-                    .transpose()?;
+                self.versions.push(version);
             }
-            Ok(page)
+            next = previous
+                .map(|seq| at.query_row(params![account_id.0, TypeColumn(resource_type), SeqColumn(seq)], RowVersion::read))
+                .transpose()?;
         }
-        HistoryScope::Type(resource_type) => of_type(connection, account_id, *resource_type, query),
-        HistoryScope::System => {
-            // Each type is in order already: the newest of all are among the newest of each.
-            let mut page = Vec::new();
-            for resource_type in types_of(connection, account_id)? {
-                page.extend(of_type(connection, account_id, resource_type, query)?);
-                page.sort_by_key(|version: &StoredVersion| std::cmp::Reverse(version.seq));
-                page.truncate(query.count);
+        Ok(())
+    }
+
+    /// Each type is in order already: the newest of all are among the newest of each.
+    fn add_type(
+        &mut self,
+        connection: &Connection,
+        account_id: AccountId,
+        resource_type: ResourceType,
+        query: &HistoryQuery,
+    ) -> Result<()> {
+        let mut statement = connection.prepare_cached(SELECT_OF_TYPE)?;
+        let before = query.before_seq.unwrap_or(Seq(i64::MAX as u64));
+        let since_ms = query.since.map_or(i64::MIN, lethe_fhir::Instant::as_unix_ms);
+        // One more than asked for tells whether there is a next page.
+        let rows_max = i64::try_from(self.count).unwrap_or(i64::MAX).saturating_add(1);
+        let during = query.during.map(|during| (during.low.as_unix_ms(), during.high.as_unix_ms()));
+        let (from_ms, until_ms) = (during.map(|(from, _)| from), during.map(|(_, until)| until));
+        let mut rows =
+            statement.query(params![account_id.0, TypeColumn(resource_type), SeqColumn(before), since_ms, from_ms, until_ms, rows_max])?;
+        let mut room = Room::new(self.count);
+        let mut last_of_type = None;
+        while let Some(row) = rows.next()? {
+            let row = RowVersion::read(row)?;
+            if self.ends_at.is_some_and(|end| row.seq < end) {
+                break;
             }
-            Ok(page)
+            let version = row.into_stored(account_id, resource_type)?;
+            if !room.takes(&version) {
+                // Of this type: what is newer of the others has not been cut.
+                self.ends_at = last_of_type;
+                break;
+            }
+            last_of_type = Some(version.seq);
+            self.versions.push(version);
+        }
+        self.versions.sort_by_key(|version| Reverse(version.seq));
+        self.cut();
+        Ok(())
+    }
+
+    /// Ends the page where it is full, be it by number or by bytes.
+    fn cut(&mut self) {
+        if let Some(end) = self.ends_at {
+            self.versions.retain(|version| version.seq >= end);
+        }
+        let mut room = Room::new(self.count);
+        let fitting = self.versions.iter().take_while(|version| room.takes(version)).count();
+        if fitting < self.versions.len() {
+            self.versions.truncate(fitting);
+            self.ends_at = self.versions.last().map(|last| last.seq);
         }
     }
 }
 
-fn of_type(
-    connection: &Connection,
-    account_id: AccountId,
-    resource_type: ResourceType,
-    query: &HistoryQuery,
-) -> Result<Vec<StoredVersion>> {
-    let mut statement = connection.prepare_cached(SELECT_OF_TYPE)?;
-    let before = query.before_seq.unwrap_or(Seq(i64::MAX as u64));
-    let since_ms = query.since.map_or(i64::MIN, lethe_fhir::Instant::as_unix_ms);
-    let count = i64::try_from(query.count).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![account_id.0, TypeColumn(resource_type), SeqColumn(before), since_ms, count])?;
-    let mut page = Vec::new();
-    while let Some(row) = rows.next()? {
-        page.push(RowVersion::read(row)?.into_stored(account_id, resource_type)?);
+/// What a page still takes: the version that goes beyond its bytes is its last.
+struct Room {
+    count: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn new(count: usize) -> Self {
+        Self { count, bytes: 0 }
     }
-    Ok(page)
+
+    /// Whether there was room for it.
+    fn takes(&mut self, version: &StoredVersion) -> bool {
+        if self.count == 0 || self.bytes > PAGE_BYTES_MAX {
+            return false;
+        }
+        self.count -= 1;
+        self.bytes += version.bytes();
+        true
+    }
 }

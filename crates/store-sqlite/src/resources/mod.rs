@@ -9,7 +9,9 @@ mod write;
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{LogicalId, ResourceType};
-use lethe_store::{Guard, HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome};
+use lethe_store::{
+    Guard, HistoryPage, HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome,
+};
 use rusqlite::{Connection, params};
 
 use crate::{SqliteStore, error::Result};
@@ -55,7 +57,7 @@ impl Resources for SqliteStore {
         account_id: AccountId,
         of: &HistoryScope,
         query: &HistoryQuery,
-    ) -> std::result::Result<Vec<StoredVersion>, StoreError> {
+    ) -> std::result::Result<HistoryPage, StoreError> {
         let (of, query) = (of.clone(), *query);
         self.connections.read(move |tx| history::history(tx, account_id, &of, &query)).await
     }

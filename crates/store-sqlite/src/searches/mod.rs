@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LocalReference, ResourceType};
+use lethe_fhir::{LocalReference, ResourceType, limits::PAGE_BYTES_MAX};
 use lethe_purge::Seq;
 use lethe_search::Criterion;
-use lethe_store::{SearchPage, SearchQuery, Searches, StoreError, StoredVersion};
+use lethe_store::{ReadTargets, SearchPage, SearchQuery, Searches, StoreError};
 
 use crate::{
     SqliteStore,
@@ -49,20 +49,29 @@ impl Searches for SqliteStore {
         self.connections.read(move |tx| within(SEARCH_MAX, || run::count(tx, &scope, resource_type, &criteria, newest))).await
     }
 
-    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<Vec<StoredVersion>, StoreError> {
+    async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<ReadTargets, StoreError> {
         let (scope, targets) = (scope.clone(), targets.to_vec());
         self.connections
             .read(move |tx| {
-                let mut found = Vec::with_capacity(targets.len());
                 let accounts = accounts_of(tx, &scope, crate::resources::ACCOUNT_FIRST)?;
-                for (account_id, target) in targets.iter().filter(|(account_id, _)| accounts.contains(account_id)) {
+                let (mut read, mut bytes) = (ReadTargets::default(), 0);
+                for (account_id, target) in &targets {
+                    if bytes > PAGE_BYTES_MAX {
+                        break;
+                    }
+                    read.looked_at += 1;
+                    if !accounts.contains(account_id) {
+                        continue;
+                    }
                     if let Some(row) = current_row(tx, *account_id, target.resource_type, &target.id)?
                         && !row.is_deletion()
                     {
-                        found.push(row.into_stored(*account_id, target.resource_type)?);
+                        let version = row.into_stored(*account_id, target.resource_type)?;
+                        bytes += version.bytes();
+                        read.found.push(version);
                     }
                 }
-                Ok(found)
+                Ok(read)
             })
             .await
     }

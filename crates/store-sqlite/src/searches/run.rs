@@ -125,15 +125,11 @@ fn behind(after: &SearchPlace, account_id: AccountId) -> SearchPlace {
     SearchPlace { keys: after.keys.clone(), account_id, seq }
 }
 
-fn bytes_of(version: &StoredVersion) -> usize {
-    version.body.as_ref().map_or(0, |body| body.as_bytes().len())
-}
-
 /// The index of what fills a page by its bytes.
 fn full_at(found: &[(SearchPlace, StoredVersion)]) -> Option<usize> {
     let mut bytes = 0;
     found.iter().position(|(_, version)| {
-        bytes += bytes_of(version);
+        bytes += version.bytes();
         bytes > PAGE_BYTES_MAX
     })
 }
@@ -206,7 +202,7 @@ impl Account<'_> {
                 return Ok(Page { found, is_cut: true });
             }
             let (place, version) = self.found(row, sort.len())?;
-            bytes += bytes_of(&version);
+            bytes += version.bytes();
             found.push((place, version));
         }
         Ok(Page { found, is_cut: false })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LocalBases, LocalReference, Resource, ResourceType};
+use lethe_fhir::{LocalBases, LocalReference, Resource, ResourceType, limits};
 use lethe_search::{
     IndexValues, index_entries,
     query::{Include, Search},
@@ -13,7 +13,7 @@ use lethe_store::{SearchQuery, StoredVersion};
 use crate::{App, error::ApiError, fhir::read::render_version};
 
 /// Resources that go along with one page.
-pub const INCLUDED_MAX: usize = 1_000;
+const INCLUDED_MAX: usize = 1_000;
 
 /// References that one search for what refers to them takes.
 const REFERRED_AT_ONCE: usize = 200;
@@ -23,8 +23,54 @@ const REFERRED_AT_ONCE: usize = 200;
 pub struct Included {
     /// Each once, and none that is a match.
     pub versions: Vec<StoredVersion>,
-    /// Whether there would have been more than [`INCLUDED_MAX`].
+    /// Whether there would have been more than go along with one page.
     pub is_cut: bool,
+    count: usize,
+    bytes: usize,
+}
+
+impl Included {
+    /// Whether there is room for one more; if not, it is remembered. The one that goes beyond the bytes of a page is the last.
+    pub fn has_room_for(&mut self, version: &StoredVersion) -> bool {
+        if self.is_cut || self.count == INCLUDED_MAX || self.bytes > limits::PAGE_BYTES_MAX {
+            self.is_cut = true;
+            return false;
+        }
+        self.count += 1;
+        self.bytes += version.bytes();
+        true
+    }
+
+    /// What to do where not all went along.
+    pub fn cut_text() -> String {
+        format!(
+            "more would go along with this page than does: it takes {INCLUDED_MAX} resources and about {} bytes of them; ask for fewer \
+             matches with _count, or search for the others by themselves",
+            limits::PAGE_BYTES_MAX
+        )
+    }
+}
+
+/// Reads resources by their ids, a part of the list at a time, until `take` says that it is enough.
+pub async fn read_in_parts(
+    app: &App,
+    scope: &Scope,
+    targets: &[(AccountId, LocalReference)],
+    mut take: impl FnMut(StoredVersion) -> Result<bool, ApiError>,
+) -> Result<(), ApiError> {
+    let mut rest = targets;
+    while !rest.is_empty() {
+        let part = &rest[..rest.len().min(INCLUDED_MAX)];
+        let read = app.store.read_all(scope, part).await?;
+        for version in read.found {
+            if !take(version)? {
+                return Ok(());
+            }
+        }
+        // OK because one at least has been looked at.
+        rest = rest.get(read.looked_at.max(1)..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 type Place = (AccountId, LocalReference);
@@ -77,10 +123,8 @@ impl Collection<'_> {
     async fn round(&mut self, includes: &[&Include], sources: &[StoredVersion]) -> Result<Vec<StoredVersion>, ApiError> {
         let mut found = Vec::new();
         let targets = self.targets(includes, sources)?;
-        for chunk in targets.chunks(INCLUDED_MAX) {
-            let versions = self.app.store.read_all(self.scope, chunk).await?;
-            self.take(versions, &mut found);
-        }
+        let (app, scope) = (self.app, self.scope);
+        read_in_parts(app, scope, &targets, |version| Ok(self.take(version, &mut found))).await?;
         for include in includes.iter().filter(|include| include.is_reverse) {
             self.referring(include, sources, &mut found).await?;
         }
@@ -121,7 +165,9 @@ impl Collection<'_> {
                 let mut query = SearchQuery { criteria: vec![criterion], count: INCLUDED_MAX, ..SearchQuery::default() };
                 loop {
                     let page = self.app.store.search(&scope, include.source, &query).await?;
-                    self.take(page.found, found);
+                    for version in page.found {
+                        self.take(version, found);
+                    }
                     match page.next {
                         Some(next) if !self.included.is_cut => query.after = Some(next),
                         _ => break,
@@ -132,18 +178,13 @@ impl Collection<'_> {
         Ok(())
     }
 
-    fn take(&mut self, versions: Vec<StoredVersion>, found: &mut Vec<StoredVersion>) {
-        for version in versions {
-            if self.seen.contains(&place(&version)) {
-                continue;
-            }
-            if self.included.versions.len() + found.len() == INCLUDED_MAX {
-                self.included.is_cut = true;
-                return;
-            }
+    /// Whether more can be taken.
+    fn take(&mut self, version: StoredVersion, found: &mut Vec<StoredVersion>) -> bool {
+        if !self.seen.contains(&place(&version)) && self.included.has_room_for(&version) {
             self.seen.insert(place(&version));
             found.push(version);
         }
+        !self.included.is_cut
     }
 }
 

@@ -12,7 +12,7 @@ mod render;
 mod verbs;
 
 pub use call::{Asked, Handling, SearchParameters, Shown, Steering};
-pub use include::{INCLUDED_MAX, Included};
+pub use include::{Included, read_in_parts};
 pub use page::{page_of, searchset};
 pub use render::part_of;
 pub use verbs::{of_compartment, of_system, of_type};

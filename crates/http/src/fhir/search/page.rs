@@ -38,7 +38,8 @@ pub async fn page_of(
     along: impl AsyncFnOnce(&[StoredVersion]) -> Result<Included, ApiError>,
 ) -> Result<String, ApiError> {
     let found = find(app, scope, asked, along).await?;
-    render(app, asked, &found, &links(app, asked, found.next.as_deref()))
+    let links = links(app, asked, found.next.as_deref());
+    render(app, asked, found, &links)
 }
 
 async fn find(
@@ -119,7 +120,7 @@ async fn matches(
             }
             continue;
         }
-        bytes += page.found.iter().filter_map(|version| version.body.as_ref()).map(|body| body.as_bytes().len()).sum::<usize>();
+        bytes += page.found.iter().map(StoredVersion::bytes).sum::<usize>();
         matches.extend(page.found);
         if let Some(next) = page.next {
             return Ok((matches, Some(start(Some(next)))));

@@ -4,7 +4,7 @@ use lethe_fhir::{Issue, IssueType, OperationOutcome, ResourceType, Severity, Sub
 use lethe_store::StoredVersion;
 use serde_json::{Map, Value, json};
 
-use super::{call::Asked, include::INCLUDED_MAX, page::Found};
+use super::{call::Asked, include::Included, page::Found};
 use crate::{
     App,
     error::ApiError,
@@ -29,31 +29,29 @@ pub fn links(app: &App, asked: &Asked, next: Option<&str>) -> Vec<(&'static str,
 }
 
 /// The Bundle.
-pub fn render(app: &App, asked: &Asked, found: &Found, links: &[(&'static str, String)]) -> Result<String, ApiError> {
+pub fn render(app: &App, asked: &Asked, found: Found, links: &[(&'static str, String)]) -> Result<String, ApiError> {
     let subset = asked.subset.as_ref();
     let mut entries = Vec::with_capacity(found.matches.len() + found.included.versions.len() + 1);
-    for version in &found.matches {
-        entries.push(entry(app, version, subset, "match")?);
+    // Each goes when it has been written down.
+    for version in found.matches {
+        entries.push(entry(app, &version, subset, "match")?);
     }
-    for version in &found.included.versions {
-        entries.push(entry(app, version, subset, "include")?);
+    for version in found.included.versions {
+        entries.push(entry(app, &version, subset, "include")?);
     }
     let mut issues: Vec<Issue> = asked.ignored.iter().map(|ignored| ignored.to_issue(Severity::Warning)).collect();
     for issue in &mut issues {
         issue.text = format!("ignored: {}", issue.text);
     }
     if found.included.is_cut {
-        let text = format!(
-            "more than {INCLUDED_MAX} resources would go along with this page, and only {INCLUDED_MAX} do: ask for fewer matches with \
-             _count, or search for the others by themselves"
-        );
+        let text = Included::cut_text();
         issues.push(Issue { severity: Severity::Warning, code: IssueType::TooCostly, text, expression: Vec::new() });
     }
     if !issues.is_empty() {
         let outcome = OperationOutcome { issues }.to_json();
         entries.push(json!({ "resource": outcome, "search": { "mode": "outcome" } }).to_string());
     }
-    Ok(render_bundle("searchset", found.total, links, &entries))
+    Ok(render_bundle("searchset", found.total, links, entries))
 }
 
 /// One entry: the resource, or the part of it that is asked for.
