@@ -46,6 +46,18 @@ pub enum Criterion {
     },
 }
 
+impl Criterion {
+    /// Whether it is a condition on other resources: a chain or `_has`, or one of several alternatives.
+    #[must_use]
+    pub fn is_on_others(&self) -> bool {
+        match self {
+            Self::RefersTo { .. } | Self::ReferredBy { .. } => true,
+            Self::Either(alternatives) => alternatives.iter().flatten().any(Self::is_on_others),
+            _ => false,
+        }
+    }
+}
+
 /// What must hold for the resource at the other end of a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {

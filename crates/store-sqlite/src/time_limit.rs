@@ -10,17 +10,56 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Result};
 
-/// Steps of SQLite's machine between two looks at the time: some ten microseconds.
-const STEPS: std::ffi::c_int = 10_000;
+/// Steps of SQLite's machine between two looks at the time: some hundred microseconds. Few in debug builds, so that tests meet an
+/// [`attempt`] that ends.
+const STEPS: std::ffi::c_int = if cfg!(debug_assertions) { 500 } else { 10_000 };
 
 thread_local! {
     /// When what this thread's connection does is to be given up.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// How many more times an [`attempt`] may be looked at.
+    static LOOKS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// Lets the statements of a connection be given up. A connection is used by one thread alone.
 pub(crate) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.progress_handler(STEPS, Some(|| DEADLINE.get().is_some_and(|deadline| Instant::now() >= deadline)))
+    connection.progress_handler(STEPS, Some(|| is_spent() || is_late()))
+}
+
+fn is_late() -> bool {
+    DEADLINE.get().is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+fn is_spent() -> bool {
+    LOOKS_LEFT.get().is_some_and(|left| {
+        LOOKS_LEFT.set(Some(left.saturating_sub(1)));
+        left == 0
+    })
+}
+
+/// Ends the attempt, however its work ends.
+struct Attempt;
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        LOOKS_LEFT.set(None);
+    }
+}
+
+/// Runs `work`, which only reads; `None` if a statement of it goes on after so many looks at it, each after some steps.
+pub(crate) fn attempt<T>(looks: u32, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    LOOKS_LEFT.set(Some(looks));
+    let attempt = Attempt;
+    let done = work();
+    drop(attempt);
+    match done {
+        Err(Error::Sqlite(error)) if is_interrupted(&error) && !is_late() => Ok(None),
+        done => done.map(Some),
+    }
+}
+
+fn is_interrupted(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 /// Ends the limit, however its work ends.
@@ -39,9 +78,7 @@ pub(crate) fn within<T>(limit: Duration, work: impl FnOnce() -> Result<T>) -> Re
     let done = work();
     drop(limited);
     match done {
-        Err(Error::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            Err(StoreError::TooCostly(limit.as_secs()).into())
-        }
+        Err(Error::Sqlite(error)) if is_interrupted(&error) => Err(StoreError::TooCostly(limit.as_secs()).into()),
         done => done,
     }
 }
@@ -60,5 +97,18 @@ mod tests {
         let given_up = within(Duration::from_millis(5), endless).unwrap_err();
         assert!(matches!(given_up, Error::Store(StoreError::TooCostly(0))), "{given_up}");
         assert_eq!(connection.query_row("select 7", [], |row| row.get::<_, i64>(0)).unwrap(), 7);
+    }
+
+    #[test]
+    fn an_attempt_ends_after_its_steps_and_hides_no_other_error() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        watch(&mut connection).unwrap();
+        let endless = || Ok(connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))?);
+        let short = || Ok(connection.query_row("select 7", [], |row| row.get::<_, i64>(0))?);
+        assert_eq!(attempt(3, endless).unwrap(), None);
+        assert_eq!(attempt(0, short).unwrap(), Some(7));
+        assert!(attempt(3, || Ok(connection.execute("select nothing", [])?)).is_err());
+        let late = within(Duration::from_millis(5), || attempt(u32::MAX, endless)).unwrap_err();
+        assert!(matches!(late, Error::Store(StoreError::TooCostly(0))), "{late}");
     }
 }

@@ -168,6 +168,28 @@ pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harne
     assert!(found(&harness, "Patient?_has:Observation:patient:code=2-2").await.is_empty());
 }
 
+pub async fn many_and_few_are_found_through_others_alike<B: Backend>(harness: Harness<B>) {
+    let mut expected = [Vec::new(), Vec::new()];
+    harness.put(named("many", "Ash", "1980-01-01")).await;
+    harness.put(named("few", "Birch", "1990-01-01")).await;
+    for number in 0..60 {
+        let (at, patient) = if number % 30 == 29 { (1, "few") } else { (0, "many") };
+        harness.put(observation(&format!("o{number}"), patient, "1-1", f64::from(number))).await;
+        expected[at].push(format!("o{number}"));
+    }
+    for (family, expected) in ["ash", "birch"].into_iter().zip(&expected) {
+        for more in ["", "&code=1-1", "&status=final&code=1-1"] {
+            let query = format!("Observation?patient.family={family}{more}");
+            assert_eq!(&found(&harness, &query).await, expected, "{query}");
+            let sorted = found(&harness, &format!("{query}&_sort=-value-quantity")).await;
+            assert!(sorted.iter().rev().eq(expected), "{query}, sorted");
+            let criteria = criteria(&query);
+            let counted = harness.store().count_matches(&harness.account, "Observation".parse().unwrap(), &criteria, None).await.unwrap();
+            assert_eq!(counted, expected.len() as u64, "{query}");
+        }
+    }
+}
+
 pub async fn nobody_finds_what_is_anothers<B: Backend>(harness: Harness<B>) {
     add_client(harness.store().as_ref(), "c2").await;
     let stranger = add_user(harness.store().as_ref(), "c2", "x").await;

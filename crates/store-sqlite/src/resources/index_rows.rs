@@ -23,8 +23,16 @@ const DELETE_VALUE: &str = include_str!("../../sql/resources/delete_index_value.
 const SELECT_VALUES: &str = include_str!("../../sql/resources/index_values_of.sql");
 
 /// Versions in one part. A part's rows fit into a writer's memory, so that inserting costs the same whatever is stored; a search asks
-/// each part in turn, so that they must not be too many. Debug builds have small parts, so that every test meets several.
-const PART_VERSIONS_MAX: u64 = if cfg!(debug_assertions) { 16 } else { 32_768 };
+/// each part in turn, so that they must not be too many.
+const PART_VERSIONS_MAX: u64 = 32_768;
+
+/// In debug builds, the parts that begin before this place are small, so that every test meets several; what stores much meets full ones.
+const SMALL_PARTS_BEFORE: Seq = Seq(if cfg!(debug_assertions) { 4_096 } else { 0 });
+const SMALL_PART_VERSIONS_MAX: u64 = 16;
+
+fn versions_max(part: LastPart) -> u64 {
+    if part.first < SMALL_PARTS_BEFORE { SMALL_PART_VERSIONS_MAX } else { PART_VERSIONS_MAX }
+}
 
 /// The last part of each type that a transaction writes to.
 #[derive(Debug, Default)]
@@ -44,7 +52,7 @@ impl LastParts {
             None => last_part(connection, account_id, resource_type)?,
         };
         let part = match known {
-            Some(part) if part.versions < PART_VERSIONS_MAX => LastPart { versions: part.versions + 1, ..part },
+            Some(part) if part.versions < versions_max(part) => LastPart { versions: part.versions + 1, ..part },
             full => {
                 // A full part is done with: what was counted of it in this transaction is kept.
                 if let Some(full) = full {
