@@ -226,6 +226,17 @@ fn value_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, spans: &[S
     rules
 }
 
+/// Counts the versions that have rows of the index in `spans`.
+pub(crate) fn rows<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType, spans: &[Span]) -> String {
+    match spans {
+        [] => return estimate_rows(builder, resource_type, spans, 0),
+        // Rows of one value are of as many versions.
+        [span] if span.is_one_value() => return estimate_rows(builder, resource_type, spans, i64::MAX),
+        _ => {}
+    }
+    format!("select count(*) from ({}) found", places(builder, resource_type, &Criterion::AnyOf(spans.to_vec()), Bounds::NONE))
+}
+
 /// Counts rows of the index that lie in `spans`, and stops at `rows_max`.
 pub(crate) fn estimate_rows<D: Dialect>(
     builder: &mut Builder<'_, D>,

@@ -5,7 +5,7 @@ use lethe_search::{SortBy, SortKey, Span};
 
 use crate::{
     After, Builder, Dialect, Direction, Request, Statement,
-    candidates::{Bounds, Versions, estimate_rows, versions},
+    candidates::{Bounds, Versions, estimate_rows, rows, versions},
     request::Page,
 };
 
@@ -34,6 +34,14 @@ pub fn count<D: Dialect>(dialect: &D, request: Request<'_>) -> Statement {
     let mut builder = Builder::new(dialect, request.account_id);
     let found = found(&mut builder, request, Bounds { after: None, before: Some(request.newest.saturating_add(1)) });
     let sql = format!("select count(*) from {} where {}", found.from, found.rules.join(" and "));
+    builder.finish(sql)
+}
+
+/// How many versions have rows of the index in `spans`, all on paths that have rows: as many as fit, if no row is left of what is gone.
+#[must_use]
+pub fn count_rows<D: Dialect>(dialect: &D, account_id: i64, resource_type: ResourceType, spans: &[Span]) -> Statement {
+    let mut builder = Builder::new(dialect, account_id);
+    let sql = rows(&mut builder, resource_type, spans);
     builder.finish(sql)
 }
 

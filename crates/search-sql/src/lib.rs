@@ -16,6 +16,6 @@ mod dialect;
 mod request;
 
 pub use builder::Builder;
-pub use compile::{count, estimate, page};
+pub use compile::{count, count_rows, estimate, page};
 pub use dialect::Dialect;
 pub use request::{After, Direction, Driver, Param, Request, Statement, possible_drivers};

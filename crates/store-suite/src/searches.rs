@@ -47,6 +47,11 @@ async fn found<B: Backend>(harness: &Harness<B>, query: &str) -> Vec<String> {
     found_for(harness, &harness.account, query).await
 }
 
+async fn counted<B: Backend>(harness: &Harness<B>, query: &str) -> u64 {
+    let (resource_type, search) = read(query);
+    harness.store().count_matches(&harness.account, resource_type, &search.criteria, None).await.unwrap()
+}
+
 async fn found_for<B: Backend>(harness: &Harness<B>, scope: &Scope, query: &str) -> Vec<String> {
     let (resource_type, search) = read(query);
     let mut query = query_of(search, 2);
@@ -67,7 +72,7 @@ fn named(id: &str, family: &str, birth_date: &str) -> Value {
 }
 
 fn observation(id: &str, patient: &str, code: &str, value: f64) -> Value {
-    json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+    json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": code}], "text": "measured"},
         "subject": {"reference": format!("Patient/{patient}")}, "valueQuantity": {"value": value, "unit": "kg"}})
 }
 
@@ -183,9 +188,7 @@ pub async fn many_and_few_are_found_through_others_alike<B: Backend>(harness: Ha
             assert_eq!(&found(&harness, &query).await, expected, "{query}");
             let sorted = found(&harness, &format!("{query}&_sort=-value-quantity")).await;
             assert!(sorted.iter().rev().eq(expected), "{query}, sorted");
-            let criteria = criteria(&query);
-            let counted = harness.store().count_matches(&harness.account, "Observation".parse().unwrap(), &criteria, None).await.unwrap();
-            assert_eq!(counted, expected.len() as u64, "{query}");
+            assert_eq!(counted(&harness, &query).await, expected.len() as u64, "{query}");
         }
     }
 }
@@ -216,11 +219,19 @@ pub async fn counts_agree_with_pages<B: Backend>(harness: Harness<B>) {
         harness.put(observation(&format!("o{number}"), "a", if number % 2 == 0 { "even" } else { "odd" }, f64::from(number))).await;
     }
     harness.delete("Observation/o0").await;
-    for query in
-        ["Observation", "Observation?code=even", "Observation?value-quantity=ge3", "Observation?code:not=odd", "Observation?_id=o1,o0"]
-    {
-        let (resource_type, search) = read(query);
-        let counted = harness.store().count_matches(&harness.account, resource_type, &search.criteria, None).await.unwrap();
+    let mut both = observation("both", "a", "even", 3.0);
+    both["code"]["coding"] = json!([{"code": "even"}, {"code": "odd"}]);
+    harness.put(both).await;
+    for query in [
+        "Observation",
+        "Observation?code=even",
+        "Observation?code=even,odd,even",
+        "Observation?value-quantity=ge3",
+        "Observation?code:text=measured",
+        "Observation?code:not=odd",
+        "Observation?_id=o1,o0",
+    ] {
+        let counted = counted(&harness, query).await;
         assert_eq!(counted, found(&harness, query).await.len() as u64, "{query}");
         assert!(counted > 0, "{query}: the control");
     }
@@ -288,6 +299,7 @@ pub async fn what_a_batch_has_removed_is_found_no_more<B: Backend>(harness: Harn
         let listed = harness.ids("Observation").await;
         for query in queries {
             assert_eq!(found(&harness, query).await, listed, "{query} after {steps} steps");
+            assert_eq!(counted(&harness, query).await, listed.len() as u64, "{query} after {steps} steps");
         }
         if !faulty.is_dead() {
             break;

@@ -167,6 +167,10 @@ where state in ('queued', 'running', 'canceling');
 
 create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
 
+-- Jobs that may have removed versions and left rows of the index.
+create index purge_job_unproven on purge_job (client_id, account_id)
+where phase <> 'plan' and state <> 'successful';
+
 -- A batch is a range of targets, or a range of the list of companions.
 create table purge_batch (
     job_number integer not null,

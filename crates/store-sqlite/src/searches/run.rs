@@ -19,6 +19,7 @@ use crate::{
 };
 
 const SELECT_LAST_SEQ: &str = include_str!("../../sql/resources/last_seq.sql");
+const SELECT_MAY_HOLD_ROWS: &str = include_str!("../../sql/resources/may_hold_rows_of_what_is_gone.sql");
 const SELECT_TOTAL: &str = include_str!("../../sql/resources/type_total.sql");
 
 /// Rows of the index that are counted to compare two beginnings of a statement: more are as good as any number.
@@ -94,12 +95,22 @@ pub(super) fn count(
             continue;
         }
         let account = Account { connection, account_id, resource_type, newest: newest.unwrap_or(Seq(i64::MAX as u64 - 1)) };
-        total += account.raced(criteria, |request| {
-            let statement = lethe_search_sql::count(&Sqlite, request);
-            Ok(bound(connection, &statement)?.raw_query().next()?.map_or(Ok(0), |row| row.get::<_, u64>(0))?)
-        })?;
+        if let [Criterion::AnyOf(spans)] = criteria
+            && newest.is_none()
+            && !possible_drivers(criteria).is_empty()
+            && !may_hold_rows_of_what_is_gone(connection, account_id)?
+        {
+            total += account.number(&lethe_search_sql::count_rows(&Sqlite, account_id.0, resource_type, spans))?;
+            continue;
+        }
+        total += account.raced(criteria, |request| account.number(&lethe_search_sql::count(&Sqlite, request)))?;
     }
     Ok(total)
+}
+
+/// Whether rows of the index may lead nowhere: versions of the account were removed by a purge that has not been proved complete.
+fn may_hold_rows_of_what_is_gone(connection: &Connection, account_id: AccountId) -> Result<bool> {
+    Ok(connection.prepare_cached(SELECT_MAY_HOLD_ROWS)?.query_row([account_id.0], |row| row.get(0))?)
 }
 
 /// Whether a conditional write may go on: what fits is what it had seen.
@@ -220,6 +231,10 @@ impl Account<'_> {
     ) -> Result<Page> {
         let after = after.map(|after| After { keys: &after.keys, seq: i64::try_from(after.seq.0).unwrap_or(i64::MAX) });
         self.raced(criteria, |request| self.rows(&lethe_search_sql::page(&Sqlite, request, sort, direction, after, count), sort.len()))
+    }
+
+    fn number(&self, statement: &Statement) -> Result<u64> {
+        Ok(bound(self.connection, statement)?.raw_query().next()?.map_or(Ok(0), |row| row.get::<_, u64>(0))?)
     }
 
     fn rows(&self, statement: &Statement, keys: usize) -> Result<Page> {
