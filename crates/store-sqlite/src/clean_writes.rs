@@ -1,7 +1,7 @@
 //! Pages reach the database file without what SQLite left in their unused middle.
 //!
 //! `secure_delete` overwrites cells that are deleted and pages that are freed. Where SQLite moves cells between pages it writes a page anew
-//! and leaves old bytes between its cell pointers and its cells: copies of rows which outlive them ([ADR 10](docs/adr/0010-erase-in-place.md)). So
+//! and leaves old bytes between its cell pointers and its cells: copies of rows which outlive them (docs/adr/0010). So
 //! each page that is written to the file passes through here, and that middle is written as zeros. SQLite never reads it.
 //!
 //! The only unsafe code of the workspace: SQLite has no other way to look at a page between its cache and the file.
@@ -51,7 +51,8 @@ pub(crate) fn clean_pages(connection: &Connection) -> rusqlite::Result<()> {
     let Some(current) = (unsafe { (*file).pMethods.as_ref::<'static>() }) else {
         return Err(refused("SQLite's database file is not open"));
     };
-    let methods = METHODS.get_or_init(|| Methods { original: current, clean: sqlite3_io_methods { xWrite: Some(write_clean), ..*current } });
+    let methods =
+        METHODS.get_or_init(|| Methods { original: current, clean: sqlite3_io_methods { xWrite: Some(write_clean), ..*current } });
     if !ptr::eq(current, methods.original) && !ptr::eq(current, &raw const methods.clean) {
         return Err(refused("SQLite works its database files in more than one way"));
     }

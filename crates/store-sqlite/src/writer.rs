@@ -2,10 +2,12 @@
 //!
 //! Writes that wait for the disk are committed together if they come together: while one is being stored others queue up, and then share one
 //! transaction, each within a savepoint. A failed one is rolled back alone. So eight clients cost the disk little more than one.
+//!
+//! While nobody asks for it the writer gives free pages back to the file system, a few at a time.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -14,12 +16,20 @@ use lethe_store::StoreError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    purge::give_some_back,
+};
 
 /// Writes that share one commit, at most.
 const SHARED_MAX: usize = 32;
 /// A transaction takes in others for so long: whoever waits for the writer waits for it. About what the disk takes to store it.
 const SHARING_MAX: Duration = Duration::from_millis(15);
+
+/// After so long without a task the writer is idle.
+const IDLE_AFTER: Duration = Duration::from_millis(100);
+/// How long an idle writer listens for a task between giving pages back.
+const IDLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the writer is lent for.
 enum Task {
@@ -78,7 +88,7 @@ impl Writer {
     pub(crate) fn start(mut connection: Connection) -> Self {
         let (tasks, queue) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let mut next = queue.recv().ok();
+            let mut next = next_task(&connection, &queue);
             while let Some(task) = next {
                 let left = match task {
                     Task::Alone(work) => {
@@ -88,7 +98,7 @@ impl Writer {
                     }
                     Task::Shared(write) => commit_together(&mut connection, write, &queue),
                 };
-                next = left.or_else(|| queue.recv().ok());
+                next = left.or_else(|| next_task(&connection, &queue));
             }
         });
         Self { tasks: Some(tasks), thread: Some(thread) }
@@ -120,6 +130,25 @@ impl Writer {
 
     fn send(&self, task: Task) -> std::result::Result<(), StoreError> {
         self.tasks.as_ref().and_then(|tasks| tasks.send(task).ok()).ok_or_else(ended)
+    }
+}
+
+/// Waits for a task, and gives free pages back meanwhile. `None` when there will be no more.
+fn next_task(connection: &Connection, queue: &Receiver<Task>) -> Option<Task> {
+    let mut wait = IDLE_AFTER;
+    loop {
+        match queue.recv_timeout(wait) {
+            Ok(task) => return Some(task),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => match give_some_back(connection) {
+                Ok(true) => wait = IDLE_PAUSE,
+                Ok(false) => return queue.recv().ok(),
+                Err(error) => {
+                    tracing::debug!(%error, "free pages could not be given back; that is tried again after the next write");
+                    return queue.recv().ok();
+                }
+            },
+        }
     }
 }
 
@@ -289,5 +318,22 @@ mod tests {
         assert!(panicking.is_err());
         insert(writer.clone(), 7).await.unwrap();
         assert_eq!(numbers(&writer).await, [7]);
+    }
+
+    #[tokio::test]
+    async fn an_idle_writer_gives_free_pages_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lethe.db");
+        let connection = crate::connections::open_writer(&path).unwrap();
+        connection.execute_batch("create table filler (bytes blob); insert into filler values (zeroblob(8000000))").unwrap();
+        let pages = || Connection::open(&path).unwrap().pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0)).unwrap();
+        assert!(pages() > 900);
+        let writer = Writer::start(connection);
+        writer.alone(|connection| connection.execute_batch("delete from filler").unwrap()).await.unwrap();
+        let began = Instant::now();
+        while pages() > 10 {
+            assert!(began.elapsed() < Duration::from_secs(60), "{} pages are left", pages());
+            tokio::task::yield_now().await;
+        }
     }
 }

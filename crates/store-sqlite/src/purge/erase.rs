@@ -1,13 +1,14 @@
-//! Giving freed space back and leaving no old byte behind, in steps.
+//! Leaving no old byte behind, and giving freed space back.
 //!
-//! `secure_delete` overwrites what a transaction frees; the write-ahead log keeps older copies of pages until it is truncated. So: give
-//! free pages back to the file system, copy the log into the database, truncate the log.
+//! `secure_delete` overwrites what a transaction frees, [`clean_writes`](crate::clean_writes) what SQLite leaves within pages; the write-ahead log keeps
+//! older copies of pages until it is truncated. So: give free pages back where that is cheap, copy the log into the database, truncate the log. Free
+//! pages that stay hold zeros; the writer gives them back when nobody asks for it (docs/adr/0027).
 
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lethe_jobs::Lease;
@@ -18,8 +19,12 @@ use tokio::sync::oneshot;
 use super::Result;
 use crate::{SqliteStore, connections::open_writer, error::store_error};
 
-/// Pages given back in one step: 2 MiB.
-const VACUUM_STEP_PAGES: i64 = 128;
+/// Free pages are given back at once if at most so many pages have to be moved for it: about 30 ms of work.
+const MOVED_PAGES_MAX: i64 = 1_500;
+/// Pages that the idle writer gives back in one transaction.
+const VACUUM_STEP_PAGES: i64 = 16;
+/// How long it does so without looking whether it is asked for.
+const VACUUM_TIME: Duration = Duration::from_millis(10);
 /// Tries to truncate the log while readers come and go: a minute in all.
 const TRUNCATE_TRIES_MAX: u32 = 130;
 /// Wait after the first; it grows, so that writers are not kept waiting for a reader that takes its time.
@@ -28,13 +33,8 @@ const TRUNCATE_PAUSE: Duration = Duration::from_millis(10);
 const TRUNCATE_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
-    loop {
-        store.renew(lease).await?;
-        let left = store.connections.with_writer(|writer| Ok(give_back(writer)?)).await?;
-        if left == 0 {
-            break;
-        }
-    }
+    store.renew(lease).await?;
+    store.connections.with_writer(|writer| Ok(give_back_if_cheap(writer)?)).await?;
     let mut pause = TRUNCATE_PAUSE;
     for _ in 0..TRUNCATE_TRIES_MAX {
         // The bulk of the log is copied while others write, so that only its tail is copied while they wait.
@@ -49,14 +49,30 @@ pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()
     Err(StoreError::Unavailable("a long read keeps the write-ahead log from being truncated".into()))
 }
 
-/// Gives some free pages back; returns how many are left.
-fn give_back(writer: &Connection) -> rusqlite::Result<i64> {
-    {
+/// Gives all free pages back in one commit if few pages lie behind those that stay.
+fn give_back_if_cheap(writer: &Connection) -> rusqlite::Result<()> {
+    let count = |pragma| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (pages, free) = (count("page_count")?, count("freelist_count")?);
+    if free > 0 && free.min(pages - free) <= MOVED_PAGES_MAX {
+        // With this setting a commit gives all free pages back, and to change it is a commit.
+        writer.pragma_update(None, "auto_vacuum", "full")?;
+        writer.pragma_update(None, "auto_vacuum", "incremental")?;
+    }
+    Ok(())
+}
+
+/// Gives some free pages back; returns whether there are more. Each costs a look along the list of all free pages.
+pub(crate) fn give_some_back(writer: &Connection) -> rusqlite::Result<bool> {
+    let began = Instant::now();
+    while writer.pragma_query_value(None, "freelist_count", |row| Ok(row.get::<_, i64>(0)? > 0))? {
+        if began.elapsed() > VACUUM_TIME {
+            return Ok(true);
+        }
         let mut statement = writer.prepare_cached(&format!("pragma incremental_vacuum({VACUUM_STEP_PAGES})"))?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
     }
-    writer.pragma_query_value(None, "freelist_count", |row| row.get(0))
+    Ok(false)
 }
 
 /// Copies the log into the database and cuts it to nothing. `false` if a reader or another process stood in the way.

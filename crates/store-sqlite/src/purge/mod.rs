@@ -27,7 +27,7 @@ use lethe_store::{
 
 use crate::SqliteStore;
 
-pub(crate) use erase::Checkpointer;
+pub(crate) use erase::{Checkpointer, give_some_back};
 pub(crate) use job::{read_types, write_types};
 pub(crate) use kick_off::SELECT_WATERMARK;
 pub(crate) use probe::residue;

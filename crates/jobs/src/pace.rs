@@ -1,0 +1,351 @@
+//! The pace of background work: how long it rests between steps, so that live calls hardly notice it.
+//!
+//! Live calls report how long they took; the worker reports its steps. While no step is done, the latency of calls is noted as what is usual.
+//! While steps are done, it is compared with that: beyond the bounds the worker's share of time is cut, within them it grows again. The rules of
+//! additive growth and multiplicative cut keep it near the bound without swinging.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Kinds of live calls, each with a latency of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveCall {
+    /// One resource by its id.
+    Read,
+    /// A search, a history.
+    Search,
+    /// A write.
+    Write,
+}
+
+/// How much of a purge live calls may notice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PaceBounds {
+    /// The 99th percentile of reads and searches may grow by this factor; at least 1.
+    pub read_factor: f64,
+    /// The 99th percentile of writes may grow by this much.
+    pub write_wait: Duration,
+}
+
+impl Default for PaceBounds {
+    /// Reads take twice as long at most, writes 50 ms longer.
+    fn default() -> Self {
+        Self { read_factor: 2.0, write_wait: Duration::from_millis(50) }
+    }
+}
+
+/// The smallest share of time that a worker is left: a purge always goes on.
+const SHARE_MIN: f64 = 0.05;
+/// What is left of the share when a bound is crossed.
+const SHARE_CUT: f64 = 0.7;
+/// What the share grows by when calls are well within the bounds.
+const SHARE_GROWTH: f64 = 0.05;
+/// Below this part of a bound calls are well within it.
+const WELL_WITHIN: f64 = 0.8;
+/// How much worker time, rests included, lies between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Calls without which a percentile says nothing.
+const CALLS_MIN: u32 = 100;
+/// After so many looks a kind of call without that many is left out of account.
+const LOOKS_MAX: u32 = 10;
+/// Calls of one kind without a step after which the worker counts as idle.
+const IDLE_CALLS: u32 = 1_000;
+/// Latencies below this are as good as any other: the bound of reads is not put below its double.
+const NOTICEABLE: Duration = Duration::from_micros(500);
+/// What is taken for usual while nothing is known.
+const USUAL_UNKNOWN: Duration = Duration::from_millis(5);
+/// How long a step should take: whoever waits for the writer waits for one.
+const STEP_GOAL: Duration = Duration::from_millis(20);
+/// The smallest part of a full step.
+const STEP_SCALE_MIN: f64 = 0.05;
+/// The longest rest after one step.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// The pace, shared by whoever serves live calls and whoever works in the background.
+#[derive(Debug)]
+pub struct Pace {
+    bounds: PaceBounds,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The worker's share of time, up to 1.
+    share: f64,
+    /// The part of a full step that takes about [`STEP_GOAL`].
+    step_scale: f64,
+    since_look: Duration,
+    kinds: [Kind; 3],
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    window: Window,
+    /// Whether a step was done since the window began.
+    has_steps: bool,
+    looks: u32,
+    usual: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new(PaceBounds::default())
+    }
+}
+
+impl Pace {
+    /// A pace that nothing is known of yet: full speed.
+    #[must_use]
+    pub fn new(bounds: PaceBounds) -> Self {
+        let state = State { share: 1.0, step_scale: 1.0, since_look: Duration::ZERO, kinds: Default::default() };
+        Self { bounds, state: Mutex::new(state) }
+    }
+
+    /// A live call took this long.
+    pub fn record(&self, call: LiveCall, took: Duration) {
+        let mut state = self.state();
+        let kind = &mut state.kinds[call as usize];
+        kind.window.add(took);
+        if kind.window.count >= IDLE_CALLS {
+            // A window that steps fell into and that nobody has looked at: the worker has ended meanwhile.
+            if !kind.has_steps {
+                kind.learn();
+            }
+            kind.begin_window(false);
+        }
+    }
+
+    /// A step took this long: how long to rest before the next.
+    #[must_use]
+    pub fn rest_after(&self, step: Duration) -> Duration {
+        let mut state = self.state();
+        for kind in &mut state.kinds {
+            if !kind.has_steps {
+                if kind.window.count >= CALLS_MIN {
+                    kind.learn();
+                }
+                kind.begin_window(true);
+            }
+        }
+        let rest = step.mul_f64(1.0 / state.share - 1.0).min(REST_MAX);
+        state.since_look += step + rest;
+        if state.since_look >= LOOK_INTERVAL {
+            state.since_look = Duration::ZERO;
+            state.look(self.bounds);
+        }
+        rest
+    }
+
+    /// How much a step may do of what a full step would, so that it takes about 20 ms.
+    #[must_use]
+    pub fn scaled(&self, full: u64) -> u64 {
+        ((full as f64 * self.state().step_scale) as u64).max(1)
+    }
+
+    /// A step that did as much as [`Pace::scaled`] allowed took this long.
+    pub fn record_full_step(&self, took: Duration) {
+        let mut state = self.state();
+        let factor = STEP_GOAL.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        // Halved at most, since one slow step may be an accident; grown slowly.
+        state.step_scale = (state.step_scale * factor.clamp(0.5, 1.05)).clamp(STEP_SCALE_MIN, 1.0);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Compares what calls took since the last look with what is usual.
+    fn look(&mut self, bounds: PaceBounds) {
+        let mut worst: Option<f64> = None;
+        let mut is_waiting = false;
+        for (index, kind) in self.kinds.iter_mut().enumerate() {
+            kind.looks += 1;
+            if kind.window.count < CALLS_MIN && kind.looks < LOOKS_MAX {
+                is_waiting |= kind.window.count > 0;
+                continue;
+            }
+            if kind.window.count >= CALLS_MIN {
+                let usual = kind.usual.unwrap_or(USUAL_UNKNOWN);
+                let is_write = index == LiveCall::Write as usize;
+                let bound = if is_write { usual + bounds.write_wait } else { usual.max(NOTICEABLE).mul_f64(bounds.read_factor) };
+                let pressure = kind.window.p99().as_secs_f64() / bound.as_secs_f64().max(1e-6);
+                worst = Some(worst.map_or(pressure, |worst| worst.max(pressure)));
+            }
+            kind.begin_window(true);
+        }
+        self.share = match worst {
+            Some(pressure) if pressure > 1.0 => self.share * SHARE_CUT,
+            Some(pressure) if pressure > WELL_WITHIN => self.share,
+            None if is_waiting => self.share,
+            _ => self.share + SHARE_GROWTH,
+        }
+        .clamp(SHARE_MIN, 1.0);
+    }
+}
+
+impl Kind {
+    /// What the window shows is usual; half of what was known is kept.
+    fn learn(&mut self) {
+        let seen = self.window.p99();
+        self.usual = Some(self.usual.map_or(seen, |usual| (usual + seen) / 2));
+    }
+
+    fn begin_window(&mut self, has_steps: bool) {
+        self.window = Window::default();
+        self.has_steps = has_steps;
+        self.looks = 0;
+    }
+}
+
+/// Counts by latency: eight classes for each doubling, from 1 µs.
+#[derive(Debug)]
+struct Window {
+    classes: [u32; Self::CLASSES],
+    count: u32,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { classes: [0; Self::CLASSES], count: 0 }
+    }
+}
+
+impl Window {
+    /// The last class holds all above 2^26 µs, a minute.
+    const CLASSES: usize = 26 * 8;
+
+    fn add(&mut self, took: Duration) {
+        let class = ((took.as_secs_f64() * 1e6).max(1.0).log2() * 8.0) as usize;
+        self.classes[class.min(Self::CLASSES - 1)] += 1;
+        self.count += 1;
+    }
+
+    /// The 99th percentile, to a tenth: the upper bound of its class.
+    fn p99(&self) -> Duration {
+        let mut above = self.count / 100;
+        for (class, count) in self.classes.iter().enumerate().rev() {
+            if *count > above {
+                return Duration::from_secs_f64(((class + 1) as f64 / 8.0).exp2() / 1e6);
+            }
+            above -= count;
+        }
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn record(pace: &Pace, call: LiveCall, count: u32, took: Duration) {
+        for _ in 0..count {
+            pace.record(call, took);
+        }
+    }
+
+    /// The rest after steps of 10 ms, once so many have been done among calls like these.
+    fn rest_beside(pace: &Pace, steps: u32, call: LiveCall, took: Duration) -> Duration {
+        let mut rest = Duration::ZERO;
+        for _ in 0..steps {
+            record(pace, call, 20, took);
+            rest = pace.rest_after(10 * MS);
+        }
+        rest
+    }
+
+    #[test]
+    fn without_calls_it_is_full_speed() {
+        let pace = Pace::default();
+        for _ in 0..1_000 {
+            assert_eq!(pace.rest_after(10 * MS), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn beyond_a_bound_the_share_is_cut_down_to_its_floor() {
+        for (call, usual, within, beyond) in [
+            (LiveCall::Read, 2 * MS, 3 * MS, 5 * MS),
+            (LiveCall::Search, 20 * MS, 30 * MS, 50 * MS),
+            (LiveCall::Write, 10 * MS, 40 * MS, 70 * MS),
+        ] {
+            let pace = Pace::default();
+            record(&pace, call, 5_000, usual);
+            assert_eq!(rest_beside(&pace, 100, call, within), Duration::ZERO, "{call:?}");
+            let rest = rest_beside(&pace, 50, call, beyond);
+            assert!(rest > 5 * MS && rest < 190 * MS, "{call:?} {rest:?}");
+            let rest = rest_beside(&pace, 500, call, beyond);
+            assert_eq!(rest.as_millis(), 190, "{call:?}: a twentieth of the time");
+            assert_eq!(rest_beside(&pace, 1_000, call, usual), Duration::ZERO, "{call:?}: it recovers");
+        }
+    }
+
+    #[test]
+    fn what_is_usual_is_not_learned_beside_steps() {
+        let pace = Pace::default();
+        record(&pace, LiveCall::Read, 5_000, 2 * MS);
+        let _ = rest_beside(&pace, 500, LiveCall::Read, 20 * MS);
+        assert!(rest_beside(&pace, 500, LiveCall::Read, 20 * MS) >= 100 * MS, "twenty would be bearable had it become usual");
+    }
+
+    #[test]
+    fn what_is_usual_is_learned_anew_once_the_worker_is_idle() {
+        let pace = Pace::default();
+        record(&pace, LiveCall::Read, 5_000, 2 * MS);
+        let _ = rest_beside(&pace, 100, LiveCall::Read, 20 * MS);
+        record(&pace, LiveCall::Read, 50_000, 20 * MS);
+        assert_eq!(rest_beside(&pace, 1_000, LiveCall::Read, 20 * MS), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_few_slow_calls_are_no_percentile() {
+        let pace = Pace::default();
+        record(&pace, LiveCall::Read, 5_000, 2 * MS);
+        for _ in 0..50 {
+            record(&pace, LiveCall::Read, 3, 900 * MS);
+            for _ in 0..20 {
+                assert_eq!(pace.rest_after(10 * MS), Duration::ZERO);
+            }
+        }
+    }
+
+    #[test]
+    fn steps_shrink_to_what_the_goal_allows_and_grow_again() {
+        let pace = Pace::default();
+        assert_eq!(pace.scaled(20_000), 20_000);
+        for _ in 0..20 {
+            // This disk does 50 rows a millisecond.
+            let rows = pace.scaled(20_000);
+            pace.record_full_step(MS.mul_f64(rows as f64 / 50.0));
+        }
+        let rows = pace.scaled(20_000);
+        assert!((900..=1_100).contains(&rows), "{rows}: 20 ms of work");
+        for _ in 0..100 {
+            pace.record_full_step(MS);
+        }
+        assert_eq!(pace.scaled(20_000), 20_000);
+        for _ in 0..100 {
+            pace.record_full_step(1_000 * MS);
+        }
+        assert_eq!(pace.scaled(20_000), 1_000, "never nothing");
+    }
+
+    #[test]
+    fn the_percentile_is_right_to_a_tenth() {
+        let mut window = Window::default();
+        for micros in 1..=1_000 {
+            window.add(Duration::from_micros(micros * 10));
+        }
+        let p99 = window.p99().as_secs_f64();
+        assert!((0.0099..0.0109).contains(&p99), "{p99}");
+        assert_eq!(Window::default().p99(), Duration::ZERO);
+        let mut slow = Window::default();
+        slow.add(Duration::from_secs(10_000));
+        assert!(slow.p99() >= Duration::from_secs(60));
+    }
+}
