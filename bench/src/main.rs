@@ -80,6 +80,8 @@ enum Step {
     },
     /// Measures the server over HTTP and prints a table of its own.
     Serve(serve::Options),
+    /// Measures what live calls notice of a purge, and prints a table of its own.
+    Quiet(serve::QuietOptions),
     /// Fills a database that is then served.
     #[command(hide = true)]
     ServeFill {
@@ -108,6 +110,7 @@ fn main() -> anyhow::Result<()> {
         Some(Step::Layout { layout, dir, resources }) => print(&layouts::run(dir, *layout, *resources)?),
         Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
         Some(Step::Serve(options)) => serve::drive(options),
+        Some(Step::Quiet(options)) => serve::drive_quiet(options),
         Some(Step::ServeFill { dir, account_id, resources }) => {
             print(&runtime()?.block_on(serve::fill(dir, AccountId(*account_id), *resources))?)
         }

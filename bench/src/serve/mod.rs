@@ -8,6 +8,7 @@ mod connection;
 mod filled;
 mod load;
 mod questions;
+mod quiet;
 mod random;
 mod server;
 
@@ -26,6 +27,8 @@ use crate::{
     measure::{Figures, cpu_seconds, peak_mib, rate, thousands},
     table,
 };
+pub use quiet::{Options as QuietOptions, drive as drive_quiet};
+
 use bundles::Bundles;
 use filled::Filled;
 use load::{Measured, RunFor};

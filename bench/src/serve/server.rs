@@ -35,7 +35,8 @@ impl Tenant {
         Ok(Self { account_id: user["oneup_user_id"].as_i64().context("a new user has a number")?, client_id })
     }
 
-    fn token(&self, dir: &Path) -> anyhow::Result<String> {
+    /// A token for its user.
+    pub fn token(&self, dir: &Path) -> anyhow::Result<String> {
         let token = lethe(dir, &["user", "token", &self.account_id.to_string(), "--json"])?;
         Ok(token["access_token"].as_str().with_context(|| format!("a token for {}", self.client_id))?.to_owned())
     }
@@ -65,9 +66,14 @@ pub struct Server {
 impl Server {
     /// Starts it over the store in `dir` and waits until it listens.
     pub fn start(dir: &Path, tenant: &Tenant) -> anyhow::Result<Self> {
+        Self::start_with(dir, tenant, &[])
+    }
+
+    /// With more options.
+    pub fn start_with(dir: &Path, tenant: &Tenant, options: &[&str]) -> anyhow::Result<Self> {
         let token = tenant.token(dir)?;
         let log = dir.join(LOG_FILE);
-        let mut command = command(dir, &["serve", "--listen", "127.0.0.1:0"])?;
+        let mut command = command(dir, &[&["serve", "--listen", "127.0.0.1:0"], options].concat())?;
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let mut server = Self { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), token };
         let start = Instant::now();
@@ -92,9 +98,15 @@ impl Server {
 
     /// A whole request.
     pub fn post(&self, path: &str, json: &str) -> Vec<u8> {
-        let (address, token, length) = (self.address, &self.token, json.len());
+        self.request("POST", path, &self.token, json)
+    }
+
+    /// A whole request for whomever the token is of; its own tenant if none is given.
+    pub fn request(&self, method: &str, path: &str, token: &str, json: &str) -> Vec<u8> {
+        let (address, length) = (self.address, json.len());
+        let token = if token.is_empty() { &self.token } else { token };
         format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: application/fhir+json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: application/fhir+json\r\n\
              content-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n{json}"
         )
         .into_bytes()

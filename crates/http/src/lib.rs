@@ -21,6 +21,7 @@ use std::sync::Arc;
 use axum::{Router, middleware};
 use lethe_auth::SecretKey;
 use lethe_fhir::LocalBases;
+use lethe_jobs::Pace;
 use lethe_store::{Clock, Store};
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -41,6 +42,8 @@ pub struct App {
     pub public_url: String,
     /// Whether what is written must be built as R4's base definitions say.
     pub validation: Validation,
+    /// Told how long live calls take, so that background work gives way.
+    pub pace: Arc<Pace>,
     /// Wakes the worker after a kick-off, a retry or a cancel.
     pub wake: Arc<Notify>,
 }
@@ -58,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(edge::answer_panic))
         .layer(middleware::from_fn(edge::limit_time))
         .layer(middleware::from_fn(edge::log_call))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), edge::time_live_call))
         .with_state(app);
     // A path can only be rewritten before the routes see it, hence a router around the router.
     Router::new().fallback_service(tower::util::MapRequest::new(routes, edge::normalise_path))

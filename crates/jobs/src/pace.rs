@@ -66,12 +66,12 @@ const REST_MAX: Duration = Duration::from_secs(1);
 /// The pace, shared by whoever serves live calls and whoever works in the background.
 #[derive(Debug)]
 pub struct Pace {
-    bounds: PaceBounds,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    bounds: PaceBounds,
     /// The worker's share of time, up to 1.
     share: f64,
     /// The part of a full step that takes about [`STEP_GOAL`].
@@ -90,17 +90,17 @@ struct Kind {
 }
 
 impl Default for Pace {
+    /// A pace that nothing is known of yet: full speed.
     fn default() -> Self {
-        Self::new(PaceBounds::default())
+        let bounds = PaceBounds::default();
+        Self { state: Mutex::new(State { bounds, share: 1.0, step_scale: 1.0, since_look: Duration::ZERO, kinds: Default::default() }) }
     }
 }
 
 impl Pace {
-    /// A pace that nothing is known of yet: full speed.
-    #[must_use]
-    pub fn new(bounds: PaceBounds) -> Self {
-        let state = State { share: 1.0, step_scale: 1.0, since_look: Duration::ZERO, kinds: Default::default() };
-        Self { bounds, state: Mutex::new(state) }
+    /// Other bounds, from now on.
+    pub fn set_bounds(&self, bounds: PaceBounds) {
+        self.state().bounds = bounds;
     }
 
     /// A live call took this long.
@@ -133,7 +133,7 @@ impl Pace {
         state.since_look += step + rest;
         if state.since_look >= LOOK_INTERVAL {
             state.since_look = Duration::ZERO;
-            state.look(self.bounds);
+            state.look();
         }
         rest
     }
@@ -159,7 +159,8 @@ impl Pace {
 
 impl State {
     /// Compares what calls took since the last look with what is usual.
-    fn look(&mut self, bounds: PaceBounds) {
+    fn look(&mut self) {
+        let bounds = self.bounds;
         let mut worst: Option<f64> = None;
         let mut is_waiting = false;
         for (index, kind) in self.kinds.iter_mut().enumerate() {

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use lethe_fhir::LocalBases;
 use lethe_http::Validation;
+use lethe_jobs::PaceBounds;
 use lethe_store::{Accounts, Store};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -38,7 +39,7 @@ impl Server {
     /// The address is taken, the directory cannot be used, or another process serves it; nothing is left running.
     pub async fn start(data: &Path, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
         let options = StoreOptions { data: data.to_owned(), database_url: None };
-        Self::start_with(&options, listen, public_url, Validation::default()).await
+        Self::start_with(&options, listen, public_url, Validation::default(), PaceBounds::default()).await
     }
 
     pub(crate) async fn start_with(
@@ -46,12 +47,14 @@ impl Server {
         listen: SocketAddr,
         public_url: Option<&str>,
         validation: Validation,
+        bounds: PaceBounds,
     ) -> Result<Self> {
         let listener = TcpListener::bind(listen).await.with_context(|| {
             Advice::new(format!("cannot listen on {listen}"), "stop the program that uses this address, or choose another with --listen")
         })?;
         let address = listener.local_addr()?;
         let store = options.open_for_serving().await?;
+        store.embedded.store.pace().set_bounds(bounds);
         let public_url = public_url.map_or_else(|| own_url(address), |url| url.trim_end_matches('/').to_owned());
 
         let (stopping, stop) = watch::channel(false);
@@ -64,6 +67,7 @@ impl Server {
             bases: local_bases(address, &public_url),
             public_url: public_url.clone(),
             validation,
+            pace: store.embedded.store.pace(),
             wake: worker.wake(),
         };
         let worker = tokio::spawn(worker.run(stop.clone()));

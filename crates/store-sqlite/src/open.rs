@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use lethe_jobs::Pace;
 use lethe_store::{Clock, PurgeWork, StoreError};
 use rusqlite::Connection;
 use thiserror::Error;
@@ -28,6 +29,7 @@ pub struct SqliteStore {
     pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) checkpointer: Checkpointer,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) export_filters: FilterCache,
     _serve_lock: Option<File>,
 }
@@ -80,7 +82,13 @@ impl SqliteStore {
         drop(first);
         let connections = Connections::open(&path).map_err(failed)?;
         let checkpointer = Checkpointer::start(&path).map_err(failed)?;
-        Ok(Self { connections, clock, checkpointer, export_filters: FilterCache::default(), _serve_lock: None })
+        Ok(Self { connections, clock, checkpointer, pace: Arc::default(), export_filters: FilterCache::default(), _serve_lock: None })
+    }
+
+    /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.
+    #[must_use]
+    pub fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
     }
 
     /// Opens the store to serve it: at most one process may, so every lease that is still stored belongs to a dead one and is ended.

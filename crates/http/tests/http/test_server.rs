@@ -111,6 +111,7 @@ impl TestServer {
             bases: LocalBases::default(),
             public_url: "http://lethe.test".to_owned(),
             validation,
+            pace: Arc::default(),
             wake: Arc::new(Notify::new()),
         });
         Self { clock, store, directory, router: router(app.clone()), app, clients: AtomicU8::new(0) }

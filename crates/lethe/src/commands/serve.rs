@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use lethe_http::Validation;
+use lethe_jobs::PaceBounds;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{embedded::StoreOptions, server::Server};
@@ -26,6 +27,17 @@ pub(crate) struct Serve {
     /// (unless it prefers handling=lenient)
     #[arg(long, value_name = "WHEN", default_value = "lenient")]
     validation: Validation,
+    /// While a job runs, 99 % of reads and searches take at most so many times as long as usual
+    #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = parse_read_factor)]
+    live_read_factor: f64,
+    /// While a job runs, 99 % of writes take at most so many milliseconds longer than usual
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    live_write_wait_ms: u64,
+}
+
+fn parse_read_factor(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| "a number is expected, for example 2 or 1.5".to_owned())?;
+    if (1.1..=1_000.0).contains(&factor) { Ok(factor) } else { Err("a number from 1.1 to 1000 is expected".to_owned()) }
 }
 
 /// Without `/r4` and without a slash at the end.
@@ -41,7 +53,9 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         // Before anything is started, so that no signal is missed.
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), self.validation).await?;
+        let bounds =
+            PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) };
+        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), self.validation, bounds).await?;
         let data = self.store.data.display();
         eprintln!(
             "Lethe {} listens on http://{}, FHIR base {}/r4, data in {data}",

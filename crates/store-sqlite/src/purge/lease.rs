@@ -1,7 +1,10 @@
-//! Who works for a job: claims, renewals, and the check that every write of a worker begins with (INV-3).
+//! Who works for a job: claims, renewals, the check that every write of a worker begins with (INV-3), and the rest that it ends with.
+
+use std::time::{Duration, Instant as Moment};
 
 use lethe_fhir::Instant;
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
+use lethe_purge::plan::BatchLimits;
 use lethe_store::{ClaimedPurge, JobId, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -74,19 +77,57 @@ pub(super) fn hold(tx: &Transaction<'_>, lease: Lease<JobId>, now: Instant) -> c
 }
 
 impl SqliteStore {
-    /// One transaction of a worker: holds the lease, then does `work`.
+    /// One transaction of a worker: holds the lease, then does `work`; then rests as the pace asks.
     pub(super) async fn write_under<T: Send + 'static>(
         &self,
         lease: Lease<JobId>,
         work: impl FnOnce(&Transaction<'_>, &JobRow) -> crate::error::Result<T> + Send + 'static,
     ) -> Result<T> {
         let now = self.clock.now();
-        self.connections
-            .write(Durability::InOrder, move |tx| -> std::result::Result<T, StoreError> {
+        let (began, done) = self
+            .connections
+            .write(Durability::InOrder, move |tx| -> std::result::Result<_, StoreError> {
+                let began = Moment::now();
                 let job = hold(tx, lease, now)?;
-                Ok(work(tx, &job)?)
+                Ok((began, work(tx, &job)?))
             })
-            .await
+            .await?;
+        self.rest_after(began.elapsed()).await;
+        Ok(done)
+    }
+
+    /// One chunk of a longer pass: `work` gets how much it may do if `full` is what a quick machine does in some 15 ms, and says where the next
+    /// chunk begins.
+    pub(super) async fn write_chunk<K: Send + 'static>(
+        &self,
+        lease: Lease<JobId>,
+        full: u64,
+        work: impl FnOnce(&Transaction<'_>, u64) -> crate::error::Result<(u64, Option<K>)> + Send + 'static,
+    ) -> Result<(u64, Option<K>)> {
+        let pace = self.pace();
+        self.write_under(lease, move |tx, _| {
+            let began = Moment::now();
+            let (done, next) = work(tx, pace.scaled(full))?;
+            if next.is_some() {
+                pace.record_full_step(began.elapsed());
+            }
+            Ok((done, next))
+        })
+        .await
+    }
+
+    /// What batches may hold, by what steps took lately.
+    pub(super) fn paced(&self, limits: BatchLimits) -> BatchLimits {
+        let (targets, bytes) = (self.pace.scaled(limits.batch_targets_max), self.pace.scaled(limits.batch_bytes_max));
+        BatchLimits { batch_targets_max: targets, batch_bytes_max: bytes }
+    }
+
+    /// Gives live calls the time that the pace asks for.
+    pub(super) async fn rest_after(&self, step: Duration) {
+        let rest = self.pace.rest_after(step);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
     }
 
     /// Renews the lease between steps that only read.

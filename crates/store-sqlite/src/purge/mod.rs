@@ -72,11 +72,11 @@ impl PurgeWork for SqliteStore {
     }
 
     async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        plan::targets(self, *lease, account_id, limits).await
+        plan::targets(self, *lease, account_id, self.paced(limits)).await
     }
 
     async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        companions::plan(self, *lease, account_id, limits).await
+        companions::plan(self, *lease, account_id, self.paced(limits)).await
     }
 
     async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {

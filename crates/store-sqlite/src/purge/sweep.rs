@@ -21,7 +21,7 @@ const REFERENCE_CHUNK_END: &str = include_str!("../../sql/purge/reference_chunk_
 const SWEEP_REFERENCE: &str = include_str!("../../sql/purge/sweep_reference_orphans.sql");
 
 /// Index rows looked at in one transaction: about 15 ms of work.
-const CHUNK_ROWS_MAX: i64 = 20_000;
+const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
     store
@@ -50,14 +50,16 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
         let mut after = Some(Value::Integer(BEFORE_FIRST));
         while let Some(start) = after {
             let stored = Arc::clone(&stored);
-            let (rows, next) = store.write_under(lease, move |tx, _| sweep_resources(tx, task, &stored, start)).await?;
+            let (rows, next) =
+                store.write_chunk(lease, CHUNK_ROWS_MAX, move |tx, rows_max| sweep_resources(tx, task, &stored, start, rows_max)).await?;
             swept += rows;
             after = next;
         }
         let mut after = Some(ReferenceKey { target_type: BEFORE_FIRST, target_id: Value::Integer(BEFORE_FIRST), source_seq: BEFORE_FIRST });
         while let Some(start) = after {
             let stored = Arc::clone(&stored);
-            let (rows, next) = store.write_under(lease, move |tx, _| sweep_references(tx, task, &stored, start)).await?;
+            let (rows, next) =
+                store.write_chunk(lease, CHUNK_ROWS_MAX, move |tx, rows_max| sweep_references(tx, task, &stored, start, rows_max)).await?;
             swept += rows;
             after = next;
         }
@@ -75,10 +77,16 @@ fn after_last_id() -> Value {
 }
 
 /// One chunk of `resource`: the rows removed, and where the next chunk begins.
-fn sweep_resources(tx: &Connection, task: SweepTask, stored: &StoredSeqs, after: Value) -> crate::error::Result<(u64, Option<Value>)> {
+fn sweep_resources(
+    tx: &Connection,
+    task: SweepTask,
+    stored: &StoredSeqs,
+    after: Value,
+    rows_max: u64,
+) -> crate::error::Result<(u64, Option<Value>)> {
     let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
     let end: Option<Value> =
-        tx.prepare_cached(RESOURCE_CHUNK_END)?.query_row(params![account, type_id, after, CHUNK_ROWS_MAX], |row| row.get(0)).optional()?;
+        tx.prepare_cached(RESOURCE_CHUNK_END)?.query_row(params![account, type_id, after, rows_max], |row| row.get(0)).optional()?;
     let removed = tx.prepare_cached(SWEEP_RESOURCE)?.execute(params![
         account,
         type_id,
@@ -105,11 +113,12 @@ fn sweep_references(
     task: SweepTask,
     stored: &StoredSeqs,
     after: ReferenceKey,
+    rows_max: u64,
 ) -> crate::error::Result<(u64, Option<ReferenceKey>)> {
     let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
     let end = tx
         .prepare_cached(REFERENCE_CHUNK_END)?
-        .query_row(params![account, type_id, after.target_type, after.target_id, after.source_seq, CHUNK_ROWS_MAX], |row| {
+        .query_row(params![account, type_id, after.target_type, after.target_id, after.source_seq, rows_max], |row| {
             Ok(ReferenceKey { target_type: row.get(0)?, target_id: row.get(1)?, source_seq: row.get(2)? })
         })
         .optional()?;

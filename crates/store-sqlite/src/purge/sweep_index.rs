@@ -23,9 +23,9 @@ const CLEAR: &str = include_str!("../../sql/purge/clear_index_chunk.sql");
 const DELETE_PART: &str = include_str!("../../sql/purge/delete_empty_index_part.sql");
 
 /// Rows looked at in one transaction: about 15 ms of work.
-const CHUNK_ROWS_MAX: i64 = 20_000;
-/// Rows of a part that goes whole removed in one transaction: nothing is asked of each.
-const CLEARED_ROWS_MAX: i64 = 60_000;
+const CHUNK_ROWS_MAX: u64 = 20_000;
+/// So many times more rows of a part that goes whole are removed in one transaction: nothing is asked of each.
+const CLEARED_FACTOR: u64 = 3;
 
 /// A part of the index: its first place, and that of the next part.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,9 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, job: i64, ta
         let is_empty = store.connections.read(move |tx| is_empty(tx, task, part)).await?;
         while let Some(start) = after {
             let stored = Arc::clone(stored);
-            let (rows, next) = store.write_under(lease, move |tx, _| sweep_chunk(tx, task, part, is_empty, &stored, start)).await?;
+            let (rows, next) = store
+                .write_chunk(lease, CHUNK_ROWS_MAX, move |tx, rows| sweep_chunk(tx, task, part, is_empty, &stored, start, rows))
+                .await?;
             swept += rows;
             after = next;
         }
@@ -111,11 +113,12 @@ fn sweep_chunk(
     was_empty: bool,
     stored: &StoredSeqs,
     after: RowKey,
+    rows_max: u64,
 ) -> crate::error::Result<(u64, Option<RowKey>)> {
     // The last part can have been written to since: what a client stores must not go with it.
     let goes_whole = was_empty && is_empty(tx, task, part)?;
     let (account, type_id, first) = (task.account_id.0, TypeColumn(task.resource_type), SeqColumn(part.first));
-    let rows_max = if goes_whole { CLEARED_ROWS_MAX } else { CHUNK_ROWS_MAX };
+    let rows_max = if goes_whole { rows_max * CLEARED_FACTOR } else { rows_max };
     let end = tx
         .prepare_cached(CHUNK_END)?
         .query_row(params![account, type_id, first, after.path, after.value, after.seq, rows_max], |row| {
