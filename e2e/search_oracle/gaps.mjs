@@ -4,9 +4,6 @@
 export const GAPS = {
   // "A chained condition will be evaluated inside contained resources" (https://hl7.org/fhir/R4/search.html#contained).
   containedInChains: true,
-  // A Range has a lower and an upper end, and is compared as a range (https://hl7.org/fhir/R4/search.html#prefix); Lethe takes its two ends
-  // for two quantities.
-  ranges: true,
   // `:contains` looks through all of a text; Lethe keeps the first 224 bytes of long ones.
   longTexts: true,
 };

@@ -5,7 +5,6 @@ import Decimal from 'decimal.js';
 import fhirpath from 'fhirpath';
 import r4 from 'fhirpath/fhir-context/r4';
 
-import { GAPS } from './gaps.mjs';
 import { timeRange } from './ranges.mjs';
 
 const compiled = new Map();
@@ -207,7 +206,6 @@ function amount(quantity) {
 // A range that has no bound on one side goes on without end there.
 function span({ low, high }) {
   if (low?.value === undefined && high?.value === undefined) return [];
-  if (GAPS.ranges) return [low, high].filter(Boolean).flatMap(amount);
   const { system, code, unit } = low?.value === undefined ? high : low;
   return [{ low: new Decimal(low?.value ?? -Infinity), high: new Decimal(high?.value ?? Infinity), system, code, unit }];
 }

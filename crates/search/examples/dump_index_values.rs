@@ -16,7 +16,7 @@ use lethe_search::{
     Facet, IndexValues,
     definitions::{Parameter, ParameterKind, parameters},
     extract,
-    value::{AFTER_ALL, BEFORE_ALL, SYSTEM_BYTES, number_of, referred},
+    value::{AFTER_ALL, BEFORE_ALL, RANGE_HIGH_AT, RANGE_LOW_AT, RANGE_WRITTEN, SYSTEM_BYTES, number_of, referred},
 };
 use serde_json::{Map, Value, json};
 
@@ -78,6 +78,22 @@ fn found(parameter: &Parameter, values: &IndexValues) -> Vec<Value> {
             let value = match (path.facet(), parameter.kind) {
                 (Facet::Text, _) => json!(["text", texts(&bytes[1..])[0]]),
                 (Facet::Identifier, ParameterKind::Reference) => json!(["identifier", token(bytes)]),
+                // The other engines know a Range by its ends.
+                (Facet::Identifier, ParameterKind::Number | ParameterKind::Quantity | ParameterKind::Composite) => {
+                    let at = if parameter.kind == ParameterKind::Composite { bytes.len() - until_zero(bytes).1.len() } else { 0 };
+                    for end in ends_of_range(bytes, at) {
+                        let value = match (bytes[at], parameter.kind) {
+                            (RANGE_WRITTEN, ParameterKind::Composite) => json!(["value", composite(&parameter.components, &end)]),
+                            (RANGE_WRITTEN, kind) => json!(["value", decoded(kind, &end)]),
+                            (_, ParameterKind::Composite) => continue,
+                            _ => json!(["canonical", [number(&end), texts(&end[8..])[0]]]),
+                        };
+                        if !found.contains(&value) {
+                            found.push(value);
+                        }
+                    }
+                    continue;
+                }
                 (Facet::Identifier, _) => {
                     let (value, rest) = until_zero(bytes);
                     let (system, code) = rest.split_at(SYSTEM_BYTES);
@@ -105,6 +121,13 @@ fn found(parameter: &Parameter, values: &IndexValues) -> Vec<Value> {
         }
     }
     found
+}
+
+/// For each end that is given, what would stand there if it were a quantity. The Range begins at `at`.
+fn ends_of_range(bytes: &[u8], at: usize) -> Vec<Vec<u8>> {
+    let ends = [(RANGE_LOW_AT, BEFORE_ALL), (RANGE_HIGH_AT, AFTER_ALL)].map(|(place, open)| (&bytes[at + place..at + place + 8], open));
+    let given = ends.into_iter().filter(|(end, open)| *end != open);
+    given.map(|(end, _)| [&bytes[..at], end, &bytes[at + RANGE_HIGH_AT + 8..]].concat()).collect()
 }
 
 fn decoded(kind: ParameterKind, bytes: &[u8]) -> Value {

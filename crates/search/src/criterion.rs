@@ -126,6 +126,13 @@ pub enum ValueCheck {
     },
     /// These bytes stand somewhere.
     Contains(Vec<u8>),
+    /// What follows the first byte 0 from `at` on passes all of these.
+    Behind {
+        /// The first byte that may be it.
+        at: usize,
+        /// Of the bytes that follow.
+        checks: Vec<ValueCheck>,
+    },
     /// The value ends with these bytes.
     EndsWith(Vec<u8>),
     /// The position is at most so many metres away from this one (great circle).
@@ -154,6 +161,10 @@ impl ValueCheck {
             Self::LessAt { at, bytes } => value.get(*at..at + bytes.len()).is_some_and(|slice| slice < bytes.as_slice()),
             Self::NotLessAt { at, bytes } => value.get(*at..at + bytes.len()).is_some_and(|slice| slice >= bytes.as_slice()),
             Self::Contains(bytes) => bytes.is_empty() || value.windows(bytes.len()).any(|window| window == bytes),
+            Self::Behind { at, checks } => {
+                let mut parts = value.get(*at..).unwrap_or_default().splitn(2, |byte| *byte == 0).skip(1);
+                parts.next().is_some_and(|rest| checks.iter().all(|check| check.admits(rest)))
+            }
             Self::EndsWith(bytes) => value.ends_with(bytes),
             Self::Near { latitude, longitude, metres_max } => {
                 let (Some(first), Some(second)) = (value.first_chunk::<8>(), value.get(8..).and_then(|rest| rest.first_chunk::<8>()))
@@ -266,6 +277,8 @@ pub struct SortPath {
     pub descending_at: usize,
     /// How many of those that follow.
     pub width: SortWidth,
+    /// Only values that begin with this byte count.
+    pub only: Option<u8>,
 }
 
 /// Which bytes of a value are its sort key.
@@ -318,6 +331,10 @@ mod tests {
             (Span::whole(PATH).and(ValueCheck::NotLessAt { at: 1, bytes: b"y".to_vec() }), vec![("xa", false), ("xy", true)]),
             (Span::whole(PATH).and(ValueCheck::Contains(b"oo".to_vec())), vec![("foo", true), ("fo", false)]),
             (Span::whole(PATH).and(ValueCheck::EndsWith(b"oo".to_vec())), vec![("foo", true), ("foox", false)]),
+            (
+                Span::whole(PATH).and(ValueCheck::Behind { at: 2, checks: vec![ValueCheck::HasAt { at: 0, bytes: b"y".to_vec() }] }),
+                vec![("ab\0y", true), ("a\0by\0z", false), ("a\0bc\0y\0z", true), ("aby", false), ("", false)],
+            ),
         ];
         for (span, values) in cases {
             for (value, expected) in values {

@@ -20,7 +20,7 @@ pub enum Facet {
     /// The text that goes with a token (`:text`), or that a reference is there which leads nowhere. Kept with the version alone, without a
     /// row in the index.
     Text,
-    /// An identifier with its type (`:of-type`), or the identifier of a reference (`:identifier`).
+    /// An identifier with its type (`:of-type`), the identifier of a reference (`:identifier`); of numbers and quantities, a Range.
     Identifier,
     /// A quantity in its canonical unit.
     Canonical,
@@ -135,7 +135,8 @@ impl Entries<'_> {
     pub fn sort_bytes(self, paths: &[SortPath], is_descending: bool) -> Option<Vec<u8>> {
         let placed = paths.iter().flat_map(|sort| {
             let at = if is_descending { sort.descending_at } else { sort.ascending_at };
-            self.clone().of_path(sort.path).map(move |value| sort.width.of(value.get(at..).unwrap_or_default()))
+            let counting = self.clone().of_path(sort.path).filter(|value| sort.only.is_none() || value.first().copied() == sort.only);
+            counting.map(move |value| sort.width.of(value.get(at..).unwrap_or_default()))
         });
         if is_descending { placed.max().map(<[u8]>::to_vec) } else { placed.min().map(<[u8]>::to_vec) }
     }

@@ -11,6 +11,7 @@
 //! | number | 8 ordered bytes |
 //! | quantity | 8 ordered bytes, 8 bytes of the system's hash (zeros: none), code (or unit), 0, then the unit and 0 where it differs |
 //! | canonical quantity | 8 ordered bytes, canonical unit, 0 |
+//! | Range | 0 as it is written or 1 in the canonical unit, 8 ordered bytes of its lower end, 8 of its upper end, then as in a quantity |
 //! | date | class of its width, 8 ordered bytes of its start, 8 of its end, both in milliseconds, half open |
 //! | reference | code of the type, then the id: 16 and the bytes of a UUID, or 0 and text; 0 and a URL for what is not here |
 //! | uri | the text |
@@ -149,9 +150,6 @@ pub fn number_of(bytes: [u8; 8]) -> f64 {
     f64::from_bits(if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered })
 }
 
-/// Where the code of a quantity's unit begins.
-pub const QUANTITY_CODE_AT: usize = 8 + SYSTEM_BYTES;
-
 /// A quantity.
 #[must_use]
 pub fn quantity(value: f64, system: Option<&str>, code: Option<&str>, unit: Option<&str>) -> Vec<u8> {
@@ -176,6 +174,26 @@ pub fn canonical_quantity(value: f64, unit: &str) -> Vec<u8> {
     let mut bytes = number(value).to_vec();
     push_text(&mut bytes, unit);
     bytes.push(0);
+    bytes
+}
+
+/// First byte of a Range as it is written.
+pub const RANGE_WRITTEN: u8 = 0;
+/// First byte of a Range in the canonical unit of its dimension.
+pub const RANGE_CANONICAL: u8 = 1;
+/// Where the lower end of a Range begins.
+pub const RANGE_LOW_AT: usize = 1;
+/// Where the upper end of a Range begins.
+pub const RANGE_HIGH_AT: usize = 9;
+
+/// A Range; an end that is not given is open. `low` and `high` are quantities of the form that `first` says, and at least one is there.
+#[must_use]
+pub fn range(first: u8, low: Option<&[u8]>, high: Option<&[u8]>) -> Vec<u8> {
+    let number_of = |end: Option<&[u8]>, open: [u8; 8]| end.and_then(|end| end.first_chunk::<8>().copied()).unwrap_or(open);
+    let mut bytes = vec![first];
+    bytes.extend_from_slice(&number_of(low, BEFORE_ALL));
+    bytes.extend_from_slice(&number_of(high, AFTER_ALL));
+    bytes.extend_from_slice(low.or(high).and_then(|end| end.get(8..)).unwrap_or_default());
     bytes
 }
 

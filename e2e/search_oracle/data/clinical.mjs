@@ -1,7 +1,5 @@
 // What is observed, diagnosed, prescribed and done.
 
-import { GAPS } from '../gaps.mjs';
-
 const HL7 = 'http://terminology.hl7.org/CodeSystem';
 
 export const clinical = {
@@ -35,7 +33,7 @@ export const clinical = {
       () => ({ onsetDateTime: values.dateTime() }),
       () => ({ onsetPeriod: values.period() }),
       () => ({ onsetAge: values.age() }),
-      () => (GAPS.ranges ? { onsetAge: values.age() } : { onsetRange: values.ageRange() }),
+      () => ({ onsetRange: values.ageRange() }),
       () => ({ onsetString: random.pick(['in childhood', 'In Kindheit', 'last year']) }),
     ])(),
     ...random.pick([() => ({}), () => ({ abatementDateTime: values.dateTime() }), () => ({ abatementAge: values.age() })])(),
@@ -192,7 +190,7 @@ export const clinical = {
       ...random.pick([
         () => ({ probabilityDecimal: values.chanceNumber() }),
         () => ({ probabilityDecimal: values.chanceNumber() }),
-        () => (GAPS.ranges ? {} : { probabilityRange: { low: { value: 0.1 }, high: { value: random.pick([0.5, 0.9]) } } }),
+        () => ({ probabilityRange: { low: { value: 0.1 }, high: { value: random.pick([0.5, 0.9]) } } }),
         () => ({}),
       ])(),
     })),

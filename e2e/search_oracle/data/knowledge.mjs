@@ -1,7 +1,5 @@
 // Artifacts that have a canonical URL, and what refers to them.
 
-import { GAPS } from '../gaps.mjs';
-
 const HL7 = 'http://terminology.hl7.org/CodeSystem';
 
 // An artifact that conformance resources have in common.
@@ -20,7 +18,7 @@ const artifact = ({ values, random, number, refer }) => ({
     ...random.pick([
       () => ({ valueCodeableConcept: values.concept() }),
       () => ({ valueQuantity: values.quantity() }),
-      () => (GAPS.ranges ? { valueQuantity: values.quantity() } : { valueRange: values.range() }),
+      () => ({ valueRange: values.range() }),
       () => ({ valueReference: refer('Organization', 'Group') }),
     ])(),
   })),

@@ -146,8 +146,8 @@ const OPTIONS = {
   composite(components, context, parameter) {
     if (components.some((values) => values.length === 0)) return [];
     const parts = components.map((values, at) => conditionOn(parameter.components[at], context.random.pick(values), context, true));
-    // A list has its own commas; within a tuple there are none. A system alone is refused there by Lethe, which says so.
-    if (parts.some((part) => part === undefined || /(?<!\\),|\|$/.test(part.value))) return [];
+    // A list has its own commas; within a tuple there are none.
+    if (parts.some((part) => part === undefined || /(?<!\\),/.test(part.value))) return [];
     return [is(parts.map((part) => part.value).join('$'))];
   },
 

@@ -2,7 +2,7 @@
 
 use lethe_fhir::ResourceType;
 
-use crate::{PathId, SortPath, SortWidth, value};
+use crate::{Facet, PathId, SortPath, SortWidth, value};
 
 /// Type of a search parameter (<https://hl7.org/fhir/R4/valueset-search-param-type.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct PathUse {
     pub only_target: Option<ResourceType>,
     /// Of a `code` element: the one system that its required binding has. Its values are kept without a system.
     pub implied_system: Option<&'static str>,
+    /// Whether some of its numbers or quantities may be a Range.
+    pub has_ranges: bool,
 }
 
 impl Parameter {
@@ -64,6 +66,15 @@ impl Parameter {
             ParameterKind::Date => (value::DATE_LOW_AT, value::DATE_HIGH_AT, SortWidth::Bytes(8)),
             ParameterKind::Composite | ParameterKind::Position => return None,
         };
-        Some(self.uses.iter().map(|one| SortPath { path: one.path, ascending_at, descending_at, width }).collect())
+        let plain = self.uses.iter().map(|one| SortPath { path: one.path, ascending_at, descending_at, width, only: None });
+        // A Range is placed by its lower end, descending by its upper.
+        let ranges = self.uses.iter().filter(|one| one.has_ranges).map(|one| SortPath {
+            path: one.path.with(Facet::Identifier),
+            ascending_at: value::RANGE_LOW_AT,
+            descending_at: value::RANGE_HIGH_AT,
+            width,
+            only: Some(value::RANGE_WRITTEN),
+        });
+        Some(plain.chain(ranges).collect())
     }
 }

@@ -224,8 +224,8 @@ impl TypeTable {
                 None => (word, None),
             };
             let path = PathId::new(number.parse().ok()?, Facet::Value);
-            let implied_system = self.paths.iter().find(|own| own.id == path)?.implied_system;
-            Some(PathUse { path, only_target, implied_system })
+            let own = self.paths.iter().find(|own| own.id == path)?;
+            Some(PathUse { path, only_target, implied_system: own.implied_system, has_ranges: own.has_ranges() })
         });
         let uses = uses.collect::<Option<Vec<_>>>()?;
         let mut behind: Vec<&str> = behind.split(' ').filter(|word| !word.is_empty()).collect();
@@ -243,6 +243,14 @@ impl TypeTable {
 }
 
 impl Path {
+    fn has_ranges(&self) -> bool {
+        let is_range = |leaves: &[Leaf]| leaves.iter().any(|leaf| leaf.datatype == Datatype::Range);
+        match &self.reading {
+            Reading::Leaves(leaves) => is_range(leaves),
+            Reading::Composite { components, .. } => components.iter().any(|component| is_range(&component.leaves)),
+        }
+    }
+
     fn of(number: u16, text: &'static str) -> Option<Self> {
         let (kind, rest) = text.split_once(' ')?;
         let kind = ParameterKind::of(kind)?;

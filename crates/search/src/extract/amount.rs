@@ -39,15 +39,47 @@ pub(super) fn read(object: &Map<String, Value>, path: PathId, kind: ParameterKin
             }
         }
     };
-    let inner: &[&str] = match datatype {
-        Datatype::Quantity | Datatype::Money => return one(object),
-        Datatype::Range => &["low", "high"],
-        Datatype::SampledData => &["origin"],
-        _ => &[],
-    };
-    for name in inner {
-        if let Some(Value::Object(quantity)) = object.get(*name) {
-            one(quantity);
+    match datatype {
+        Datatype::Quantity | Datatype::Money => one(object),
+        Datatype::SampledData => {
+            if let Some(Value::Object(origin)) = object.get("origin") {
+                one(origin);
+            }
         }
+        Datatype::Range => range(object, path, kind, found),
+        _ => {}
+    }
+}
+
+/// A Range, in the unit in which it is written, and in the canonical one if both ends have the same. One that is a single number is a
+/// quantity.
+fn range(object: &Map<String, Value>, path: PathId, kind: ParameterKind, found: &mut Found<'_>) {
+    let end = |name: &str| {
+        let mut inner = Found::new(found.bases);
+        if let Some(Value::Object(quantity)) = object.get(name) {
+            read(quantity, path, kind, Datatype::Quantity, &mut inner);
+        }
+        let of = |facet| inner.values.iter().find(|own| own.path.facet() == facet).map(|own| own.value.clone());
+        (of(Facet::Value), of(Facet::Canonical))
+    };
+    let ((low, canonical_low), (high, canonical_high)) = (end("low"), end("high"));
+    if low.is_none() && high.is_none() {
+        return;
+    }
+    if let (Some(low), Some(high)) = (&low, &high)
+        && low.first_chunk::<8>() == high.first_chunk::<8>()
+    {
+        if let Some(Value::Object(quantity)) = object.get("low") {
+            read(quantity, path, kind, Datatype::Quantity, found);
+        }
+        return;
+    }
+    let is_converted = canonical_low.is_some() == low.is_some() && canonical_high.is_some() == high.is_some();
+    let unit = |end: &Option<Vec<u8>>| end.as_ref().and_then(|end| end.get(8..).map(<[u8]>::to_vec));
+    let is_of_one_unit = canonical_low.is_none() || canonical_high.is_none() || unit(&canonical_low) == unit(&canonical_high);
+    let path = path.with(Facet::Identifier);
+    found.push(path, value::range(value::RANGE_WRITTEN, low.as_deref(), high.as_deref()));
+    if is_converted && is_of_one_unit {
+        found.push(path, value::range(value::RANGE_CANONICAL, canonical_low.as_deref(), canonical_high.as_deref()));
     }
 }

@@ -65,7 +65,12 @@ impl Composite {
                     } else {
                         let mut inner = Found::new(found.bases);
                         read::value(value, self.path, *kind, place.datatype, &mut inner);
-                        let counting = inner.values.into_iter().filter(|one| matches!(one.path.facet(), Facet::Value | Facet::Canonical));
+                        let counting = inner.values.into_iter().filter(|one| match one.path.facet() {
+                            Facet::Value | Facet::Canonical => true,
+                            // A Range.
+                            Facet::Identifier => matches!(kind, ParameterKind::Number | ParameterKind::Quantity),
+                            Facet::Text => false,
+                        });
                         values.extend(counting.map(|one| (one.path.facet(), one.value)));
                     }
                 });

@@ -198,8 +198,21 @@ fn quantities_are_kept_as_written_and_in_base_units() {
     );
     check("Observation", r#""valueQuantity":{"unit":"x"}"#, "value-quantity", &[]);
     check("Observation", r#""valueQuantity":{"value":1e999,"unit":"x"}"#, "value-quantity", &[]);
-    let range = r#""onsetRange":{"low":{"value":1},"high":{"value":2}}"#;
-    check("Condition", range, "onset-age", &plain([1.0, 2.0].map(|number| value::quantity(number, None, None, None))));
+    let end = |number| value::quantity(number, None, None, None);
+    let range = |low: Option<f64>, high: Option<f64>| {
+        let (low, high) = (low.map(end), high.map(end));
+        [(Facet::Identifier, value::range(value::RANGE_WRITTEN, low.as_deref(), high.as_deref()))]
+    };
+    let both = r#""onsetRange":{"low":{"value":1},"high":{"value":2}}"#;
+    check("Condition", both, "onset-age", &range(Some(1.0), Some(2.0)));
+    check("Condition", r#""onsetRange":{"low":{"value":1},"high":{"unit":"a"}}"#, "onset-age", &range(Some(1.0), None));
+    check("Condition", r#""onsetRange":{"low":{"value":1},"high":{"value":1}}"#, "onset-age", &plain([end(1.0)]));
+    check("Condition", r#""onsetRange":{"low":{"unit":"a"}}"#, "onset-age", &[]);
+    // Ends that cannot be compared in one unit are compared as they are written.
+    let years = |number: f64, code| value::quantity(number, Some("http://unitsofmeasure.org"), Some(code), None);
+    let mixed = r#""onsetRange":{"low":{"value":1,"system":"http://unitsofmeasure.org","code":"a"},"high":{"value":2,"system":"http://unitsofmeasure.org","code":"kg"}}"#;
+    let written = value::range(value::RANGE_WRITTEN, Some(&years(1.0, "a")), Some(&years(2.0, "kg")));
+    check("Condition", mixed, "onset-age", &[(Facet::Identifier, written)]);
     let money = value::quantity(9.5, Some("urn:iso:std:iso:4217"), Some("EUR"), None);
     check("Invoice", r#""totalNet":{"value":9.50,"currency":"EUR"}"#, "totalnet", &plain([money]));
 }
@@ -209,7 +222,8 @@ fn numbers_and_positions_are_read() {
     let number = |number| value::number(number).to_vec();
     check("RiskAssessment", r#""prediction":[{"probabilityDecimal":0.25}]"#, "probability", &plain([number(0.25)]));
     let range = r#""prediction":[{"probabilityRange":{"low":{"value":1},"high":{"value":2}}}]"#;
-    check("RiskAssessment", range, "probability", &plain([number(1.0), number(2.0)]));
+    let expected = value::range(value::RANGE_WRITTEN, Some(&number(1.0)), Some(&number(2.0)));
+    check("RiskAssessment", range, "probability", &[(Facet::Identifier, expected)]);
     let position = r#""position":{"latitude":52.5,"longitude":13.4}"#;
     check("Location", position, "near", &plain([value::position(52.5, 13.4).to_vec()]));
     check("Location", r#""position":{"latitude":52.5}"#, "near", &[]);

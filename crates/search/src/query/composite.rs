@@ -14,20 +14,15 @@ use super::{
 };
 use crate::{
     SpanEnd, ValueCheck,
-    definitions::{Parameter, ParameterKind},
+    definitions::{Parameter, ParameterKind, PathUse},
     value::{self, SYSTEM_BYTES, system_hash, token_code},
 };
 
 /// Width of a number, the only type that a third part follows.
 const NUMBER_BYTES: usize = 8;
 
-/// What `text` asks of a composite's index values, on an element whose first system is `implied` if it is.
-pub(super) fn extents(
-    text: &str,
-    parameter: &Parameter,
-    implied: Option<&str>,
-    bases: &lethe_fhir::LocalBases,
-) -> Result<Vec<Extent>, Fault> {
+/// What `text` asks of a composite's index values on one path.
+pub(super) fn extents(text: &str, parameter: &Parameter, path_use: &PathUse, bases: &lethe_fhir::LocalBases) -> Result<Vec<Extent>, Fault> {
     let parts = split(text, '$');
     let ([first, others @ ..], [_, kinds @ ..]) = (parts.as_slice(), parameter.components.as_slice()) else {
         return Err(Fault::unsupported("has no parts that could be searched"));
@@ -39,22 +34,19 @@ pub(super) fn extents(
         ));
     }
     let Token { system, code } = Token::read(first)?;
-    if code.is_empty() {
-        return Err(Fault::value(first, "the first part of a composite needs a code: a system alone is not enough"));
-    }
-    let ending = match (system.as_deref(), implied) {
+    let ending = match (system.as_deref(), path_use.implied_system) {
         (None, None) => None,
         (Some(system), Some(implied)) if system != implied && !system.is_empty() => return Ok(Vec::new()),
         (_, Some(_)) | (Some(""), None) => Some([0; SYSTEM_BYTES]),
         (Some(system), None) => Some(system_hash(system)),
     };
-    let prefix = token_code(&code);
-    let mut further = others.iter().zip(kinds).map(|(part, kind)| of_part(part, *kind, parameter, bases));
-    let mut found = Vec::new();
-    let mut at = prefix.len();
-    if let Some(second) = further.next() {
-        found = second?.into_iter().map(|extent| behind(extent, &prefix, ending)).collect();
-        at += NUMBER_BYTES;
+    let mut further = others.iter().zip(kinds).map(|(part, kind)| of_part(part, *kind, parameter, path_use, bases));
+    let mut found = further.next().transpose()?.unwrap_or_default();
+    let mut at = NUMBER_BYTES;
+    if !code.is_empty() {
+        let prefix = token_code(&code);
+        found = found.into_iter().map(|extent| behind(extent, &prefix, ending)).collect();
+        at += prefix.len();
     }
     for extents in further {
         // OK because all parts but the last are as wide as a number: `r4` has no others.
@@ -65,7 +57,23 @@ pub(super) fn extents(
             .collect();
         at += NUMBER_BYTES;
     }
+    if code.is_empty() {
+        found = found.into_iter().map(|extent| behind_any(extent, ending)).collect();
+    }
     Ok(found)
+}
+
+/// Behind any code, of the system that the value ends with.
+fn behind_any(mut extent: Extent, ending: Option<[u8; SYSTEM_BYTES]>) -> Extent {
+    if let (Some(ending), SpanEnd::Single) = (ending, &extent.end) {
+        // Nothing else may follow it.
+        extent.low.extend_from_slice(&ending);
+    }
+    let any = Extent::whole().of(extent.facet).and(ValueCheck::Behind { at: 0, checks: extent.into_checks(0) });
+    match ending {
+        Some(ending) => any.and(ValueCheck::EndsWith(ending.to_vec())),
+        None => any,
+    }
 }
 
 fn behind(extent: Extent, prefix: &[u8], ending: Option<[u8; SYSTEM_BYTES]>) -> Extent {
@@ -79,18 +87,26 @@ fn behind(extent: Extent, prefix: &[u8], ending: Option<[u8; SYSTEM_BYTES]>) -> 
 }
 
 /// What one part asks of its bytes.
-fn of_part(text: &str, kind: ParameterKind, parameter: &Parameter, bases: &lethe_fhir::LocalBases) -> Result<Vec<Extent>, Fault> {
+fn of_part(
+    text: &str,
+    kind: ParameterKind,
+    parameter: &Parameter,
+    path_use: &PathUse,
+    bases: &lethe_fhir::LocalBases,
+) -> Result<Vec<Extent>, Fault> {
     match kind {
-        ParameterKind::Number => number::extents(text),
-        ParameterKind::Quantity => quantity::extents(text),
+        // OK because `r4` has no Range among the numbers of a composite.
+        ParameterKind::Number => number::extents(text, false),
+        ParameterKind::Quantity => quantity::extents(text, path_use.has_ranges),
         ParameterKind::Date => date::extents(text),
         ParameterKind::String => Ok(vec![string::beginning(text)?]),
         ParameterKind::Token => {
             let Token { system, code } = Token::read(text)?;
-            if code.is_empty() {
-                return Err(Fault::value(text, "a part of a composite needs a code: a system alone is not enough"));
-            }
             Ok(vec![match system.as_deref() {
+                Some(system) if code.is_empty() => {
+                    let has_system = ValueCheck::HasAt { at: 0, bytes: system_hash(system).to_vec() };
+                    Extent::whole().and(ValueCheck::Behind { at: 0, checks: vec![has_system] })
+                }
                 None => Extent::prefix(token_code(&code)),
                 Some("") => Extent::single(value::composite_token(None, &code)),
                 Some(system) => Extent::single(value::composite_token(Some(system), &code)),

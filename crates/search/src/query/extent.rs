@@ -84,6 +84,7 @@ fn shifted(check: ValueCheck, by: usize) -> ValueCheck {
         ValueCheck::HasAt { at, bytes } => ValueCheck::HasAt { at: at + by, bytes },
         ValueCheck::LessAt { at, bytes } => ValueCheck::LessAt { at: at + by, bytes },
         ValueCheck::NotLessAt { at, bytes } => ValueCheck::NotLessAt { at: at + by, bytes },
+        ValueCheck::Behind { at, checks } => ValueCheck::Behind { at: at + by, checks },
         // What was the end has something behind it now.
         ValueCheck::EndsWith(bytes) | ValueCheck::Contains(bytes) => ValueCheck::Contains(bytes),
         // Positions are in no composite.

@@ -4,7 +4,7 @@
 //! sides, or the precision where that is wider.
 
 use super::{decimal::Decimal, error::Fault, extent::Extent, prefix::Prefix};
-use crate::value;
+use crate::{Facet, ValueCheck, value};
 
 /// A place between two floats: just before or just after one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,8 +27,92 @@ impl Cut {
 /// From one cut to another; `None` is without end.
 pub(super) type NumberRange = (Option<Cut>, Option<Cut>);
 
+/// What is asked of numbers, and of a Range of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Asked {
+    /// A number lies here.
+    Point(NumberRange),
+    /// The lower end of a Range lies in the first, its upper end in the second.
+    Ends(NumberRange, NumberRange),
+}
+
+impl Asked {
+    /// With each cut moved; `None` if one cannot be.
+    pub fn moved(self, cut: impl Fn(Cut) -> Option<Cut>) -> Option<Self> {
+        let end = |end: Option<Cut>| match end {
+            Some(at) => cut(at).map(Some),
+            None => Some(None),
+        };
+        let moved = |(low, high): NumberRange| Some((end(low)?, end(high)?));
+        Some(match self {
+            Self::Point(range) => Self::Point(moved(range)?),
+            Self::Ends(low, high) => Self::Ends(moved(low)?, moved(high)?),
+        })
+    }
+
+    /// Where the unit begins in what it is asked of.
+    pub fn unit_at(self) -> usize {
+        match self {
+            Self::Point(_) => 8,
+            Self::Ends(..) => value::RANGE_HIGH_AT + 8,
+        }
+    }
+
+    /// The values that it admits: of a Range, of those that begin with `first`.
+    pub fn extent(self, first: u8) -> Extent {
+        let (low, high) = match self {
+            Self::Point(range) => return extent(range),
+            Self::Ends(low, high) => (low, high),
+        };
+        let mut ranges = Extent::prefix(vec![first]).of(Facet::Identifier);
+        for (at, (from, to)) in [(value::RANGE_LOW_AT, low), (value::RANGE_HIGH_AT, high)] {
+            if let Some(from) = from {
+                ranges = ranges.and(ValueCheck::NotLessAt { at, bytes: from.bytes().to_vec() });
+            }
+            if let Some(to) = to {
+                ranges = ranges.and(ValueCheck::LessAt { at, bytes: to.bytes().to_vec() });
+            }
+        }
+        ranges
+    }
+}
+
+/// What `text` asks of numbers; with `has_ranges`, also of Ranges.
+pub(super) fn asked(text: &str, has_ranges: bool) -> Result<Vec<Asked>, Fault> {
+    let points = ranges(text)?.into_iter().map(Asked::Point);
+    Ok(if has_ranges { points.chain(ends(text)?).collect() } else { points.collect() })
+}
+
+/// What `text` asks of a Range (<https://hl7.org/fhir/R4/search.html#prefix>): the search value's precision must contain all of it to be
+/// equal; to be greater, some of it must lie above.
+fn ends(text: &str) -> Result<Vec<Asked>, Fault> {
+    const ANY: NumberRange = (None, None);
+    let (prefix, _) = Prefix::of(text)?;
+    let lines = ranges(text)?;
+    let from = |cut: Option<Cut>| (cut, None);
+    let to = |cut: Option<Cut>| (None, cut);
+    // An end may lie on the border where a number must lie before it.
+    let closed = |cut: Option<Cut>| match cut {
+        Some(Cut::Before(at)) => Some(Cut::After(at)),
+        other => other,
+    };
+    Ok(match (prefix, lines.as_slice()) {
+        (Prefix::NotEqual, [(_, below), (above, _)]) => {
+            vec![Asked::Ends(to(*below), ANY), Asked::Ends(ANY, from(closed(*above)))]
+        }
+        (Prefix::Equal, [(low, high)]) => vec![Asked::Ends(from(*low), to(closed(*high)))],
+        (Prefix::Approximately, [(low, high)]) => vec![Asked::Ends(to(*high), from(*low))],
+        (Prefix::Greater | Prefix::GreaterOrEqual, [(low, _)]) => vec![Asked::Ends(ANY, from(*low))],
+        (Prefix::Less | Prefix::LessOrEqual, [(_, high)]) => vec![Asked::Ends(to(*high), ANY)],
+        (Prefix::StartsAfter, [(low, _)]) => vec![Asked::Ends(from(*low), ANY)],
+        (Prefix::EndsBefore, [(_, high)]) => vec![Asked::Ends(ANY, to(*high))],
+        // OK because there is one line for each prefix but `ne`, which has two.
+        _ => Vec::new(),
+    })
+}
+
 /// What `text` asks of a number.
-pub(super) fn ranges(text: &str) -> Result<Vec<NumberRange>, Fault> {
+fn ranges(text: &str) -> Result<Vec<NumberRange>, Fault> {
     let (prefix, digits) = Prefix::of(text)?;
     let decimal = Decimal::parse(digits).ok_or_else(|| {
         Fault::value(text, "a number such as 5.4, -2 or 1.2e3 is expected, with a prefix (eq, ne, gt, lt, ge, le, sa, eb, ap) or none")
@@ -50,7 +134,7 @@ pub(super) fn ranges(text: &str) -> Result<Vec<NumberRange>, Fault> {
 }
 
 /// The values in `range`.
-pub(super) fn extent((low, high): NumberRange) -> Extent {
+fn extent((low, high): NumberRange) -> Extent {
     let low = low.map(|cut| cut.bytes().to_vec()).unwrap_or_default();
     match high {
         Some(high) => Extent::between(low, high.bytes().to_vec()),
@@ -58,9 +142,9 @@ pub(super) fn extent((low, high): NumberRange) -> Extent {
     }
 }
 
-/// What `text` asks of a number's index values.
-pub(super) fn extents(text: &str) -> Result<Vec<Extent>, Fault> {
-    Ok(ranges(text)?.into_iter().map(extent).collect())
+/// What `text` asks of a number's index values; with `has_ranges`, also of those of Ranges.
+pub(super) fn extents(text: &str, has_ranges: bool) -> Result<Vec<Extent>, Fault> {
+    Ok(asked(text, has_ranges)?.into_iter().map(|asked| asked.extent(value::RANGE_WRITTEN)).collect())
 }
 
 #[cfg(test)]
@@ -87,7 +171,7 @@ mod tests {
             ("ap1.2e2", [false, false, false, false, false, true]),
         ];
         for (text, expected) in cases {
-            let spans: Vec<_> = extents(text).unwrap().iter().map(|extent| extent.on(PathId(4))).collect();
+            let spans: Vec<_> = extents(text, false).unwrap().iter().map(|extent| extent.on(PathId(4))).collect();
             let found = [99.4, 99.5, 100.0, 100.4, 100.5, 120.0].map(|number| spans.iter().any(|span| span.admits(&value::number(number))));
             assert_eq!(found, expected, "{text}");
         }
@@ -95,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_number_of_seventeen_figures_is_found_by_itself() {
-        let spans = |text| extents(text).unwrap().iter().map(|extent| extent.on(PathId(4))).collect::<Vec<_>>();
+        let spans = |text| extents(text, false).unwrap().iter().map(|extent| extent.on(PathId(4))).collect::<Vec<_>>();
         let stored = value::number(0.1 + 0.2);
         assert!(spans("0.30000000000000004").iter().any(|span| span.admits(&stored)));
         assert!(!spans("ne0.30000000000000004").iter().any(|span| span.admits(&stored)));
@@ -105,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused_with_an_example() {
         for bad in ["", "abc", "1,5", "gt", "5.4|x"] {
-            let fault = extents(bad).unwrap_err();
+            let fault = extents(bad, false).unwrap_err();
             assert!(fault.text.contains("number"), "{bad}: {}", fault.text);
         }
     }
@@ -145,7 +229,7 @@ mod tests {
                         tenths < exact.abs() || (stored - exact).abs() <= unit / 2
                     }
                 };
-                let found = extents(&format!("{name}{text}")).unwrap().iter().any(|extent| extent.on(PathId(4)).admits(&value));
+                let found = extents(&format!("{name}{text}"), false).unwrap().iter().any(|extent| extent.on(PathId(4)).admits(&value));
                 prop_assert_eq!(found, expected, "{}{} {}e-4", name, text, stored);
             }
         }

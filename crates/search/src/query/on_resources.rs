@@ -95,12 +95,121 @@ fn an_observation_is_found_by_what_it_says() {
             ("component-code-value-quantity=8480-6$120||mm[Hg]", true),
             ("combo-code-value-quantity=8480-6$ge120", true),
             ("combo-code-value-quantity=8480-6$72.5", false),
+            ("combo-code-value-quantity=http://loinc.org|$ge120", true),
+            ("combo-code-value-quantity=http://loinc.org|$gt120", false),
+            ("combo-code-value-quantity=urn:x|$ge120", false),
+            ("code-value-quantity=http://loinc.org|$gt70000|http://unitsofmeasure.org|g", true),
+            ("code-value-quantity=http://loinc.org|$gt70000|http://unitsofmeasure.org|m", false),
+            ("code-value-quantity=http://loinc.org|$72.5||kilo", true),
             ("_tag=urn:tags|blue", true),
             ("_tag:not=blue", false),
             ("_profile=http://p.org/vital", true),
             ("_profile=http://p.org/vital|1.0", true),
             ("_profile=http://p.org/vital|2.0", false),
             ("_source=urn:machine:7", true),
+        ],
+    );
+}
+
+#[test]
+fn a_system_alone_stands_in_either_part_of_a_composite() {
+    let observation = json!({
+        "resourceType": "Observation",
+        "code": { "coding": [{ "system": "http://loinc.org", "code": "8302-2" }, { "code": "bare" }] },
+        "valueCodeableConcept": { "coding": [{ "system": "http://snomed.info/sct", "code": "260385009" }] },
+    });
+    check(
+        &observation,
+        &[
+            ("code-value-concept=8302-2$260385009", true),
+            ("code-value-concept=http://loinc.org|$260385009", true),
+            ("code-value-concept=8302-2$http://snomed.info/sct|", true),
+            ("code-value-concept=8302-2$http://loinc.org|", false),
+            ("code-value-concept=http://loinc.org|$http://snomed.info/sct|", true),
+            ("code-value-concept=http://snomed.info/sct|$http://snomed.info/sct|", false),
+            ("code-value-concept=http://loinc.org|8302-2$http://snomed.info/sct|", true),
+            ("code-value-concept=http://loinc.org|bare$http://snomed.info/sct|", false),
+            ("code-value-concept=|bare$http://snomed.info/sct|", true),
+            ("code-value-concept=830$http://snomed.info/sct|", false),
+            ("code-value-concept=http://loinc.org|$26038", false),
+        ],
+    );
+    let document = json!({
+        "resourceType": "DocumentReference",
+        "relatesTo": [{ "code": "replaces", "target": { "reference": "DocumentReference/ab" } }],
+    });
+    check(
+        &document,
+        &[
+            ("relationship=http://hl7.org/fhir/document-relationship-type|$DocumentReference/ab", true),
+            ("relationship=http://hl7.org/fhir/document-relationship-type|$DocumentReference/a", false),
+            ("relationship=urn:x|$DocumentReference/ab", false),
+            ("relationship=replaces$DocumentReference/ab", true),
+            ("relationship=replaces$DocumentReference/a", false),
+        ],
+    );
+}
+
+#[test]
+fn a_range_is_compared_as_a_whole() {
+    let years = |value: u32| json!({ "value": value, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a" });
+    let condition = |low: Option<u32>, high: Option<u32>| {
+        let mut range = json!({});
+        for (name, end) in [("low", low), ("high", high)] {
+            if let Some(end) = end {
+                range[name] = years(end);
+            }
+        }
+        json!({ "resourceType": "Condition", "onsetRange": range })
+    };
+    // From 20 to 30, from 20, to 30, from 20 to 20.
+    let cases = [
+        ("25", [false, false, false, false]),
+        ("20", [false, false, false, true]),
+        ("2e1", [false, false, false, true]),
+        ("ne25", [true, true, true, true]),
+        ("ne20", [true, true, true, false]),
+        ("gt25", [true, true, true, false]),
+        ("gt30", [false, true, false, false]),
+        ("ge30", [true, true, true, false]),
+        ("lt20", [false, false, true, false]),
+        ("le20", [true, true, true, true]),
+        ("lt25", [true, true, true, true]),
+        ("sa19", [true, true, false, true]),
+        ("sa20", [false, false, false, false]),
+        ("eb31", [true, false, true, true]),
+        ("eb30", [false, false, false, true]),
+        ("ap25", [true, true, true, false]),
+        ("ap40", [false, true, false, false]),
+        ("ge30|http://unitsofmeasure.org|a", [true, true, true, false]),
+        ("ge360|http://unitsofmeasure.org|mo", [true, true, true, false]),
+        ("gt361|http://unitsofmeasure.org|mo", [false, true, false, false]),
+        ("ge30||years", [true, true, true, false]),
+        ("ge30||months", [false, false, false, false]),
+        ("ge30|http://unitsofmeasure.org|", [true, true, true, false]),
+        ("ge30|http://unitsofmeasure.org|kg", [false, false, false, false]),
+    ];
+    let resources = [condition(Some(20), Some(30)), condition(Some(20), None), condition(None, Some(30)), condition(Some(20), Some(20))];
+    for (sought, expected) in cases {
+        for (resource, expected) in resources.iter().zip(expected) {
+            assert_eq!(is_found(resource, &format!("onset-age={sought}")), expected, "{sought} {resource}");
+        }
+    }
+    check(&resources[0], &[("onset-age:missing=false", true), ("abatement-age:missing=true", true)]);
+    let risk = json!({ "resourceType": "RiskAssessment", "prediction": [{ "probabilityRange": { "low": { "value": 0.1 }, "high": { "value": 0.5 } } }] });
+    check(&risk, &[("probability=gt0.4", true), ("probability=gt0.5", false), ("probability=0.1", false), ("probability=lt0.2", true)]);
+    let context = json!({ "resourceType": "ValueSet", "useContext": [{ "code": { "system": "urn:c", "code": "age" }, "valueRange": { "low": years(1), "high": years(17) } }] });
+    check(
+        &context,
+        &[
+            ("context-quantity=gt16", true),
+            ("context-quantity=gt17", false),
+            ("context-type-quantity=age$gt16", true),
+            ("context-type-quantity=age$gt17", false),
+            ("context-type-quantity=urn:c|age$lt2||years", true),
+            ("context-type-quantity=urn:c|$lt24|http://unitsofmeasure.org|mo", true),
+            ("context-type-quantity=urn:c|$lt12|http://unitsofmeasure.org|mo", false),
+            ("context-type-quantity=urn:d|age$gt16", false),
         ],
     );
 }

@@ -11,12 +11,12 @@ use super::{
     error::Fault,
     extent::Extent,
     known::canonical_unit,
-    number::{self, Cut, NumberRange},
+    number::{self, Asked, Cut},
     values::{split, unescape},
 };
 use crate::{
     Facet, ValueCheck,
-    value::{self, QUANTITY_CODE_AT},
+    value::{self, SYSTEM_BYTES},
 };
 
 const UCUM: &str = "http://unitsofmeasure.org";
@@ -24,49 +24,43 @@ const UCUM: &str = "http://unitsofmeasure.org";
 /// Conversion rounds: numbers that differ by less than this part of themselves are equal in a canonical unit.
 const CONVERSION_ROUNDING: f64 = 1e-12;
 
-/// What `text` asks of a quantity's index values.
-pub(super) fn extents(text: &str) -> Result<Vec<Extent>, Fault> {
+/// What `text` asks of a quantity's index values; with `has_ranges`, also of those of Ranges.
+pub(super) fn extents(text: &str, has_ranges: bool) -> Result<Vec<Extent>, Fault> {
     let parts: Vec<String> = split(text, '|').into_iter().map(unescape).collect();
     let expected = "write number|system|code (5.4|http://unitsofmeasure.org|mg), number||code (5.4||mg), or the number alone";
     let (ranges, unit) = match parts.as_slice() {
-        [number] => (number::ranges(number)?, None),
-        [number, system, code] if !(system.is_empty() && code.is_empty()) => (number::ranges(number)?, Some((system, code))),
+        [number] => (number::asked(number, has_ranges)?, None),
+        [number, system, code] if !(system.is_empty() && code.is_empty()) => (number::asked(number, has_ranges)?, Some((system, code))),
         _ => return Err(Fault::value(text, expected)),
     };
     Ok(ranges.into_iter().flat_map(|range| in_unit(range, unit.map(|(system, code)| (system.as_str(), code.as_str())))).collect())
 }
 
-fn in_unit(range: NumberRange, unit: Option<(&str, &str)>) -> Vec<Extent> {
-    let plain = number::extent(range);
+fn in_unit(asked: Asked, unit: Option<(&str, &str)>) -> Vec<Extent> {
+    let (plain, unit_at) = (asked.extent(value::RANGE_WRITTEN), asked.unit_at());
     match unit {
         None => vec![plain],
         Some(("", code)) => {
             let code = value::token_code(code);
             let as_unit = [&[0], code.as_slice()].concat();
-            vec![plain.clone().and(ValueCheck::HasAt { at: QUANTITY_CODE_AT, bytes: code }), plain.and(ValueCheck::EndsWith(as_unit))]
+            let as_code = plain.clone().and(ValueCheck::HasAt { at: unit_at + SYSTEM_BYTES, bytes: code });
+            vec![as_code, plain.and(ValueCheck::EndsWith(as_unit))]
         }
-        Some((system, "")) => vec![plain.and(ValueCheck::HasAt { at: 8, bytes: value::system_hash(system).to_vec() })],
-        Some((UCUM, code)) if let Some(extent) = canonical(range, code) => vec![extent],
+        Some((system, "")) => vec![plain.and(ValueCheck::HasAt { at: unit_at, bytes: value::system_hash(system).to_vec() })],
+        Some((UCUM, code)) if let Some(extent) = canonical(asked, code) => vec![extent],
         Some((system, code)) => {
             let bytes = [&value::system_hash(system)[..], &value::token_code(code)].concat();
-            vec![plain.and(ValueCheck::HasAt { at: 8, bytes })]
+            vec![plain.and(ValueCheck::HasAt { at: unit_at, bytes })]
         }
     }
 }
 
-/// The range in the canonical unit of its dimension; `None` for a unit that cannot be converted, which is then found as it is written.
-fn canonical((low, high): NumberRange, code: &str) -> Option<Extent> {
+/// The same in the canonical unit of its dimension; `None` for a unit that cannot be converted, which is then found as it is written.
+fn canonical(asked: Asked, code: &str) -> Option<Extent> {
     let (_, unit) = canonical_unit(1.0, code)?;
-    let low = match low {
-        Some(cut) => Some(converted(cut, code)?),
-        None => None,
-    };
-    let high = match high {
-        Some(cut) => Some(converted(cut, code)?),
-        None => None,
-    };
-    let bytes = value::token_code(&unit);
-    Some(number::extent((low, high)).of(Facet::Canonical).and(ValueCheck::HasAt { at: 8, bytes }))
+    let extent = asked.moved(|cut| converted(cut, code))?.extent(value::RANGE_CANONICAL);
+    let extent = if extent.facet == Facet::Value { extent.of(Facet::Canonical) } else { extent };
+    Some(extent.and(ValueCheck::HasAt { at: asked.unit_at(), bytes: value::token_code(&unit) }))
 }
 
 fn converted(cut: Cut, code: &str) -> Option<Cut> {
@@ -116,7 +110,7 @@ mod tests {
             ("ne5.4", [false, true, false, false, false]),
         ];
         for (text, expected) in cases {
-            let spans: Vec<_> = extents(text).unwrap().iter().map(|extent| extent.on(PATH)).collect();
+            let spans: Vec<_> = extents(text, true).unwrap().iter().map(|extent| extent.on(PATH)).collect();
             let found = [&milligrams, &grams, &litres, &bare, &other].map(|values| values.iter().has_any_of(&spans));
             assert_eq!(found, expected, "{text}");
         }
@@ -125,7 +119,7 @@ mod tests {
     #[test]
     fn half_a_unit_is_refused_with_the_right_form() {
         for bad in ["5.4|mg", "5.4||", "5.4|a|b|c", "|a|b", "x||mg"] {
-            assert!(extents(bad).is_err(), "{bad}");
+            assert!(extents(bad, true).is_err(), "{bad}");
         }
     }
 }

@@ -59,13 +59,11 @@ impl Reader<'_> {
                 self.budget.charge(spans.len())?;
                 Ok(if boolean(value)? { Criterion::NoneOf(spans) } else { Criterion::AnyOf(spans) })
             }
-            (ParameterKind::Number, None) => any(&|text, _| number::extents(text)),
-            (ParameterKind::Quantity, None) => any(&|text, _| quantity::extents(text)),
+            (ParameterKind::Number, None) => any(&|text, path_use| number::extents(text, path_use.has_ranges)),
+            (ParameterKind::Quantity, None) => any(&|text, path_use| quantity::extents(text, path_use.has_ranges)),
             (ParameterKind::Date, None) => any(&|text, _| date::extents(text)),
             (ParameterKind::Position, None) => any(&|text, _| Ok(vec![position::extent(text)?])),
-            (ParameterKind::Composite, None) => {
-                any(&|text, path_use| composite::extents(text, parameter, path_use.implied_system, self.bases))
-            }
+            (ParameterKind::Composite, None) => any(&|text, path_use| composite::extents(text, parameter, path_use, self.bases)),
             (ParameterKind::String, None) => any(&|text, _| Ok(vec![string::beginning(text)?])),
             (ParameterKind::String, Some("exact")) => any(&|text, _| Ok(vec![string::exact(text)])),
             (ParameterKind::String, Some("contains")) => any(&|text, _| Ok(vec![string::containing(text)?])),
@@ -130,6 +128,7 @@ fn present(kind: ParameterKind, path_use: &PathUse) -> Vec<Span> {
     let mut extents = if kind == ParameterKind::Reference { reference::any(path_use) } else { vec![Extent::whole()] };
     match kind {
         ParameterKind::Token => extents.push(Extent::whole().of(Facet::Text)),
+        _ if path_use.has_ranges => extents.push(Extent::whole().of(Facet::Identifier)),
         ParameterKind::Reference if path_use.only_target.is_none() => extents.push(Extent::whole().of(Facet::Text)),
         _ => {}
     }

@@ -59,7 +59,7 @@ fn one_value_is_read_in_order_and_nothing_is_sorted() {
 fn no_table_is_walked_whatever_the_criterion() {
     let branch = Branch { resource_type: patient(), criteria: vec![Criterion::AnyOf(vec![value()])] };
     let by_name = [SortKey {
-        by: SortBy::Paths(vec![SortPath { path: PATH, ascending_at: 0, descending_at: 0, width: SortWidth::All }]),
+        by: SortBy::Paths(vec![SortPath { path: PATH, ascending_at: 0, descending_at: 0, width: SortWidth::All, only: None }]),
         is_descending: true,
     }];
     let criteria = [
