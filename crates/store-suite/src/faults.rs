@@ -32,6 +32,23 @@ pub struct FaultyStore {
     steps_sound: AtomicU64,
     /// Steps of the worker that fail then.
     steps_failing: AtomicU64,
+    /// Calls of whoever starts, runs, cancels or retries a purge, so far.
+    calls: AtomicU64,
+    /// From which of them on there are faults, if any.
+    fault: Option<Fault>,
+    /// Faults that have happened.
+    faults: AtomicU64,
+}
+
+/// Faults of the ports of a purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The first call that fails, counted from 0.
+    pub at: u64,
+    /// Whether every later one fails, too.
+    pub is_lasting: bool,
+    /// Whether what was asked for is done and only the answer is an error.
+    pub is_done: bool,
 }
 
 impl FaultyStore {
@@ -44,7 +61,34 @@ impl FaultyStore {
             steps_left: AtomicU64::new(u64::MAX),
             steps_sound: AtomicU64::new(0),
             steps_failing: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            fault: None,
+            faults: AtomicU64::new(0),
         })
+    }
+
+    /// In front of `inner`, with this fault.
+    pub fn with_fault(inner: Arc<dyn Store>, fault: Fault) -> Arc<Self> {
+        let faulty = Self::new(inner, &[], 0);
+        Arc::new(Self { fault: Some(fault), ..Arc::into_inner(faulty).expect("nobody else has it yet") })
+    }
+
+    /// How many faults have happened.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::SeqCst)
+    }
+
+    /// One call of the ports of a purge.
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        let fault = self.fault.filter(|fault| number == fault.at || number > fault.at && fault.is_lasting);
+        let Some(fault) = fault else { return call.await };
+        self.faults.fetch_add(1, Ordering::SeqCst);
+        if fault.is_done {
+            // OK because an answer that is lost can be an error just as well.
+            drop(call.await);
+        }
+        Err(StoreError::Failed(format!("planted fault at call {number}").into()))
     }
 
     /// In front of `inner`; the worker dies after `steps` steps: the last is carried out, but its answer is never heard.
@@ -81,7 +125,7 @@ impl FaultyStore {
         let Ok(left) = self.steps_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) else {
             return Err(StoreError::LeaseLost);
         };
-        let heard = step.await;
+        let heard = self.call(step).await;
         if left == 1 { Err(StoreError::LeaseLost) } else { heard }
     }
 
@@ -111,7 +155,7 @@ impl PurgeWork for FaultyStore {
         self.inner.release_leases().await
     }
     async fn claim_purge(&self) -> Result<Option<ClaimedPurge>> {
-        self.inner.claim_purge().await
+        self.call(self.inner.claim_purge()).await
     }
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
         self.step(self.inner.begin_plan(lease)).await
@@ -167,19 +211,19 @@ impl Checks for FaultyStore {
 #[async_trait]
 impl Purges for FaultyStore {
     async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
-        self.inner.kick_off(purge).await
+        self.call(self.inner.kick_off(purge)).await
     }
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
-        self.inner.purge_job(owner, job_id).await
+        self.call(self.inner.purge_job(owner, job_id)).await
     }
     async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>> {
         self.inner.purge_jobs(owner, before, count).await
     }
     async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
-        self.inner.cancel_purge(owner, job_id).await
+        self.call(self.inner.cancel_purge(owner, job_id)).await
     }
     async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
-        self.inner.retry_purge(owner, job_id).await
+        self.call(self.inner.retry_purge(owner, job_id)).await
     }
 }
 

@@ -18,6 +18,7 @@ pub mod exports;
 pub mod failures;
 pub mod imports;
 pub mod model;
+pub mod moving_faults;
 pub mod residences;
 pub mod resources;
 pub mod restarts;
@@ -25,7 +26,7 @@ pub mod searches;
 pub mod targets;
 
 pub use backend::{Backend, TestClock};
-pub use faults::FaultyStore;
+pub use faults::{Fault, FaultyStore};
 pub use harness::Harness;
 
 /// Makes a test of every case for one [`Backend`].
@@ -98,6 +99,9 @@ macro_rules! store_suite {
             failures: a_failure_that_cannot_be_recorded_is_recorded_later;
             failures: companions_wait_for_failed_targets;
             failures: retry_keeps_the_first_watermark;
+            moving_faults: a_fault_at_any_call_leaves_a_job_that_can_be_finished;
+            moving_faults: a_fault_at_any_call_of_a_cancel_leaves_the_rest_whole;
+            moving_faults: a_fault_at_any_call_of_a_retry_leaves_a_job_that_can_be_retried;
             restarts: a_job_goes_on_after_a_restart_at_any_step;
             restarts: a_worker_that_lost_its_lease_changes_nothing;
             restarts: running_a_batch_twice_removes_and_counts_once;

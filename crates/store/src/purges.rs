@@ -205,7 +205,7 @@ pub trait PurgeWork: Send + Sync {
     /// Claims the oldest job that waits or whose lease has ended.
     async fn claim_purge(&self) -> Result<Option<ClaimedPurge>, StoreError>;
 
-    /// Throws away an unfinished plan and returns the accounts to plan for.
+    /// Throws away an unfinished plan and returns the accounts to plan for. A sealed plan stays, and there is none to plan for.
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>, StoreError>;
     /// Stores the batches of one account's targets, in order of type and commit. Which they are depends on the selection, the watermark
     /// and what is stored, and not on when this runs (INV-7): what was changed since kick-off is counted, and will be spared.

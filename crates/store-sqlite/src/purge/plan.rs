@@ -50,6 +50,10 @@ impl BatchKind {
 pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<AccountId>> {
     store
         .write_under(lease, |tx, job| {
+            // Whoever sealed it has not heard so: the plan stands.
+            if job.job.initialized_on.is_some() {
+                return Ok(Vec::new());
+            }
             tx.prepare_cached(CLEAR_BATCHES)?.execute([job.number])?;
             tx.prepare_cached(CLEAR_COMPANIONS)?.execute([job.number])?;
             accounts_of(tx, &job.job.owner, ACCOUNT_FIRST)
