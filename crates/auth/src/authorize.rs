@@ -61,7 +61,7 @@ mod tests {
     use crate::{AccountId, AuthMethods, ClientId};
 
     fn client(auth: AuthMethods, is_active: bool) -> Client {
-        Client { client_id: ClientId("c1".into()), name: "one".into(), auth, is_active, created_on_ms: 0 }
+        Client { client_id: ClientId("c1".into()), name: "one".into(), auth, is_active, may_hold: false, created_on_ms: 0 }
     }
 
     fn user(account_id: i64, client_id: &str, is_active: bool) -> User {

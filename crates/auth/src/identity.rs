@@ -104,6 +104,8 @@ pub struct Client {
     pub auth: AuthMethods,
     /// A client that is not active is refused everywhere.
     pub is_active: bool,
+    /// It may set and lift legal holds on the accounts of its users.
+    pub may_hold: bool,
     /// Registered, in milliseconds since the epoch.
     pub created_on_ms: i64,
 }

@@ -3,6 +3,7 @@
 //! - `edge/`: what every call goes through before and after its verb.
 //! - `fhir/`: the FHIR REST interactions.
 //! - `purge/`: the operation `$purge` and its jobs.
+//! - `holds/`: legal holds, for clients that may set them.
 //! - `bulk/`: the operations `$export` and `$import` and their jobs.
 //! - `accounts/`, `authenticate`: users, tokens, and for whom a call acts.
 //! - `error`: the only place that knows which status code a refusal has.
@@ -13,6 +14,7 @@ mod bulk;
 mod edge;
 mod error;
 mod fhir;
+mod holds;
 mod purge;
 mod validation;
 
@@ -54,6 +56,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(fhir::routes())
         .merge(purge::routes())
         .merge(bulk::routes())
+        .merge(holds::routes())
         .merge(accounts::routes())
         .fallback(edge::no_such_path)
         .method_not_allowed_fallback(edge::wrong_method)

@@ -52,6 +52,8 @@ enum Command {
     Export(commands::export::Export),
     #[command(subcommand)]
     Purge(commands::purge::PurgeCommand),
+    #[command(subcommand)]
+    Hold(commands::hold::HoldCommand),
     Demo(commands::demo::Demo),
     Check(commands::check::Check),
     Migrate(commands::migrate::Migrate),
@@ -98,6 +100,7 @@ impl Command {
             Self::Import(command) => command.run().await,
             Self::Export(command) => command.run().await,
             Self::Purge(command) => command.run().await,
+            Self::Hold(command) => command.run().await,
             Self::Demo(command) => command.run().await,
             Self::Check(command) => command.run().await,
             Self::Migrate(command) => command.run().await,

@@ -6,13 +6,13 @@ use std::ops::AddAssign;
 /// job that is under way or was canceled the rest has no outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Were targets at kick-off, the Provenance and Binary that go along included.
+    /// Were selected at kick-off, on hold or not, the Provenance and Binary that go along included.
     pub planned: u64,
     /// Gone, with all their versions.
     pub deleted: u64,
     /// Left alone: updated, deleted or created anew after kick-off, or still needed by something that was.
     pub spared: u64,
-    /// Left alone because of a legal hold.
+    /// Left alone because of a legal hold: one that was in force when the plan was made, or when the batch ran.
     pub held: u64,
     /// Not removed because their batch failed.
     pub failed: u64,

@@ -4,12 +4,14 @@
 //! 2. [`selection`]: which resources are targets (INV-1).
 //! 3. [`plan`]: targets → batches, as ranges (INV-7).
 //! 4. [`companions`]: the Provenance and Binary that go along.
-//! 5. [`certify`]: whether it may be called successful (INV-4).
+//! 5. [`holds`]: what stays all the same.
+//! 6. [`certify`]: whether it may be called successful (INV-4).
 //!
 //! No input or output, no clock, no randomness, no storage.
 
 pub mod certify;
 pub mod companions;
+pub mod holds;
 pub mod plan;
 pub mod request;
 pub mod selection;

@@ -29,8 +29,10 @@ pub struct BatchRange {
     pub first_seq: Seq,
     /// The last target.
     pub last_seq: Seq,
-    /// Targets within, as counted for the plan.
+    /// Targets within, as counted for the plan, those on hold included.
     pub targets: u64,
+    /// How many of them were on hold then.
+    pub held: u64,
 }
 
 /// Cuts a stream of targets of one type into [`BatchRange`]s. Holds one unfinished range and nothing more.
@@ -50,9 +52,20 @@ impl BatchCutter {
 
     /// Takes the next target, in ascending order, and gives back a range if that one is now full.
     pub fn push(&mut self, seq: Seq, stored_bytes: u64) -> Option<BatchRange> {
+        self.push_target(seq, stored_bytes, 0)
+    }
+
+    /// As [`push`](Self::push), for a target that is on hold: it is counted, and stays.
+    pub fn push_held(&mut self, seq: Seq) -> Option<BatchRange> {
+        self.push_target(seq, 0, 1)
+    }
+
+    fn push_target(&mut self, seq: Seq, stored_bytes: u64, held: u64) -> Option<BatchRange> {
         let (range, bytes) = match self.open.take() {
-            None => (BatchRange { resource_type: self.resource_type, first_seq: seq, last_seq: seq, targets: 1 }, stored_bytes),
-            Some((range, bytes)) => (BatchRange { last_seq: seq, targets: range.targets + 1, ..range }, bytes + stored_bytes),
+            None => (BatchRange { resource_type: self.resource_type, first_seq: seq, last_seq: seq, targets: 1, held }, stored_bytes),
+            Some((range, bytes)) => {
+                (BatchRange { last_seq: seq, targets: range.targets + 1, held: range.held + held, ..range }, bytes + stored_bytes)
+            }
         };
         if range.targets >= self.limits.batch_targets_max || bytes >= self.limits.batch_bytes_max {
             return Some(range);
@@ -89,5 +102,14 @@ mod tests {
         assert_eq!(bounds(&[1]), [(0, 0, 1)]);
         assert_eq!(bounds(&[1, 1, 1, 1]), [(0, 20, 3), (30, 30, 1)]);
         assert_eq!(bounds(&[99, 1, 500, 1]), [(0, 10, 2), (20, 20, 1), (30, 30, 1)], "bytes close a batch too");
+    }
+
+    #[test]
+    fn what_is_on_hold_is_counted_within_its_range() {
+        let mut cutter = BatchCutter::new(ResourceType::BINARY, BatchLimits { batch_targets_max: 3, batch_bytes_max: 100 });
+        assert_eq!(cutter.push(Seq(1), 1), None);
+        assert_eq!(cutter.push_held(Seq(2)), None);
+        let range = cutter.push_held(Seq(3)).unwrap();
+        assert_eq!((range.targets, range.held), (3, 2));
     }
 }

@@ -12,9 +12,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Criterion, Entries, PathId,
-    definitions::{compartment, parameter},
-    has_words,
+    Criterion, Entries, has_words,
+    patient_compartment::{is_in_patient_compartments, paths_to_patient},
     query::{QueryErrors, Search, Strictness},
     value,
 };
@@ -222,19 +221,6 @@ impl ExportFilter {
             }
         }
     }
-}
-
-/// Whether resources of a type can be in the compartment of a patient.
-#[must_use]
-pub fn is_in_patient_compartments(resource_type: ResourceType) -> bool {
-    compartment(ResourceType::PATIENT, resource_type).is_some_and(|codes| !codes.is_empty())
-}
-
-/// The paths by which resources of a type belong to a patient.
-fn paths_to_patient(resource_type: ResourceType) -> impl Iterator<Item = PathId> {
-    let codes = compartment(ResourceType::PATIENT, resource_type).unwrap_or_default();
-    let uses = codes.iter().filter_map(move |code| parameter(resource_type, code)).flat_map(|parameter| &parameter.uses);
-    uses.filter(|path_use| path_use.only_target.is_none_or(|only| only == ResourceType::PATIENT)).map(|path_use| path_use.path)
 }
 
 fn criteria_of(filter: &TypeFilter, bases: &LocalBases) -> Result<Vec<Criterion>, TypeFilterError> {

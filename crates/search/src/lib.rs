@@ -8,6 +8,7 @@
 //! - `export`: what a bulk export takes.
 //! - `extract`: a resource's index values.
 //! - `index`: what of a resource is kept beside it.
+//! - `patient_compartment`: in whose compartments a resource is.
 //! - `query`: a query string, taken apart into criteria.
 //! - `words`: the words of a stored body.
 
@@ -18,6 +19,7 @@ mod extract;
 mod index;
 mod index_values;
 mod last_updated;
+pub mod patient_compartment;
 pub mod query;
 pub mod value;
 mod words;

@@ -9,6 +9,7 @@ mod clean_writes;
 mod columns;
 mod connections;
 mod error;
+mod holds;
 mod migrate;
 mod open;
 mod page;

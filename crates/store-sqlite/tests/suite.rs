@@ -63,6 +63,12 @@ impl Backend for Sqlite {
             "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
             "purge_companion" => format!("insert into purge_companion values (1, {account}, {provenance}, 1)"),
             "export_question" => format!("insert into export_question values (1, 'c1', {account}, 0, '{{}}')"),
+            // What a hold named that has ended.
+            "hold_target" => {
+                let ended = format!("insert into legal_hold values (9, x'09', {account}, 'patient', '', '', 0, null, null, 1)");
+                self.connection().execute(&ended, []).unwrap();
+                format!("insert into hold_target values (9, {account}, {patient}, 'x')")
+            }
             other => panic!("no leftover is known for {other}"),
         };
         assert_eq!(self.connection().execute(&statement, []).unwrap(), 1);

@@ -20,7 +20,8 @@ fn hash(number: u8) -> KeyedHash {
 
 async fn add_other_client<B: Backend>(harness: &Harness<B>) -> ClientId {
     let client_id = ClientId("c2".into());
-    let client = NewClient { client_id: client_id.clone(), name: "a".into(), auth: AuthMethods::Headers, secret_hash: hash(200) };
+    let client =
+        NewClient { client_id: client_id.clone(), name: "a".into(), auth: AuthMethods::Headers, may_hold: false, secret_hash: hash(200) };
     harness.store().add_client(&client).await.unwrap();
     client_id
 }

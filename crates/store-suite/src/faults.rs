@@ -228,6 +228,19 @@ impl Purges for FaultyStore {
 }
 
 #[async_trait]
+impl Holds for FaultyStore {
+    async fn add_hold(&self, hold: &NewHold) -> Result<HoldAdded> {
+        self.inner.add_hold(hold).await
+    }
+    async fn lift_hold(&self, client_id: Option<&ClientId>, hold_id: HoldId, lifted_by: &str) -> Result<HoldLifted> {
+        self.inner.lift_hold(client_id, hold_id, lifted_by).await
+    }
+    async fn holds(&self, filter: &HoldFilter) -> Result<Vec<Hold>> {
+        self.inner.holds(filter).await
+    }
+}
+
+#[async_trait]
 impl Exports for FaultyStore {
     async fn kick_off_export(&self, export: &NewExport) -> Result<ExportKickOff> {
         self.inner.kick_off_export(export).await
@@ -346,6 +359,9 @@ impl Accounts for FaultyStore {
     }
     async fn set_client_active(&self, client_id: &ClientId, is_active: bool) -> Result<bool> {
         self.inner.set_client_active(client_id, is_active).await
+    }
+    async fn set_client_may_hold(&self, client_id: &ClientId, may_hold: bool) -> Result<bool> {
+        self.inner.set_client_may_hold(client_id, may_hold).await
     }
     async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool> {
         self.inner.set_client_secret(client_id, secret_hash).await

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
-use lethe_fhir::{LocalBases, LogicalId, Resource, ResourceType};
+use lethe_fhir::{Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_jobs::Lease;
-use lethe_purge::{Selection, plan::BatchLimits};
+use lethe_purge::{Selection, holds::HoldTarget, plan::BatchLimits};
 use lethe_store::{
-    AddedUser, Change, Expect, HistoryQuery, HistoryScope, JobId, KeyedHash, KickOff, ListQuery, NewClient, NewPurge, PurgeJob, Store,
-    StoredVersion, Write, WriteOutcome,
+    AddedUser, Change, Expect, HistoryQuery, HistoryScope, HoldAdded, HoldId, HoldLifted, JobId, KeyedHash, KickOff, ListQuery, NewClient,
+    NewHold, NewPurge, PurgeJob, Store, StoredVersion, Write, WriteOutcome,
 };
 use lethe_worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ impl<B: Backend> Harness<B> {
 
     /// Starts a purge, or finds one in progress.
     pub async fn try_kick_off(&self, owner: &Scope, selection: Selection) -> KickOff {
-        let purge = NewPurge { job_id: Uuid::now_v7(), owner: owner.clone(), selection, reason: None };
+        let purge = NewPurge { job_id: Uuid::now_v7(), owner: owner.clone(), selection, bases: LocalBases::new([BASE]), reason: None };
         self.store().kick_off(&purge).await.unwrap()
     }
 
@@ -176,6 +176,33 @@ impl<B: Backend> Harness<B> {
         assert!(self.worker().run_one(&shutdown).await.unwrap(), "a job waits");
     }
 
+    /// Puts something of the account on hold.
+    pub async fn hold(&self, target: HoldTarget) -> HoldId {
+        self.hold_until(target, None).await
+    }
+
+    /// Puts something of the account on hold for a time.
+    pub async fn hold_until(&self, target: HoldTarget, until: Option<Instant>) -> HoldId {
+        let hold = NewHold {
+            hold_id: Uuid::now_v7(),
+            account_id: account_of(&self.account),
+            target,
+            reason: "a lawsuit".to_owned(),
+            set_by: "the court".to_owned(),
+            until,
+        };
+        match self.store().add_hold(&hold).await.unwrap() {
+            HoldAdded::Added(hold) => hold.hold_id,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    /// Lifts a hold.
+    pub async fn lift(&self, hold_id: HoldId) {
+        let lifted = self.store().lift_hold(None, hold_id, "the court").await.unwrap();
+        assert!(matches!(lifted, HoldLifted::Lifted(_)), "{lifted:?}");
+    }
+
     /// Purges the account and returns the job at its end.
     pub async fn purge(&self, selection: Selection) -> PurgeJob {
         let job_id = self.kick_off(selection).await;
@@ -205,6 +232,7 @@ pub async fn add_client(store: &dyn Store, client_id: &str) {
         client_id: ClientId(client_id.to_owned()),
         name: client_id.to_owned(),
         auth: AuthMethods::Both,
+        may_hold: false,
         secret_hash: KeyedHash([7; 32]),
     };
     store.add_client(&client).await.unwrap();

@@ -15,6 +15,8 @@ pub struct NewClient {
     pub name: String,
     /// How it may authenticate.
     pub auth: AuthMethods,
+    /// Whether it may set and lift legal holds on the accounts of its users.
+    pub may_hold: bool,
     /// Hash of its secret.
     pub secret_hash: KeyedHash,
 }
@@ -72,6 +74,8 @@ pub trait Accounts: Send + Sync {
     async fn clients(&self) -> Result<Vec<Client>, StoreError>;
     /// Switches a client on or off; `false` if there is none.
     async fn set_client_active(&self, client_id: &ClientId, is_active: bool) -> Result<bool, StoreError>;
+    /// Lets a client set and lift holds, or keeps it from it; `false` if there is none.
+    async fn set_client_may_hold(&self, client_id: &ClientId, may_hold: bool) -> Result<bool, StoreError>;
     /// Replaces a client's secret; `false` if there is none.
     async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool, StoreError>;
 

@@ -7,6 +7,7 @@ mod checks;
 mod clock;
 mod error;
 mod exports;
+mod holds;
 mod imports;
 mod purges;
 mod resources;
@@ -22,6 +23,7 @@ pub use exports::{
     BULK_KEPT_MS, ClaimedExport, EXPORTS_KEPT_MAX, ExportFile, ExportFileKind, ExportJob, ExportKickOff, ExportPage, ExportSelection,
     ExportTask, ExportWork, Exports, NewExport,
 };
+pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold};
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use purges::{
     BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob,
@@ -34,6 +36,6 @@ pub use resources::{
 pub use searches::{Guard, ReadTargets, SearchPage, SearchPlace, SearchQuery, Searches};
 
 /// Every port of one database.
-pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Exports + ExportWork + Imports + Checks {}
+pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Holds + Exports + ExportWork + Imports + Checks {}
 
-impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Exports + ExportWork + Imports + Checks> Store for T {}
+impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Holds + Exports + ExportWork + Imports + Checks> Store for T {}

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{Instant, ResourceType};
+use lethe_fhir::{Instant, LocalBases, ResourceType};
 use lethe_jobs::{JobEvent, JobState, Lease, Refused};
 use lethe_purge::{Counts, Phase, Selection, Seq, certify::Residue, plan::BatchLimits};
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{HoldId, StoreError};
 
 /// Id of a purge job.
 pub type JobId = Uuid;
@@ -21,6 +21,8 @@ pub struct NewPurge {
     pub owner: Scope,
     /// What is selected.
     pub selection: Selection,
+    /// Addresses of this server, for references in versions that are looked at.
+    pub bases: LocalBases,
     /// Why, in the words of whoever asked.
     pub reason: Option<String>,
 }
@@ -46,6 +48,8 @@ pub struct PurgeJob {
     pub owner: Scope,
     /// What is selected.
     pub selection: Selection,
+    /// Addresses of this server at the kick-off.
+    pub bases: LocalBases,
     /// Why, if said.
     pub reason: Option<String>,
     /// The last version, in the order of commits, that it may touch.
@@ -68,6 +72,8 @@ pub struct PurgeJob {
     pub counts: Vec<(ResourceType, Counts)>,
     /// Batches.
     pub batches: BatchTally,
+    /// The holds that kept something from it, at most [`PurgeJob::HOLDS_MAX`], oldest first.
+    pub holds: Vec<HoldId>,
     /// The failed batches, at most [`PurgeJob::FAILURES_MAX`].
     pub failures: Vec<BatchFailure>,
     /// Why the job as a whole failed, if no batch did.
@@ -77,6 +83,9 @@ pub struct PurgeJob {
 impl PurgeJob {
     /// Failures that are told with a job.
     pub const FAILURES_MAX: usize = 20;
+
+    /// Holds that are told with a job.
+    pub const HOLDS_MAX: usize = 1_000;
 
     /// The sum over all types.
     #[must_use]
@@ -183,8 +192,10 @@ pub enum NextBatch {
 pub struct BatchOutcome {
     /// Resources removed, with all their versions.
     pub deleted: u64,
-    /// Resources left alone.
+    /// Resources left alone, because they were changed since or are needed.
     pub spared: u64,
+    /// Resources left alone because of a hold.
+    pub held: u64,
 }
 
 /// One account and type that lost resources and whose index rows are to be swept.
@@ -208,7 +219,8 @@ pub trait PurgeWork: Send + Sync {
     /// Throws away an unfinished plan and returns the accounts to plan for. A sealed plan stays, and there is none to plan for.
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>, StoreError>;
     /// Stores the batches of one account's targets, in order of type and commit. Which they are depends on the selection, the watermark
-    /// and what is stored, and not on when this runs (INV-7): what was changed since kick-off is counted, and will be spared.
+    /// and what is stored, and not on when this runs (INV-7): what was changed since kick-off is counted, and will be spared. What is on hold
+    /// is counted, too, and will stay even if the hold is lifted meanwhile.
     async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<(), StoreError>;
     /// Stores the list and the batches of the Provenance and Binary that go along.
     async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<(), StoreError>;
@@ -219,8 +231,8 @@ pub trait PurgeWork: Send + Sync {
     async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch, StoreError>;
     /// Strikes off the companions that something remaining needs, now that all targets have their outcome.
     async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
-    /// Removes every stored version of one batch, re-checking INV-1 in the deleting statement, and commits rows, counters and outcome in
-    /// one transaction (INV-2).
+    /// Removes every stored version of one batch, re-checking INV-1 in the deleting statement and the holds of this moment before it, and
+    /// commits rows, counters and outcome in one transaction (INV-2).
     ///
     /// # Errors
     /// Nothing was written; the caller records it with [`PurgeWork::fail_batch`].

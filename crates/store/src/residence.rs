@@ -24,7 +24,7 @@ pub enum EmptiedBy {
 }
 
 /// Every table that holds resource data.
-pub const RESIDENCES: [Residence; 7] = [
+pub const RESIDENCES: [Residence; 8] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
     Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
     Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
@@ -40,10 +40,11 @@ pub const RESIDENCES: [Residence; 7] = [
         holds: "the Group and the conditions by which an export was asked for",
         emptied_by: EmptiedBy::Sweep,
     },
+    Residence { table: "hold_target", holds: "the patient or resource that a hold keeps", emptied_by: EmptiedBy::Sweep },
 ];
 
 /// Every other table: no content, no resource ids.
-pub const WITHOUT_RESOURCE_DATA: [&str; 13] = [
+pub const WITHOUT_RESOURCE_DATA: [&str; 16] = [
     "client",
     "user_account",
     "auth_code",
@@ -54,6 +55,9 @@ pub const WITHOUT_RESOURCE_DATA: [&str; 13] = [
     "purge_job",
     "purge_batch",
     "purge_audit",
+    "purge_held",
+    "purge_met_hold",
+    "legal_hold",
     "export_job",
     "export_file",
     "import_job",

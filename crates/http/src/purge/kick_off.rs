@@ -17,12 +17,18 @@ use super::{
     parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs},
     wire::{answer_kick_off, status_url},
 };
-use crate::{App, authenticate::Authenticated, edge::read_body, error::ApiError};
+use crate::{
+    App,
+    authenticate::Authenticated,
+    edge::{HostBases, read_body},
+    error::ApiError,
+};
 
 /// Reads the parameters strictly and stores the job; the worker is woken to plan it.
 pub async fn kick_off(
     State(app): State<Arc<App>>,
     Authenticated { scope, .. }: Authenticated,
+    HostBases(bases): HostBases,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
@@ -31,7 +37,7 @@ pub async fn kick_off(
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
     pairs.extend(body_pairs(&parts.headers, &body)?);
     let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    let purge = NewPurge { job_id: Uuid::new_v4(), owner: scope, selection: request.selection(), reason: request.reason };
+    let purge = NewPurge { job_id: Uuid::new_v4(), owner: scope, selection: request.selection(), bases, reason: request.reason };
     match app.store.kick_off(&purge).await? {
         KickOff::Started(job) => {
             app.wake.notify_one();

@@ -121,6 +121,7 @@ pub fn status_json(job: &PurgeJob) -> Value {
         "phase": phase(job.phase),
         "includeDeleted": job.selection.include_deleted,
         "reason": job.reason,
+        "holds": job.holds.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "counts": counts_by_type(&job.counts),
         "failures": failures(job),
         "failure": job.failure,
@@ -160,6 +161,7 @@ fn failures(job: &PurgeJob) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use lethe_auth::{AccountId, ClientId};
+    use lethe_fhir::LocalBases;
     use lethe_jobs::JobState;
     use lethe_purge::{Selection, Seq};
     use lethe_store::{BatchFailure, BatchTally};
@@ -173,6 +175,7 @@ mod tests {
             job_id: "f707145c-7c51-44ae-8bcd-9a55bff81974".parse().unwrap(),
             owner: Scope::Account { client_id: ClientId("c123".to_owned()), account_id: AccountId(251) },
             selection: Selection { types: Some(vec![patient]), before: None, include_deleted: false },
+            bases: LocalBases::default(),
             reason: None,
             watermark: Seq(9),
             state: JobState::Running,
@@ -187,6 +190,7 @@ mod tests {
                 (patient, Counts { planned: 1_468, deleted: 1_104, ..Counts::default() }),
             ],
             batches: BatchTally { total: 2, completed: 1, failed: 0 },
+            holds: vec![uuid::Uuid::nil()],
             failures: vec![BatchFailure { batch: 2, resource_type: patient, attempts: 5, cause: "disk full".to_owned() }],
             failure: None,
         }
@@ -219,6 +223,7 @@ mod tests {
         assert_eq!((&json["sparedCount"], &json["heldCount"], &json["failedCount"]), (&json!(3), &json!(2), &json!(1)));
         assert_eq!(json["counts"]["Patient"]["deleted"], 1_104);
         assert_eq!(json["failures"][0]["cause"], "disk full");
+        assert_eq!(json["holds"], json!(["00000000-0000-0000-0000-000000000000"]));
     }
 
     #[test]

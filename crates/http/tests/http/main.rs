@@ -16,6 +16,7 @@ mod conditional_entries;
 mod edge;
 mod everything;
 mod fhir_rest;
+mod holds;
 mod negotiation;
 mod pages;
 mod patch;

@@ -124,7 +124,7 @@ impl TestServer {
         let client_id = ClientId::generate([number; 16]);
         let secret_hash: KeyedHash = self.app.secrets.hash(SecretKind::ClientSecret, secret.expose());
         self.store
-            .add_client(&NewClient { client_id: client_id.clone(), name: format!("client {number}"), auth, secret_hash })
+            .add_client(&NewClient { client_id: client_id.clone(), name: format!("client {number}"), auth, may_hold: true, secret_hash })
             .await
             .unwrap();
         TestClient { client_id: client_id.0, client_secret: secret.expose().to_owned() }

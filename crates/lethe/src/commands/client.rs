@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use lethe_auth::{AuthMethods, Client, ClientId, Secret, SecretKind};
 use lethe_store::{Accounts, NewClient};
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ pub(crate) enum ClientCommand {
     List(List),
     Disable(Disable),
     Enable(Enable),
+    Allow(Allow),
+    Forbid(Forbid),
     Rotate(Rotate),
 }
 
@@ -30,6 +32,9 @@ pub(crate) struct Add {
     /// How it may authenticate: bearer, headers or both
     #[arg(long, value_name = "WAY", default_value = "both")]
     auth: AuthMethods,
+    /// Let it set and lift legal holds on the accounts of its users
+    #[arg(long)]
+    may_hold: bool,
     #[command(flatten)]
     output: StoreCommand,
 }
@@ -53,6 +58,35 @@ pub(crate) struct Disable {
 pub(crate) struct Enable {
     #[command(flatten)]
     one: One,
+}
+
+/// Let a client do what clients may not do by themselves
+#[derive(Debug, Args)]
+pub(crate) struct Allow {
+    #[command(flatten)]
+    permitted: Permitted,
+}
+
+/// Take a permission back
+#[derive(Debug, Args)]
+pub(crate) struct Forbid {
+    #[command(flatten)]
+    permitted: Permitted,
+}
+
+#[derive(Debug, Args)]
+struct Permitted {
+    #[command(flatten)]
+    one: One,
+    /// What
+    #[arg(value_enum)]
+    what: Permission,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Permission {
+    /// Setting and lifting legal holds on the accounts of its users
+    Holds,
 }
 
 /// Give a client a new secret, and print it, once; the old one is refused from then on
@@ -88,11 +122,11 @@ pub(crate) struct AddedClient {
 ///
 /// # Errors
 /// The store fails.
-pub(crate) async fn add_client(keyed: &KeyedStore, name: &str, auth: AuthMethods) -> Result<AddedClient> {
+pub(crate) async fn add_client(keyed: &KeyedStore, name: &str, auth: AuthMethods, may_hold: bool) -> Result<AddedClient> {
     let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
     let secret_hash = keyed.secrets.hash(SecretKind::ClientSecret, secret.expose());
     let client_id = ClientId(uuid::Uuid::new_v4().simple().to_string());
-    let client = keyed.embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, secret_hash }).await?;
+    let client = keyed.embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, may_hold, secret_hash }).await?;
     Ok(AddedClient { client, secret })
 }
 
@@ -103,6 +137,8 @@ impl ClientCommand {
             Self::List(command) => command.run().await,
             Self::Disable(Disable { one }) => one.set_active(false).await,
             Self::Enable(Enable { one }) => one.set_active(true).await,
+            Self::Allow(Allow { permitted }) => permitted.set(true).await,
+            Self::Forbid(Forbid { permitted }) => permitted.set(false).await,
             Self::Rotate(Rotate { one }) => one.rotate().await,
         }
     }
@@ -111,7 +147,7 @@ impl ClientCommand {
 impl Add {
     async fn run(self) -> Result<ExitCode> {
         let keyed = self.output.store.open_or_create().await?;
-        let AddedClient { client, secret } = add_client(&keyed, &self.name, self.auth).await?;
+        let AddedClient { client, secret } = add_client(&keyed, &self.name, self.auth, self.may_hold).await?;
         let mut shown = to_json(&client);
         shown["client_secret"] = json!(secret.expose());
         self.output.print(&shown);
@@ -131,12 +167,26 @@ impl List {
             println!("{}", Value::Array(clients.iter().map(to_json).collect()));
             return Ok(ExitCode::SUCCESS);
         }
-        let mut table = terminal::table(["client_id", "name", "auth", "active", "created"]);
+        let mut table = terminal::table(["client_id", "name", "auth", "active", "holds", "created"]);
         for client in &clients {
             let is_active = if client.is_active { "yes" } else { "no" };
-            table.add_row([&client.client_id.0, &client.name, client.auth.stored(), is_active, &created_on(client)]);
+            let may_hold = if client.may_hold { "yes" } else { "no" };
+            table.add_row([&client.client_id.0, &client.name, client.auth.stored(), is_active, may_hold, &created_on(client)]);
         }
         println!("{table}");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Permitted {
+    async fn set(self, is_allowed: bool) -> Result<ExitCode> {
+        let client_id = ClientId(self.one.client_id.clone());
+        let store = self.one.output.store.open().await?.store;
+        let is_known = match self.what {
+            Permission::Holds => store.set_client_may_hold(&client_id, is_allowed).await?,
+        };
+        is_known.then_some(()).with_context(|| self.one.unknown(&client_id))?;
+        self.one.output.print(&json!({ "client_id": client_id, "holds": is_allowed }));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -172,7 +222,7 @@ impl One {
 
 fn to_json(client: &Client) -> Value {
     json!({
-        "client_id": client.client_id, "name": client.name, "auth": client.auth, "active": client.is_active, "created": created_on(client),
+        "client_id": client.client_id, "name": client.name, "auth": client.auth, "active": client.is_active, "holds": client.may_hold, "created": created_on(client),
     })
 }
 

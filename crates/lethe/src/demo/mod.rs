@@ -95,7 +95,7 @@ async fn show(plan: &DemoPlan, directory: &Path) -> Result<Shown> {
 
     step(paint, 1, "A server, a client and two accounts");
     let server = Server::start(directory, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None).await?;
-    let client = add_client(server.store(), "demo", AuthMethods::Both).await?;
+    let client = add_client(server.store(), "demo", AuthMethods::Both, false).await?;
     let purged = DemoAccount::create(&server, &client, "alice", plan.markers(0)).await?;
     let bystander = DemoAccount::create(&server, &client, "bob", plan.markers(1)).await?;
     println!("   {}/r4, embedded store in {}", server.public_url, directory.display());

@@ -1,1 +1,2 @@
-insert into client (client_id, name, auth, secret_hash, active, created_on_ms) values (?1, ?2, ?3, ?4, 1, ?5)
+insert into client (client_id, name, auth, secret_hash, active, created_on_ms, may_hold)
+values (?1, ?2, ?3, ?4, 1, ?5, ?6)

@@ -6,6 +6,8 @@ create table client (
     auth text not null check (auth in ('bearer', 'headers', 'both')),
     secret_hash blob not null,
     active integer not null check (active in (0, 1)),
+    -- It may set and lift holds on the accounts of its users.
+    may_hold integer not null default 0 check (may_hold in (0, 1)),
     created_on_ms integer not null
 ) strict, without rowid;
 
@@ -141,6 +143,8 @@ create table purge_job (
     before_ms integer,
     include_deleted integer not null check (include_deleted in (0, 1)),
     reason text,
+    -- addresses of this server, separated by spaces
+    bases text not null,
     watermark_seq integer not null,
     state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
     phase text not null check (phase in ('plan', 'execute', 'settle', 'certify')),
@@ -202,6 +206,49 @@ create table purge_companion (
     seq integer not null,
     primary key (job_number, account_id, type_id, seq)
 ) strict, without rowid;
+
+-- Places of targets that stay because of a hold, though their range says that they go.
+create table purge_held (
+    job_number integer not null,
+    account_id integer not null,
+    type_id integer not null,
+    seq integer not null,
+    primary key (job_number, account_id, type_id, seq)
+) strict, without rowid;
+
+-- The holds that kept something from a job.
+create table purge_met_hold (
+    job_number integer not null,
+    hold_number integer not null,
+    primary key (job_number, hold_number)
+) strict, without rowid;
+
+-- Legal holds. A row is the audit record of its hold, and stays.
+create table legal_hold (
+    hold_number integer primary key autoincrement,
+    hold_id blob not null unique,
+    account_id integer not null,
+    kind text not null check (kind in ('account', 'patient', 'resource')),
+    reason text not null,
+    set_by text not null,
+    set_on_ms integer not null,
+    -- It keeps nothing from then on.
+    until_ms integer,
+    lifted_by text,
+    -- Lifted, or found expired by a purge.
+    ended_on_ms integer
+) strict;
+
+create index legal_hold_in_force on legal_hold (account_id, hold_number) where ended_on_ms is null;
+create index legal_hold_by_account on legal_hold (account_id, hold_number);
+
+-- The patient or resource that a hold keeps. Goes when the hold is lifted, or found expired by a purge.
+create table hold_target (
+    hold_number integer primary key references legal_hold (hold_number),
+    account_id integer not null,
+    type_id integer not null,
+    id any not null
+) strict;
 
 -- Opens with the kick-off, closes with the end of the job (INV-5), and stays.
 create table purge_audit (
@@ -330,4 +377,5 @@ insert into sqlite_stat1 (tbl, idx, stat) values
 ('purge_batch', 'purge_batch', '100000 1000 1'),
 ('purge_batch', 'purge_batch_by_state', '100000 1000 300 150 1'),
 ('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1'),
+('purge_held', 'purge_held', '1000000 10000 5000 2500 1'),
 ('export_file', 'export_file', '100000 1000 1');

@@ -1,1 +1,1 @@
-update purge_batch set state = 'done', deleted = ?3, spared = ?4, cause = null where job_number = ?1 and batch = ?2 and state = 'running'
+update purge_batch set state = 'done', deleted = ?3, spared = ?4, held = ?5, cause = null where job_number = ?1 and batch = ?2 and state = 'running'

@@ -10,15 +10,17 @@ const INSERT_CLIENT: &str = include_str!("../../sql/accounts/insert_client.sql")
 const SELECT_CLIENT: &str = include_str!("../../sql/accounts/client.sql");
 const SELECT_CLIENTS: &str = include_str!("../../sql/accounts/clients.sql");
 const SET_ACTIVE: &str = include_str!("../../sql/accounts/set_client_active.sql");
+const SET_MAY_HOLD: &str = include_str!("../../sql/accounts/set_client_may_hold.sql");
 const SET_SECRET_HASH: &str = include_str!("../../sql/accounts/set_client_secret.sql");
 
-/// A row of `client`: client_id, name, auth, active, created_on_ms.
+/// A row of `client`: client_id, name, auth, active, created_on_ms, may_hold.
 pub(super) struct RowClient {
     client_id: String,
     name: String,
     auth: String,
     is_active: bool,
     created_on_ms: i64,
+    may_hold: bool,
 }
 
 impl RowClient {
@@ -30,6 +32,7 @@ impl RowClient {
             auth: row.get(first + 2)?,
             is_active: row.get(first + 3)?,
             created_on_ms: row.get(first + 4)?,
+            may_hold: row.get(first + 5)?,
         })
     }
 
@@ -40,20 +43,21 @@ impl RowClient {
             name: self.name,
             auth: self.auth.parse::<AuthMethods>().map_err(not_understood)?,
             is_active: self.is_active,
+            may_hold: self.may_hold,
             created_on_ms: self.created_on_ms,
         })
     }
 }
 
 pub(super) fn add(connection: &Connection, client: NewClient, now_ms: i64) -> Result<Client> {
-    let NewClient { client_id, name, auth, secret_hash } = client;
-    connection.prepare_cached(INSERT_CLIENT)?.execute(params![client_id.0, name, auth.stored(), secret_hash.0, now_ms])?;
-    Ok(Client { client_id, name, auth, is_active: true, created_on_ms: now_ms })
+    let NewClient { client_id, name, auth, may_hold, secret_hash } = client;
+    connection.prepare_cached(INSERT_CLIENT)?.execute(params![client_id.0, name, auth.stored(), secret_hash.0, now_ms, may_hold])?;
+    Ok(Client { client_id, name, auth, is_active: true, may_hold, created_on_ms: now_ms })
 }
 
 pub(super) fn with_secret_hash(connection: &Connection, client_id: &ClientId) -> Result<Option<(Client, KeyedHash)>> {
     let mut statement = connection.prepare_cached(SELECT_CLIENT)?;
-    let found = statement.query_row(params![client_id.0], |row| Ok((RowClient::read(row, 0)?, row.get(5)?))).optional()?;
+    let found = statement.query_row(params![client_id.0], |row| Ok((RowClient::read(row, 0)?, row.get(6)?))).optional()?;
     found.map(|(row, secret_hash)| Ok((row.into_client()?, KeyedHash(secret_hash)))).transpose()
 }
 
@@ -65,6 +69,10 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Client>> {
 
 pub(super) fn set_active(connection: &Connection, client_id: &ClientId, is_active: bool) -> Result<bool> {
     Ok(connection.prepare_cached(SET_ACTIVE)?.execute(params![client_id.0, is_active])? == 1)
+}
+
+pub(super) fn set_may_hold(connection: &Connection, client_id: &ClientId, may_hold: bool) -> Result<bool> {
+    Ok(connection.prepare_cached(SET_MAY_HOLD)?.execute(params![client_id.0, may_hold])? == 1)
 }
 
 pub(super) fn set_secret_hash(connection: &Connection, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool> {

@@ -32,6 +32,11 @@ impl Accounts for SqliteStore {
         Ok(self.connections.write(Durability::OnDisk, move |tx| clients::set_active(tx, &client_id, is_active)).await?)
     }
 
+    async fn set_client_may_hold(&self, client_id: &ClientId, may_hold: bool) -> Result<bool, StoreError> {
+        let client_id = client_id.clone();
+        Ok(self.connections.write(Durability::OnDisk, move |tx| clients::set_may_hold(tx, &client_id, may_hold)).await?)
+    }
+
     async fn set_client_secret(&self, client_id: &ClientId, secret_hash: &KeyedHash) -> Result<bool, StoreError> {
         let (client_id, secret_hash) = (client_id.clone(), *secret_hash);
         Ok(self.connections.write(Durability::OnDisk, move |tx| clients::set_secret_hash(tx, &client_id, &secret_hash)).await?)

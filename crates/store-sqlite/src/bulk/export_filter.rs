@@ -6,12 +6,13 @@ use std::{
 };
 
 use lethe_auth::AccountId;
-use lethe_fhir::{LocalBases, LogicalId, Resource, ResourceType, render_resource};
+use lethe_fhir::{LocalBases, LogicalId, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{
     Entries,
-    export::{Candidate, ExportFilter, ExportLevel, Patients, is_in_patient_compartments, members_of},
+    export::{Candidate, ExportFilter, ExportLevel, Patients, members_of},
     extract,
+    patient_compartment::is_in_patient_compartments,
 };
 use lethe_store::{ExportJob, StoreError, StoredVersion};
 use rusqlite::{Connection, params};
@@ -19,7 +20,7 @@ use rusqlite::{Connection, params};
 use crate::{
     columns::{SeqColumn, TypeColumn},
     error::Result,
-    resources::{RowVersion, SELECT_VERSION_AT, current_row},
+    resources::{RowVersion, SELECT_VERSION_AT, content_of, current_row},
 };
 
 /// Filters that are kept: a file is read in many parts, and a Group can be large.
@@ -60,7 +61,7 @@ pub(super) fn make(connection: &Connection, job: &ExportJob) -> Result<ExportFil
 fn members(connection: &Connection, job: &ExportJob, id: &LogicalId) -> Result<Option<(HashSet<LogicalId>, Vec<String>)>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(None) };
     let Some(group) = as_of(connection, account_id, ResourceType::GROUP, id, job.watermark)? else { return Ok(None) };
-    Ok(Some(members_of(&resource_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, &job.selection.bases)))
+    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, &job.selection.bases)))
 }
 
 /// What was asked for and is not exported, in words.
@@ -113,20 +114,13 @@ fn as_of(
     Ok(found.filter(|row| !row.is_deletion()))
 }
 
-fn resource_of(version: &StoredVersion) -> Result<Resource> {
-    let not_understood = |what: &str| StoreError::NotUnderstood(format!("version.body: {what}"));
-    let body = version.body.as_ref().ok_or_else(|| not_understood("none"))?;
-    let text = render_resource(version.resource_type, &version.id, version.version, version.last_updated, body);
-    Ok(Resource::parse(text.as_bytes()).map_err(|error| not_understood(&error.to_string()))?)
-}
-
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
 pub(super) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&[u8]>, bases: &LocalBases) -> Result<bool> {
     let made;
     let values = match kept_values {
         Some(kept) => Entries::of(kept),
         None => {
-            made = extract(&resource_of(version)?, bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+            made = extract(&content_of(version)?, bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
             made.iter()
         }
     };

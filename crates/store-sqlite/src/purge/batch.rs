@@ -7,10 +7,11 @@ use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Result, companions, job::JobRow, plan::BatchKind};
+use super::{Result, companions, held, job::JobRow, plan::BatchKind};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
+    holds,
     resources::add_to_total,
 };
 
@@ -85,29 +86,33 @@ pub(super) struct Removed {
     pub(super) live: u64,
     /// Resources whose current version was a FHIR delete.
     pub(super) deletions: u64,
+    /// Resources that were found to be on hold, and were not when the plan was made.
+    pub(super) held: u64,
 }
 
 pub(super) async fn purge(store: &SqliteStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
-    store.write_under(lease, move |tx, job| purge_in(tx, job, batch)).await
+    // Taken before the lock: a hold that ends in between still holds.
+    let now = store.clock.now();
+    store.write_under(lease, move |tx, job| purge_in(tx, job, batch, now)).await
 }
 
-fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch) -> crate::error::Result<BatchOutcome> {
-    let (kind, row, planned, state) = tx.prepare_cached(SELECT_BATCH)?.query_row(params![job.number, batch.batch], |row| {
+fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instant) -> crate::error::Result<BatchOutcome> {
+    let (kind, row, planned, state, held_before) = tx.prepare_cached(SELECT_BATCH)?.query_row(params![job.number, batch.batch], |row| {
         let place = BatchRow {
             account_id: AccountId(row.get(1)?),
             resource_type: row.get::<_, TypeColumn>(2)?.0,
             first_seq: row.get::<_, SeqColumn>(3)?.0,
             last_seq: row.get::<_, SeqColumn>(4)?.0,
         };
-        Ok((row.get::<_, String>(0)?, place, row.get::<_, u64>(5)?, row.get::<_, String>(6)?))
+        Ok((row.get::<_, String>(0)?, place, row.get::<_, u64>(5)?, row.get::<_, String>(6)?, row.get::<_, u64>(7)?))
     })?;
     let state: BatchState = state.parse().map_err(|unknown: UnknownBatchState| StoreError::NotUnderstood(unknown.to_string()))?;
     if state != BatchState::Running {
         return Err(StoreError::LeaseLost.into());
     }
     let removed = match kind.as_str() {
-        "targets" => remove_targets(tx, job, row)?,
-        "companions" => companions::remove(tx, job, row)?,
+        "targets" => remove_targets(tx, job, row, now)?,
+        "companions" => companions::remove(tx, job, row, now)?,
         _ => return Err(StoreError::NotUnderstood(format!("purge_batch.kind = '{kind}'")).into()),
     };
     if row.resource_type == ResourceType::PROVENANCE {
@@ -122,25 +127,38 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch) -> crate::e
         add_to_total(tx, row.account_id, row.resource_type, -(removed.live as i64))?;
     }
     let deleted = removed.live + removed.deletions;
-    // The set can only shrink after kick-off: what was planned and is not removed here has been changed since.
+    let held = held_before + removed.held;
+    // The set can only shrink after kick-off: what was planned, is not on hold and is not removed here has been changed since.
     let spared = planned
-        .checked_sub(deleted)
-        .ok_or_else(|| StoreError::NotUnderstood(format!("batch {} would remove {deleted} of {planned}", batch.batch)))?;
-    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared])?;
-    Ok(BatchOutcome { deleted, spared })
+        .checked_sub(deleted + held)
+        .ok_or_else(|| StoreError::NotUnderstood(format!("batch {} would remove {deleted} and hold {held} of {planned}", batch.batch)))?;
+    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared, held])?;
+    Ok(BatchOutcome { deleted, spared, held })
 }
 
-fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow) -> crate::error::Result<Removed> {
+fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instant) -> crate::error::Result<Removed> {
+    // Nobody can set a hold before this transaction has ended: what is not found here goes.
+    let in_force = holds::in_force(tx, row.account_id, now)?;
+    let on_hold = held::held_in_range(tx, job, &in_force, row)?;
+    let held = held::note(tx, job, row.account_id, row.resource_type, &on_hold)?;
     let selection = &job.job.selection;
     let (account, type_id) = (row.account_id.0, TypeColumn(row.resource_type));
     // OK because ranges are cut below the watermark; this holds a damaged plan to INV-1 as well.
     let last_seq = SeqColumn(row.last_seq.min(job.job.watermark));
     let (first_seq, before) = (SeqColumn(row.first_seq), selection.before.map(InstantColumn));
-    tx.prepare_cached(DELETE_EARLIER)?.execute(params![account, type_id, first_seq, last_seq, before, selection.include_deleted])?;
-    let current = params![account, type_id, first_seq, last_seq, before];
+    tx.prepare_cached(DELETE_EARLIER)?.execute(params![
+        account,
+        type_id,
+        first_seq,
+        last_seq,
+        before,
+        selection.include_deleted,
+        job.number
+    ])?;
+    let current = params![account, type_id, first_seq, last_seq, before, job.number];
     let live = tx.prepare_cached(DELETE_CURRENT)?.execute(current)? as u64;
     let deletions = if selection.include_deleted { tx.prepare_cached(DELETE_DELETIONS)?.execute(current)? as u64 } else { 0 };
-    Ok(Removed { live, deletions })
+    Ok(Removed { live, deletions, held })
 }
 
 pub(super) async fn fail(

@@ -4,7 +4,7 @@
 //! and only what was found is written under it.
 
 use lethe_auth::AccountId;
-use lethe_fhir::{LogicalId, ResourceType};
+use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_jobs::Lease;
 use lethe_purge::{
     Seq,
@@ -17,6 +17,7 @@ use rusqlite::{Connection, Row, ToSql, Transaction, params};
 use super::{
     Result,
     batch::{BatchRow, Removed},
+    held,
     job::JobRow,
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
@@ -26,10 +27,12 @@ use crate::{
     columns::{IdColumn, SeqColumn, TypeColumn},
 };
 
+const HAS_GOING_TARGETS: &str = include_str!("../../sql/purge/has_going_targets.sql");
 const SELECT_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/provenance_targets_from.sql");
 const SELECT_REFERRED: &str = include_str!("../../sql/purge/referred_ids_from.sql");
 const SELECT_REFERRED_BY_COMPANIONS: &str = include_str!("../../sql/purge/referred_by_companions.sql");
 const INSERT_COMPANION: &str = include_str!("../../sql/purge/insert_companion.sql");
+const COUNT_HELD: &str = include_str!("../../sql/purge/count_held_companion.sql");
 const DELETE_COMPANION: &str = include_str!("../../sql/purge/delete_companion.sql");
 const SELECT_COMPANIONS: &str = include_str!("../../sql/purge/companions_from.sql");
 const SELECT_BETWEEN: &str = include_str!("../../sql/purge/companions_between.sql");
@@ -55,12 +58,21 @@ type Companion = (ResourceType, Seq);
 
 pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
     let job = store.renew(lease).await?;
+    let now = store.clock.now();
     if job.job.selection.takes_all_of(&[ResourceType::PROVENANCE, ResourceType::BINARY]) {
+        return Ok(());
+    }
+    let number = job.number;
+    let is_any_going: bool = store
+        .connections
+        .read(move |tx| Ok(tx.prepare_cached(HAS_GOING_TARGETS)?.query_row(params![number, account_id.0], |row| row.get(0))?))
+        .await?;
+    if !is_any_going {
         return Ok(());
     }
     let selection = &job.job.selection;
     let start = job.clone();
-    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id)?.binary_sources())).await?;
+    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id, now)?.binary_sources())).await?;
     // Every candidate that nothing else already keeps …
     let mut added = 0;
     for source in sources.iter().copied().filter(|source| selection.selects_type(*source)) {
@@ -75,7 +87,7 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: A
         }
         let start = job.clone();
         let is_chained =
-            store.connections.read(move |tx| Neighbourhood::new(tx, &start, account_id)?.has_provenance_about_provenance()).await?;
+            store.connections.read(move |tx| Neighbourhood::new(tx, &start, account_id, now)?.has_provenance_about_provenance()).await?;
         let provenances = if binaries > 0 || is_chained { add_provenances(store, lease, &job, account_id).await? } else { 0 };
         added = binaries + provenances;
     }
@@ -107,10 +119,11 @@ pub(super) async fn prepare(store: &SqliteStore, lease: Lease<JobId>) -> Result<
 /// Lists the Provenances of which a target goes and none is known to stay; returns how many are new.
 async fn add_provenances(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<usize> {
     let mut added = 0;
+    let now = store.clock.now();
     let mut after = Some(Seq(0));
     while let Some(start) = after {
         let scan = job.clone();
-        let (found, next) = store.connections.read(move |tx| scan_provenances(tx, &scan, account_id, start)).await?;
+        let (found, next) = store.connections.read(move |tx| scan_provenances(tx, &scan, account_id, start, now)).await?;
         after = next;
         added += list(store, lease, account_id, found).await?;
     }
@@ -123,8 +136,9 @@ fn scan_provenances(
     job: &JobRow,
     account_id: AccountId,
     after: Seq,
+    now: Instant,
 ) -> crate::error::Result<(Vec<Companion>, Option<Seq>)> {
-    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
+    let neighbourhood = Neighbourhood::new(tx, job, account_id, now)?;
     let mut statement = tx.prepare_cached(SELECT_PROVENANCE_TARGETS)?;
     let mut rows = statement.query(params![account_id.0, SeqColumn(after), SeqColumn(job.job.watermark)])?;
     let mut found = Vec::new();
@@ -177,10 +191,11 @@ async fn add_binaries(
     referrers: Referrers,
 ) -> Result<usize> {
     let mut added = 0;
+    let now = store.clock.now();
     let mut after = Some(None);
     while let Some(start) = after {
         let scan = job.clone();
-        let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, referrers, start)).await?;
+        let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, referrers, start, now)).await?;
         after = next.map(Some);
         added += list(store, lease, account_id, found).await?;
     }
@@ -194,6 +209,7 @@ fn scan_binaries(
     account_id: AccountId,
     referrers: Referrers,
     after: Option<LogicalId>,
+    now: Instant,
 ) -> crate::error::Result<(Vec<Companion>, Option<LogicalId>)> {
     // Text and bytes are both greater than any number: -1 is before the first id.
     let after: Box<dyn ToSql> = after.map_or_else(|| Box::new(-1) as Box<dyn ToSql>, |id| Box::new(IdColumn(id)));
@@ -210,7 +226,7 @@ fn scan_binaries(
             .collect::<rusqlite::Result<_>>()?,
     };
     let next = (ids.len() == CHUNK_COMPANIONS_MAX).then(|| ids.last().cloned()).flatten();
-    let neighbourhood = Neighbourhood::new(tx, job, account_id)?;
+    let neighbourhood = Neighbourhood::new(tx, job, account_id, now)?;
     let mut found = Vec::new();
     for id in ids {
         let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, &id)? else { continue };
@@ -243,6 +259,7 @@ async fn list(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, f
 
 /// Strikes out, round after round, the companions that something remaining keeps.
 async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<()> {
+    let now = store.clock.now();
     loop {
         let mut struck = 0;
         let mut after = Some((0, Seq(0)));
@@ -255,14 +272,8 @@ async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acco
                     let next = (listed.len() == CHUNK_COMPANIONS_MAX)
                         .then(|| listed.last().map(|last| (last.resource_type.code(), last.seq)))
                         .flatten();
-                    let neighbourhood = Neighbourhood::new(tx, &scan, account_id)?;
-                    let mut kept = Vec::new();
-                    for companion in listed {
-                        if !companion.still_goes(&neighbourhood)? {
-                            kept.push((companion.resource_type, companion.seq));
-                        }
-                    }
-                    Ok((kept, next))
+                    let neighbourhood = Neighbourhood::new(tx, &scan, account_id, now)?;
+                    Ok((Kept::among(listed, &neighbourhood)?, next))
                 })
                 .await?;
             after = next;
@@ -277,10 +288,51 @@ async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acco
     }
 }
 
-fn unlist(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, kept: &[Companion]) -> crate::error::Result<()> {
+/// Companions that stay after all.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Because something that stays needs them, or because they were changed.
+    needed: Vec<Companion>,
+    /// Because of holds on themselves, each with the numbers of these.
+    held: Vec<(Companion, Vec<i64>)>,
+}
+
+impl Kept {
+    fn among(listed: Vec<Listed>, neighbourhood: &Neighbourhood<'_>) -> crate::error::Result<Self> {
+        let mut kept = Self::default();
+        for companion in listed {
+            let key = (companion.resource_type, companion.seq);
+            if !companion.still_goes(neighbourhood)? {
+                kept.needed.push(key);
+                continue;
+            }
+            let holds = neighbourhood.holds_on(companion.resource_type, companion.seq)?;
+            if !holds.is_empty() {
+                kept.held.push((key, holds));
+            }
+        }
+        Ok(kept)
+    }
+
+    fn len(&self) -> usize {
+        self.needed.len() + self.held.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Takes them off the list, and notes the holds. Where batches have been cut, those on hold count as held in theirs.
+fn unlist(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, kept: &Kept) -> crate::error::Result<()> {
     let mut delete = tx.prepare_cached(DELETE_COMPANION)?;
-    for (resource_type, seq) in kept {
+    let mut count = tx.prepare_cached(COUNT_HELD)?;
+    for (resource_type, seq) in kept.needed.iter().chain(kept.held.iter().map(|(key, _)| key)) {
         delete.execute(params![job.number, account_id.0, TypeColumn(*resource_type), SeqColumn(*seq)])?;
+    }
+    for ((resource_type, seq), holds) in &kept.held {
+        count.execute(params![job.number, account_id.0, TypeColumn(*resource_type), SeqColumn(*seq)])?;
+        held::note_met(tx, job, holds)?;
     }
     Ok(())
 }
@@ -349,7 +401,7 @@ async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acc
 }
 
 /// Removes one batch of companions, after looking at each once more: a write may have begun to need one since.
-pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow) -> crate::error::Result<Removed> {
+pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instant) -> crate::error::Result<Removed> {
     let range = params![job.number, row.account_id.0, TypeColumn(row.resource_type), SeqColumn(row.first_seq), SeqColumn(row.last_seq)];
     let listed: Vec<Listed> = tx
         .prepare_cached(SELECT_BETWEEN)?
@@ -363,16 +415,11 @@ pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow) -> crate
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let neighbourhood = Neighbourhood::new(tx, job, row.account_id)?;
-    let mut kept = Vec::new();
-    for companion in listed {
-        if !companion.still_goes(&neighbourhood)? {
-            kept.push((companion.resource_type, companion.seq));
-        }
-    }
+    let neighbourhood = Neighbourhood::new(tx, job, row.account_id, now)?;
+    let kept = Kept::among(listed, &neighbourhood)?;
     unlist(tx, job, row.account_id, &kept)?;
     tx.prepare_cached(DELETE_EARLIER)?.execute(range)?;
     let live = tx.prepare_cached(DELETE_VERSIONS)?.execute(range)? as u64;
     tx.prepare_cached(CLEAR_BETWEEN)?.execute(range)?;
-    Ok(Removed { live, deletions: 0 })
+    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64 })
 }

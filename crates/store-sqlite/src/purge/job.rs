@@ -1,7 +1,7 @@
 //! A purge job, read from its rows.
 
 use lethe_auth::{AccountId, ClientId, Scope};
-use lethe_fhir::ResourceType;
+use lethe_fhir::{LocalBases, ResourceType};
 use lethe_jobs::JobState;
 use lethe_purge::{Counts, Phase, Selection};
 use lethe_store::{BatchFailure, BatchTally, JobId, PurgeJob, StoreError};
@@ -16,6 +16,7 @@ const SELECT_JOB: &str = include_str!("../../sql/purge/job_columns_by_number.sql
 const SELECT_COUNTS: &str = include_str!("../../sql/purge/counts_by_type.sql");
 const SELECT_TALLY: &str = include_str!("../../sql/purge/batch_tally.sql");
 const SELECT_FAILED: &str = include_str!("../../sql/purge/failed_batches.sql");
+const SELECT_MET_HOLDS: &str = include_str!("../../sql/purge/met_holds.sql");
 const SELECT_NUMBER: &str = include_str!("../../sql/purge/job_number_by_id.sql");
 
 const SELECT_NUMBER_OF_ANY: &str = include_str!("../../sql/purge/job_number_of_any_owner.sql");
@@ -69,6 +70,8 @@ pub(super) fn job(connection: &Connection, number: i64) -> Result<PurgeJob> {
     job.batches = connection
         .prepare_cached(SELECT_TALLY)?
         .query_row([number], |row| Ok(BatchTally { total: row.get(0)?, completed: row.get(1)?, failed: row.get(2)? }))?;
+    let mut holds = connection.prepare_cached(SELECT_MET_HOLDS)?;
+    job.holds = holds.query_map(params![number, PurgeJob::HOLDS_MAX as i64], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut failures = connection.prepare_cached(SELECT_FAILED)?;
     job.failures = failures
         .query_map(params![number, PurgeJob::FAILURES_MAX as i64], |row| {
@@ -107,6 +110,7 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
                 before: instant(5)?,
                 include_deleted: row.get(6).map_err(sql)?,
             },
+            bases: LocalBases::new(row.get::<_, String>(19).map_err(sql)?.split(' ')),
             reason: row.get(7).map_err(sql)?,
             watermark: row.get::<_, SeqColumn>(8).map_err(sql)?.0,
             state: state.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?,
@@ -118,6 +122,7 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
             completed_on: instant(15)?,
             counts: Vec::new(),
             batches: BatchTally::default(),
+            holds: Vec::new(),
             failures: Vec::new(),
             failure: row.get(16).map_err(sql)?,
         },

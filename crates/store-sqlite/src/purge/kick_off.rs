@@ -41,6 +41,7 @@ fn start(transaction: &Transaction<'_>, purge: &NewPurge, now: lethe_fhir::Insta
         purge.selection.before.map(InstantColumn),
         purge.selection.include_deleted,
         purge.reason,
+        purge.bases.addresses().collect::<Vec<_>>().join(" "),
         watermark,
         InstantColumn(now)
     ])?;

@@ -6,6 +6,7 @@ mod companions;
 mod control;
 mod erase;
 mod finish;
+mod held;
 mod job;
 mod kick_off;
 mod lease;

@@ -1,20 +1,22 @@
 //! What surrounds a possible companion: the targets of a Provenance, the resources that refer to a Binary, and the fate of each.
 
 use lethe_auth::AccountId;
-use lethe_fhir::{LogicalId, ResourceType};
-use lethe_purge::{Seq, companions::Neighbour, selection::Candidate};
+use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::job::JobRow;
+use super::{held, job::JobRow};
 use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn},
     error::Result,
+    holds,
     resources::{FOREIGN_TARGET_TYPE, SELECT_HEAD, types_of},
 };
 
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_provenance.sql");
 const HAS_REFERENCES: &str = include_str!("../../sql/purge/has_references_to_type.sql");
 const SELECT_SOURCES: &str = include_str!("../../sql/purge/sources_of_reference.sql");
+const HAS_HELD: &str = include_str!("../../sql/purge/has_held.sql");
 const IS_COMPANION: &str = include_str!("../../sql/purge/is_companion.sql");
 
 /// What to think of a Provenance or Binary that is not selected and not (yet) listed.
@@ -33,6 +35,10 @@ pub(super) struct Neighbourhood<'a> {
     account_id: AccountId,
     /// Types of which some resource refers to a Binary.
     binary_sources: Vec<ResourceType>,
+    /// What is in force now.
+    holds: HoldsInForce<i64>,
+    /// Whether targets of the account were found to be on hold.
+    has_held: bool,
 }
 
 /// The current version of a neighbour, without its content.
@@ -42,7 +48,7 @@ struct Head {
 }
 
 impl<'a> Neighbourhood<'a> {
-    pub(super) fn new(connection: &'a Connection, job: &'a JobRow, account_id: AccountId) -> Result<Self> {
+    pub(super) fn new(connection: &'a Connection, job: &'a JobRow, account_id: AccountId, now: Instant) -> Result<Self> {
         let mut has_references = connection.prepare_cached(HAS_REFERENCES)?;
         let mut binary_sources = Vec::new();
         for source in types_of(connection, account_id)? {
@@ -50,7 +56,9 @@ impl<'a> Neighbourhood<'a> {
                 binary_sources.push(source);
             }
         }
-        Ok(Self { connection, job, account_id, binary_sources })
+        let holds = holds::in_force(connection, account_id, now)?;
+        let has_held = connection.prepare_cached(HAS_HELD)?.query_row(params![job.number, account_id.0], |row| row.get(0))?;
+        Ok(Self { connection, job, account_id, binary_sources, holds, has_held })
     }
 
     pub(super) fn binary_sources(&self) -> Vec<ResourceType> {
@@ -145,20 +153,28 @@ impl<'a> Neighbourhood<'a> {
             return Ok(Neighbour::Remaining);
         }
         if self.selects(head.candidate) {
-            return Ok(Neighbour::Going);
+            let is_held = self.has_held && held::is_noted(self.connection, self.job, self.account_id, resource_type, head.seq)?;
+            return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
         }
         let can_be_companion = [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&resource_type) && !head.candidate.is_deletion;
         if !can_be_companion {
             return Ok(Neighbour::Remaining);
         }
         if self.is_listed(resource_type, head.seq)? {
-            return Ok(Neighbour::Going);
+            // A hold that was set since the list was looked through keeps it, and whatever it needs.
+            let is_held = !self.holds_on(resource_type, head.seq)?.is_empty();
+            return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
         }
         Ok(match unlisted {
             // Neither going for certain nor staying for certain: it must not decide anything yet.
             Unlisted::MayGo => Neighbour::Absent,
             Unlisted::Remains => Neighbour::Remaining,
         })
+    }
+
+    /// The holds that keep a current version now.
+    pub(super) fn holds_on(&self, resource_type: ResourceType, seq: Seq) -> Result<Vec<i64>> {
+        held::holds_on(self.connection, self.job, &self.holds, self.account_id, resource_type, seq)
     }
 
     fn head(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Head>> {

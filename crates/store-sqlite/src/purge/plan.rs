@@ -2,7 +2,7 @@
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_jobs::Lease;
+use lethe_jobs::{BatchState, Lease};
 use lethe_purge::{
     Phase, Seq,
     plan::{BatchCutter, BatchLimits, BatchRange},
@@ -10,15 +10,23 @@ use lethe_purge::{
 use lethe_store::JobId;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Result, job::JobRow};
+use super::{
+    Result,
+    batch::BatchRow,
+    held::{self, Held},
+    job::JobRow,
+};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
+    holds,
     resources::{ACCOUNT_FIRST, accounts_of, types_of},
 };
 
 const CLEAR_BATCHES: &str = include_str!("../../sql/purge/clear_batches.sql");
 const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
+const CLEAR_HELD: &str = include_str!("../../sql/purge/clear_held.sql");
+const CLEAR_MET_HOLDS: &str = include_str!("../../sql/purge/clear_met_holds.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_type.sql");
 const SELECT_SEQ_FROM_TIME: &str = include_str!("../../sql/purge/seq_from_time.sql");
 const SELECT_LAST_BATCH: &str = include_str!("../../sql/purge/last_batch.sql");
@@ -56,6 +64,8 @@ pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
             }
             tx.prepare_cached(CLEAR_BATCHES)?.execute([job.number])?;
             tx.prepare_cached(CLEAR_COMPANIONS)?.execute([job.number])?;
+            tx.prepare_cached(CLEAR_HELD)?.execute([job.number])?;
+            tx.prepare_cached(CLEAR_MET_HOLDS)?.execute([job.number])?;
             accounts_of(tx, &job.job.owner, ACCOUNT_FIRST)
         })
         .await
@@ -63,6 +73,45 @@ pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
 
 pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
     let job = store.renew(lease).await?;
+    let now = store.clock.now();
+    let on_account = store.connections.read(move |tx| Ok(holds::in_force(tx, account_id, now)?.on_account().to_vec())).await?;
+    if !on_account.is_empty() {
+        store.write_under(lease, move |tx, job| held::note_met(tx, job, &on_account)).await?;
+        return held_targets(store, lease, &job, account_id, limits).await;
+    }
+    let types = store.connections.read(move |tx| types_of(tx, account_id)).await?;
+    for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
+        let mut cutter = BatchCutter::new(resource_type, limits);
+        let mut after = Some(Seq(0));
+        while let Some(start) = after {
+            let (scan, now) = (job.clone(), store.clock.now());
+            let (targets, held) = store
+                .connections
+                .read(move |tx| {
+                    let targets = scan_targets(tx, &scan, account_id, resource_type, start)?;
+                    let held = scan_held(tx, &scan, account_id, resource_type, &targets, now)?;
+                    Ok((targets, held))
+                })
+                .await?;
+            after = (targets.len() == SCAN_TARGETS_MAX).then(|| targets.last().map(|(seq, _)| *seq)).flatten();
+            let push = |(seq, bytes)| if held.seqs.contains(&seq) { cutter.push_held(seq) } else { cutter.push(seq, bytes) };
+            let mut ranges: Vec<BatchRange> = targets.into_iter().filter_map(push).collect();
+            if after.is_none() {
+                ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
+            }
+            store
+                .write_under(lease, move |tx, job| {
+                    held::note(tx, job, account_id, resource_type, &held)?;
+                    insert_batches(tx, job, account_id, BatchKind::Targets, &ranges)
+                })
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The targets of an account that is on hold as a whole: batches that have their outcome, so that nothing has to be noted of each resource.
+async fn held_targets(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
     let types = store.connections.read(move |tx| types_of(tx, account_id)).await?;
     for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
         let mut cutter = BatchCutter::new(resource_type, limits);
@@ -71,7 +120,7 @@ pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id
             let scan = job.clone();
             let targets = store.connections.read(move |tx| scan_targets(tx, &scan, account_id, resource_type, start)).await?;
             after = (targets.len() == SCAN_TARGETS_MAX).then(|| targets.last().map(|(seq, _)| *seq)).flatten();
-            let mut ranges: Vec<BatchRange> = targets.into_iter().filter_map(|(seq, bytes)| cutter.push(seq, bytes)).collect();
+            let mut ranges: Vec<BatchRange> = targets.into_iter().filter_map(|(seq, _)| cutter.push_held(seq)).collect();
             if after.is_none() {
                 ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
             }
@@ -109,6 +158,22 @@ fn scan_targets(
         |row| Ok((row.get::<_, SeqColumn>(0)?.0, row.get(1)?)),
     )?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Which of these targets are on hold.
+fn scan_held(
+    connection: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    targets: &[(Seq, u64)],
+    now: Instant,
+) -> crate::error::Result<Held> {
+    let (Some((first_seq, _)), Some((last_seq, _))) = (targets.first().copied(), targets.last().copied()) else {
+        return Ok(Held::default());
+    };
+    let in_force = holds::in_force(connection, account_id, now)?;
+    held::held_in_range(connection, job, &in_force, BatchRow { account_id, resource_type, first_seq, last_seq })
 }
 
 /// The last place up to `watermark` that was stored before `before`, by bisection. OK because time never goes backwards within an account.
@@ -155,7 +220,9 @@ pub(super) fn insert_batches(
             TypeColumn(range.resource_type),
             SeqColumn(range.first_seq),
             SeqColumn(range.last_seq),
-            range.targets
+            range.targets,
+            range.held,
+            if range.held == range.targets { BatchState::Done } else { BatchState::Pending }.stored()
         ])?;
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     SqliteStore, bulk,
     columns::{InstantColumn, SeqColumn, TypeColumn},
+    holds,
     stored_seqs::StoredSeqs,
 };
 
@@ -46,6 +47,8 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
     let tasks = store.connections.read(move |tx| sweep::touched(tx, number)).await?;
     let questions = store.connections.read(move |tx| bulk::count_questions(tx, number)).await?;
     add(&mut found, "export_question", questions);
+    let targets_of_ended = store.connections.read(move |tx| holds::count_targets_of_ended(tx, number)).await?;
+    add(&mut found, "hold_target", targets_of_ended);
     let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
     add(&mut found, "version", undeleted);
     add(&mut found, "purge_companion", companions);
@@ -85,10 +88,10 @@ fn undeleted(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
             continue;
         }
         let (account, type_id, first, last): (i64, TypeColumn, SeqColumn, SeqColumn) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        left += count
-            .query_row(params![account, type_id, first, last, selection.before.map(InstantColumn), selection.include_deleted], |row| {
-                row.get::<_, u64>(0)
-            })?;
+        left += count.query_row(
+            params![account, type_id, first, last, selection.before.map(InstantColumn), selection.include_deleted, job.number],
+            |row| row.get::<_, u64>(0),
+        )?;
     }
     Ok(left)
 }

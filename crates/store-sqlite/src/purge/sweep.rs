@@ -11,6 +11,7 @@ use super::{Result, sweep_index};
 use crate::{
     SqliteStore, bulk,
     columns::{SeqColumn, TypeColumn},
+    holds,
     stored_seqs::StoredSeqs,
 };
 
@@ -24,9 +25,11 @@ const SWEEP_REFERENCE: &str = include_str!("../../sql/purge/sweep_reference_orph
 const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
+    let now = store.clock.now();
     store
-        .write_under(lease, |tx, job| {
+        .write_under(lease, move |tx, job| {
             bulk::forget_questions(tx, job.number)?;
+            holds::end_expired(tx, job.number, now)?;
             touched(tx, job.number)
         })
         .await

@@ -1,0 +1,1 @@
+insert or ignore into purge_met_hold (job_number, hold_number) values (?1, ?2)
