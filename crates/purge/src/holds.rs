@@ -99,6 +99,8 @@ impl<Id: Copy + Ord> HoldsInForce<Id> {
 mod tests {
     use super::*;
 
+    const NOBODY: [u8; 0] = [];
+
     fn id(text: &str) -> LogicalId {
         text.parse().unwrap()
     }
@@ -116,14 +118,14 @@ mod tests {
         let observation: ResourceType = "Observation".parse().unwrap();
         let on = |holds: Vec<(u8, HoldTarget)>| HoldsInForce::new(holds);
         let keeps = |holds: &HoldsInForce<u8>| holds.keeping(observation, &id("o"), &[id("a"), id("b")]);
-        assert_eq!(keeps(&on(vec![])), []);
+        assert_eq!(keeps(&on(vec![])), NOBODY);
         assert_eq!(keeps(&on(vec![(1, HoldTarget::Account)])), [1]);
         assert_eq!(keeps(&on(vec![(1, HoldTarget::Patient(id("b")))])), [1]);
-        assert_eq!(keeps(&on(vec![(1, HoldTarget::Patient(id("c")))])), []);
+        assert_eq!(keeps(&on(vec![(1, HoldTarget::Patient(id("c")))])), NOBODY);
         assert_eq!(keeps(&on(vec![(1, HoldTarget::Resource(observation, id("o")))])), [1]);
         assert_eq!(
             keeps(&on(vec![(1, HoldTarget::Resource(observation, id("p"))), (2, HoldTarget::Resource(ResourceType::BINARY, id("o")))])),
-            []
+            NOBODY
         );
         let several = [(3, HoldTarget::Account), (1, HoldTarget::Patient(id("a"))), (1, HoldTarget::Patient(id("b")))];
         assert_eq!(keeps(&on(several.into())), [1, 3], "each once");
