@@ -34,6 +34,7 @@ pub async fn fill(dir: &Path, resources: u64) -> anyhow::Result<Figures> {
         client_id: ClientId("bench".to_owned()),
         name: "bench".to_owned(),
         auth: AuthMethods::Headers,
+        may_hold: false,
         secret_hash: KeyedHash([0; 32]),
     };
     store.add_client(&client).await?;

@@ -89,14 +89,21 @@ fn measure(options: &Options, dir: &Path, purged: &Tenant, live: &Tenant, argume
     let server = Server::start_with(dir, live, arguments)?;
     let filled = Filled::again(SEED, LIVE_RESOURCES)?;
     let is_over = AtomicBool::new(false);
-    let call_interval = Duration::from_secs_f64(4.0 / options.reads_per_second);
-    let loads = [(Kind::Read, 4, call_interval), (Kind::Search, 1, call_interval * 5 / 4), (Kind::Write, 1, call_interval * 5 / 4)];
+    let interval = |connections: u32, per_second: f64| Duration::from_secs_f64(f64::from(connections) / per_second);
+    // So many connections that none is still waiting when its next call is due, even if a call takes 80 ms.
+    let loads = [
+        (Kind::Read, 40, interval(40, options.reads_per_second)),
+        (Kind::Search, 8, interval(8, options.reads_per_second / 5.0)),
+        (Kind::Write, 8, interval(8, options.reads_per_second / 5.0)),
+    ];
     let (samples, purge) = std::thread::scope(|scope| -> anyhow::Result<_> {
         let (server, filled, is_over) = (&server, &filled, &is_over);
         let threads: Vec<_> = loads
             .iter()
-            .flat_map(|(kind, connections, interval)| (0..*connections).map(move |place| (*kind, place, *interval)))
-            .map(|(kind, place, interval)| scope.spawn(move || live_calls(server, filled, kind, place, interval, is_over)))
+            .flat_map(|(kind, connections, interval)| {
+                (0..*connections).map(move |place| (*kind, place, *interval, interval.mul_f64(f64::from(place) / f64::from(*connections))))
+            })
+            .map(|(kind, place, interval, first)| scope.spawn(move || live_calls(server, filled, kind, place, interval, first, is_over)))
             .collect();
         std::thread::sleep(WARM_UP);
         let counted_from = Instant::now();
@@ -155,15 +162,15 @@ fn live_calls(
     server: &Server,
     filled: &Filled,
     kind: Kind,
-    place: u64,
+    place: u32,
     interval: Duration,
+    first: Duration,
     is_over: &AtomicBool,
 ) -> anyhow::Result<Vec<Sample>> {
     let mut connection = Connection::open(server.address)?;
-    let mut random = Random(place + 1);
+    let mut random = Random(u64::from(place) + 1);
     let (mut samples, mut request) = (Vec::new(), Vec::new());
-    // Clients take turns.
-    let mut due = Instant::now() + interval.mul_f64(place as f64 / 4.0);
+    let mut due = Instant::now() + first;
     for number in 0_u64.. {
         if is_over.load(Ordering::Relaxed) {
             break;
@@ -178,7 +185,7 @@ fn live_calls(
                 server.write_get(&format!("/r4/Observation?patient={patient}&_count=20"), &mut request)?;
             }
             Kind::Write => {
-                let id = format!("live-{}", number % 1_000);
+                let id = format!("live-{place}-{}", number % 1_000);
                 let json = format!(
                     r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"text":"live"}},"valueInteger":{number}}}"#
                 );

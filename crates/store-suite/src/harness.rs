@@ -133,8 +133,12 @@ impl<B: Backend> Harness<B> {
 
     /// Starts a purge, or finds one in progress.
     pub async fn try_kick_off(&self, owner: &Scope, selection: Selection) -> KickOff {
-        let purge = NewPurge { job_id: Uuid::now_v7(), owner: owner.clone(), selection, bases: LocalBases::new([BASE]), reason: None };
-        self.store().kick_off(&purge).await.unwrap()
+        self.store().kick_off(&self.new_purge(owner, selection)).await.unwrap()
+    }
+
+    /// What is asked of a kick-off.
+    pub fn new_purge(&self, owner: &Scope, selection: Selection) -> NewPurge {
+        NewPurge { job_id: Uuid::now_v7(), owner: owner.clone(), selection, bases: LocalBases::new([BASE]), reason: None }
     }
 
     /// A job of the account, or of the client.

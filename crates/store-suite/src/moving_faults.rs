@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use lethe_jobs::JobState;
 use lethe_purge::Counts;
-use lethe_store::{CanceledOrRetried, JobId, KickOff, NewPurge, NextBatch, Purges, Store, StoreError};
+use lethe_store::{CanceledOrRetried, JobId, KickOff, NextBatch, Purges, Store, StoreError};
 use serde_json::json;
 use tokio::sync::watch;
-use uuid::Uuid;
 
 use crate::{
     Backend, Fault, FaultyStore, Harness,
@@ -91,7 +90,7 @@ pub async fn a_fault_at_any_call_leaves_a_job_that_can_be_finished<B: Backend>(f
             let mut harness = Harness::<B>::open().await;
             fill(&harness).await;
             let faulty = FaultyStore::with_fault(harness.store(), fault);
-            let purge = NewPurge { job_id: Uuid::now_v7(), owner: harness.account.clone(), selection: types(&["Patient"]), reason: None };
+            let purge = harness.new_purge(&harness.account, types(&["Patient"]));
             let told = insist(|| faulty.kick_off(&purge)).await;
             work_over(&harness, &faulty).await;
             let faults = faulty.faults();
