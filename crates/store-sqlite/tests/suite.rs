@@ -74,6 +74,22 @@ impl Backend for Sqlite {
         assert_eq!(self.connection().execute(&statement, []).unwrap(), 1);
     }
 
+    async fn plant_bytes(&self) -> Option<&'static str> {
+        const PAGE: usize = 8 << 10;
+        let path = self.directory.path().join("lethe.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Into the middle of a leaf, between the cell pointers and the cells. Page 2 is a map of pages.
+        let leaf = (2..bytes.len() / PAGE).map(|page| page * PAGE).find(|start| {
+            let number = |at: usize| usize::from(u16::from_be_bytes([bytes[start + at], bytes[start + at + 1]]));
+            [10, 13].contains(&bytes[*start]) && 8 + 2 * number(3) + 100 < number(5)
+        });
+        let start = leaf.expect("a page with room");
+        let end = start + usize::from(u16::from_be_bytes([bytes[start + 5], bytes[start + 6]]));
+        bytes[end - 20..end].copy_from_slice(b"Doe, Jane, 1970-01-0");
+        std::fs::write(&path, bytes).unwrap();
+        Some("unused bytes of the file")
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         std::fs::read_dir(self.directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }

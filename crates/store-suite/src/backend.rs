@@ -27,6 +27,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
     async fn rows(&self, table: &str) -> u64;
     /// Puts a row that no purge would leave into a residence: one of the `Patient` of account `account` that is gone.
     async fn plant_leftover(&self, residence: &str, account: i64);
+    /// Puts bytes that no purge would leave into a file, where no row is, and returns what the probe calls that place. `None` if this adapter has no
+    /// such probe.
+    async fn plant_bytes(&self) -> Option<&'static str>;
     /// The files in which the database keeps its bytes.
     fn files(&self) -> Vec<PathBuf>;
     /// Whether `successful` means that the bytes are gone from the files, too.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -38,7 +39,12 @@ pub struct FaultyStore {
     fault: Option<Fault>,
     /// Faults that have happened.
     faults: AtomicU64,
+    /// Done before each probe.
+    before_probe: Option<Planting>,
 }
+
+/// What somebody puts into the store behind its back.
+pub type Planting = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Faults of the ports of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +70,14 @@ impl FaultyStore {
             calls: AtomicU64::new(0),
             fault: None,
             faults: AtomicU64::new(0),
+            before_probe: None,
         })
+    }
+
+    /// In front of `inner`; does this before each probe.
+    pub fn planting(inner: Arc<dyn Store>, before_probe: Planting) -> Arc<Self> {
+        let faulty = Self::new(inner, &[], 0);
+        Arc::new(Self { before_probe: Some(before_probe), ..Arc::into_inner(faulty).expect("nobody else has it yet") })
     }
 
     /// In front of `inner`, with this fault.
@@ -191,6 +204,9 @@ impl PurgeWork for FaultyStore {
         self.step(self.inner.erase(lease)).await
     }
     async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>> {
+        if let Some(plant) = &self.before_probe {
+            plant().await;
+        }
         self.step(self.inner.probe(lease)).await
     }
     async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob> {

@@ -27,7 +27,7 @@ pub mod searches;
 pub mod targets;
 
 pub use backend::{Backend, TestClock};
-pub use faults::{Fault, FaultyStore};
+pub use faults::{Fault, FaultyStore, Planting};
 pub use harness::Harness;
 
 /// Makes a test of every case for one [`Backend`].

@@ -1,17 +1,17 @@
 //! Where resource data lives, and that nothing of it is left there (INV-10).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use lethe_jobs::JobState;
-use lethe_store::{
-    Store,
-    residence::{RESIDENCES, WITHOUT_RESOURCE_DATA},
-};
+use lethe_store::residence::{RESIDENCES, WITHOUT_RESOURCE_DATA};
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
-    Backend, FaultyStore, Harness,
+    Backend, FaultyStore, Harness, Planting,
     harness::{account_of, everything, types},
 };
 
@@ -55,35 +55,38 @@ pub async fn every_residence_is_empty_after_a_purge<B: Backend>(harness: Harness
 }
 
 pub async fn a_leftover_in_any_residence_fails_the_job<B: Backend>(first: Harness<B>) {
+    let account = account_of(&first.account).0;
     drop(first);
-    for residence in RESIDENCES {
-        let harness = Harness::<B>::open().await;
+    let places = RESIDENCES.iter().map(|residence| Some(residence.table)).chain([None]);
+    for place in places {
+        let harness = Arc::new(Harness::<B>::open().await);
         fill(&harness).await;
         let job_id = harness.kick_off(everything()).await;
-        // Walk up to the probe: it is the second step from the end.
-        let mut steps = 1;
-        loop {
-            let dying = FaultyStore::dying_after(harness.store(), steps);
-            let (_stop, shutdown) = watch::channel(false);
-            harness.store().release_leases().await.unwrap();
-            harness.worker_over(dying as std::sync::Arc<dyn Store>).run_one(&shutdown).await.unwrap();
-            if harness.job(job_id).await.phase == lethe_purge::Phase::Certify {
-                break;
-            }
-            steps += 1;
-        }
-        harness.backend.plant_leftover(residence.table, account_of(&harness.account).0).await;
-        let store = harness.store();
-        store.release_leases().await.unwrap();
-        let claimed = store.claim_purge().await.unwrap().unwrap();
-        let found = store.probe(&claimed.lease).await.unwrap();
-        let left: Vec<&str> = found.iter().filter(|residue| residue.rows > 0).map(|residue| residue.residence).collect();
-        assert_eq!(left, [residence.table]);
-        assert_eq!(store.residue(job_id).await.unwrap().unwrap(), found, "the same from outside");
-        store.release_leases().await.unwrap();
-        harness.work().await;
+        let planted: Arc<Mutex<Option<&'static str>>> = Arc::default();
+        // Between the last thing that removes and the probe.
+        let (behind, noted) = (Arc::clone(&harness), Arc::clone(&planted));
+        let plant: Planting = Box::new(move || {
+            let (behind, noted) = (Arc::clone(&behind), Arc::clone(&noted));
+            Box::pin(async move {
+                let name = match place {
+                    Some(table) => {
+                        behind.backend.plant_leftover(table, account).await;
+                        Some(table)
+                    }
+                    None => behind.backend.plant_bytes().await,
+                };
+                *noted.lock().unwrap() = name;
+            })
+        });
+        let (_stop, shutdown) = watch::channel(false);
+        harness.worker_over(FaultyStore::planting(harness.store(), plant)).run_one(&shutdown).await.unwrap();
+        let Some(name) = *planted.lock().unwrap() else { continue };
         let job = harness.job(job_id).await;
-        assert!(job.state == JobState::Successful || job.failure.is_some_and(|why| why.contains(residence.table)), "swept again, or told");
+        assert_eq!(job.state, JobState::Failed, "{name}");
+        assert!(job.failure.as_ref().is_some_and(|why| why.contains(&format!("'{name}'"))), "{name}: {:?}", job.failure);
+        let found = harness.store().residue(job_id).await.unwrap().unwrap();
+        let left: Vec<&str> = found.iter().filter(|residue| residue.rows > 0).map(|residue| residue.residence).collect();
+        assert_eq!(left, [name], "the same from outside");
     }
 }
 

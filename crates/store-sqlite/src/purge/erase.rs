@@ -76,7 +76,7 @@ pub(crate) fn give_some_back(writer: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Copies the log into the database and cuts it to nothing. `false` if a reader or another process stood in the way.
-fn truncate_log(writer: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn truncate_log(writer: &Connection) -> rusqlite::Result<bool> {
     // Whoever waits for the writer waits for this too, so it does not wait for readers.
     writer.busy_timeout(Duration::from_millis(10))?;
     let is_blocked = writer.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get::<_, bool>(0));

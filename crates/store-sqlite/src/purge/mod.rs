@@ -5,6 +5,7 @@ mod batch;
 mod companions;
 mod control;
 mod erase;
+mod file_probe;
 mod finish;
 mod held;
 mod job;

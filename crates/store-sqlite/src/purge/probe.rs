@@ -1,4 +1,4 @@
-//! The probe: is anything of what was purged still in a residence? Looks at rows; must be able to fail.
+//! The probe: is anything of what was purged still in a residence, or in the bytes between? Must be able to fail.
 
 use lethe_fhir::ResourceType;
 use lethe_jobs::Lease;
@@ -7,7 +7,7 @@ use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
 use rusqlite::{Connection, params};
 
 use super::{
-    Result,
+    Result, file_probe,
     job::{self, JobRow},
     sweep,
 };
@@ -66,7 +66,13 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
             }
         }
     }
-    Ok(found.into())
+    if let Some(lease) = lease {
+        store.renew(lease).await?;
+    }
+    let mut found = Vec::from(found);
+    let turn = u64::try_from(number).unwrap_or_default();
+    found.push(Residue { residence: file_probe::UNUSED_BYTES, rows: file_probe::dirty_pages(store, turn).await? });
+    Ok(found)
 }
 
 fn add(found: &mut [Residue], residence: &str, rows: u64) {
