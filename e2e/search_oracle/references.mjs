@@ -1,6 +1,5 @@
 // Where references lead (https://hl7.org/fhir/R4/search.html#reference): which of them a query's value names, and the resource behind one.
 
-import { GAPS } from './gaps.mjs';
 import { isToken } from './matching.mjs';
 import { unescape } from './text.mjs';
 
@@ -35,11 +34,16 @@ export function leadsAt(base) {
   };
 }
 
+// By what each contained resource that was reached is contained: it may refer to what stands beside it.
+const containers = new WeakMap();
+
 // The resource that a reference leads to: one of `store`, or one that `holder` contains. Undefined if it leads nowhere.
 export function target({ reference, only }, holder, store, base) {
-  if (GAPS.containedInChains && reference?.startsWith('#')) return undefined;
-  const found = reference?.startsWith('#')
-    ? (holder.contained ?? []).find((contained) => contained.id === reference.slice(1))
+  const container = containers.get(holder) ?? holder;
+  const isWithin = reference?.startsWith('#');
+  const found = isWithin
+    ? (container.contained ?? []).find((contained) => contained.id === reference.slice(1))
     : store.get(localKey(reference, base));
+  if (found && isWithin) containers.set(found, container);
   return found && (!only || found.resourceType === only) ? found : undefined;
 }

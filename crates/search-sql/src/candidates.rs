@@ -1,11 +1,11 @@
 //! Where a statement begins: with the values of an index, with ids, with other resources, or with all of a type.
 
 use lethe_fhir::ResourceType;
-use lethe_search::{Criterion, PathId, Span, SpanEnd};
+use lethe_search::{Branch, Criterion, PathId, Span, SpanEnd};
 
 use crate::{
     Builder, Dialect, Driver, Param,
-    conditions::{branch_versions, conditions, id_list, is_current},
+    conditions::{branch_versions, conditions, contained_spans, contains, id_list, is_current},
     request::best_driver,
 };
 
@@ -124,6 +124,7 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
                 for path in paths {
                     parts.push(referrers(builder, resource_type, *path, branch, bounds));
                 }
+                parts.push(containers(builder, resource_type, paths, branch, bounds));
             }
             parts
         }
@@ -174,7 +175,7 @@ fn referrers<D: Dialect>(
     builder: &mut Builder<'_, D>,
     resource_type: ResourceType,
     path: PathId,
-    branch: &lethe_search::Branch,
+    branch: &Branch,
     bounds: Bounds,
 ) -> String {
     let (from, rules, target) = branch_versions(builder, branch);
@@ -189,6 +190,20 @@ fn referrers<D: Dialect>(
         "select i{name}.seq as seq from {from} cross join index_part p{name} cross join index_value i{name} where {}",
         all.join(" and ")
     )
+}
+
+/// The versions that contain what fits `branch` and refer to it by one of `paths`.
+fn containers<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    resource_type: ResourceType,
+    paths: &[PathId],
+    branch: &Branch,
+    bounds: Bounds,
+) -> String {
+    let refer = [Criterion::AnyOf(contained_spans(paths, branch.resource_type))];
+    let found = versions(builder, resource_type, &refer, Driver::Criterion(0), bounds);
+    let fits = contains(builder, &found.row, resource_type, paths, branch);
+    format!("select {}.seq as seq from {} where {} and {fits}", found.row, found.from, found.rules.join(" and "))
 }
 
 /// One rule for each range of values, and one for all single values of a path, on the row of the index with this name.

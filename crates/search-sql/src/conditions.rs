@@ -1,7 +1,7 @@
 //! What is asked of each row that a statement looks at.
 
 use lethe_fhir::ResourceType;
-use lethe_search::{Branch, Criterion, LastUpdatedFilter, PathId};
+use lethe_search::{Branch, Criterion, LastUpdatedFilter, PathId, Span, value};
 
 use crate::{
     Builder, Dialect, Param,
@@ -39,7 +39,10 @@ fn condition<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, resource_type:
             any(alternatives)
         }
         Criterion::RefersTo { paths, branches } => {
-            any(branches.iter().map(|branch| refers_to(builder, row, resource_type, paths, branch)).collect())
+            let ways = branches.iter().flat_map(|branch| {
+                [refers_to(builder, row, resource_type, paths, branch), contains(builder, row, resource_type, paths, branch)]
+            });
+            any(ways.collect())
         }
         Criterion::ReferredBy { paths, branch } => referred_by(builder, row, resource_type, paths, branch),
     }
@@ -74,6 +77,31 @@ fn refers_to<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, source: Resour
     ];
     rules.extend(conditions(builder, &target, branch.resource_type, &branch.criteria, None));
     format!("exists (select 1 from {referred} cross join resource r{name} cross join version {target} where {})", rules.join(" and "))
+}
+
+/// The rows of references by one of `paths` to what is contained and of this type.
+pub(crate) fn contained_spans(paths: &[PathId], target: ResourceType) -> Vec<Span> {
+    paths.iter().map(|path| Span::single(*path, value::reference_contained(target))).collect()
+}
+
+/// Whether `row` contains what fits the branch, and refers to it.
+pub(crate) fn contains<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    row: &str,
+    source: ResourceType,
+    paths: &[PathId],
+    branch: &Branch,
+) -> String {
+    let (dialect, target) = (builder.dialect, branch.resource_type);
+    // Few resources contain any, and this is told at once.
+    let has_some = dialect.has_value(builder, row, source, &contained_spans(paths, target));
+    let inner = format!("c{}", builder.name());
+    let contained = dialect.contained(builder, row, paths, target);
+    let mut rules = conditions(builder, &inner, target, &branch.criteria, None);
+    if rules.is_empty() {
+        rules.push("1 = 1".to_owned());
+    }
+    format!("({has_some} and exists (select 1 from {contained} {inner} where {}))", rules.join(" and "))
 }
 
 /// Whether something that fits the branch refers to `row`: from the target to its referrers.

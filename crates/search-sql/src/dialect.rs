@@ -26,6 +26,10 @@ pub trait Dialect: Sized + std::fmt::Debug {
         target: ResourceType,
     ) -> (String, String);
 
+    /// A table expression of the resources of one type that `row` contains and to which it refers by one of `paths`: with the columns of
+    /// `version`, of which `index_values` has something.
+    fn contained(&self, builder: &mut Builder<'_, Self>, row: &str, paths: &[PathId], target: ResourceType) -> String;
+
     /// The index value of a reference to `row`, which is of this type.
     fn reference_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType) -> String;
 

@@ -76,6 +76,10 @@ fn found(parameter: &Parameter, values: &IndexValues) -> Vec<Value> {
     for one in &parameter.uses {
         for (path, bytes) in values.iter().filter(|(path, _)| path.with(Facet::Value) == one.path) {
             let value = match (path.facet(), parameter.kind) {
+                // Pieces of texts that are there already, and what is contained, which is compared by itself.
+                (Facet::Text, ParameterKind::String) => continue,
+                (Facet::Text, ParameterKind::Reference) if bytes.first() == Some(&0) => continue,
+                (Facet::Value, ParameterKind::Reference) if bytes.starts_with(&[0, b'#']) => continue,
                 (Facet::Text, _) => json!(["text", texts(&bytes[1..])[0]]),
                 (Facet::Identifier, ParameterKind::Reference) => json!(["identifier", token(bytes)]),
                 // The other engines know a Range by its ends.

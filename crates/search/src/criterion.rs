@@ -126,6 +126,10 @@ pub enum ValueCheck {
     },
     /// These bytes stand somewhere.
     Contains(Vec<u8>),
+    /// The string is stored whole, and its normalised text has these bytes somewhere.
+    TextHas(Vec<u8>),
+    /// The same, or the string is not stored whole.
+    TextMayHave(Vec<u8>),
     /// What follows the first byte 0 from `at` on passes all of these.
     Behind {
         /// The first byte that may be it.
@@ -160,7 +164,15 @@ impl ValueCheck {
             Self::HasAt { at, bytes } => value.get(*at..).is_some_and(|rest| rest.starts_with(bytes)),
             Self::LessAt { at, bytes } => value.get(*at..at + bytes.len()).is_some_and(|slice| slice < bytes.as_slice()),
             Self::NotLessAt { at, bytes } => value.get(*at..at + bytes.len()).is_some_and(|slice| slice >= bytes.as_slice()),
-            Self::Contains(bytes) => bytes.is_empty() || value.windows(bytes.len()).any(|window| window == bytes),
+            Self::Contains(bytes) => has(value, bytes),
+            Self::TextHas(bytes) => {
+                let (text, is_whole) = crate::value::normal_text(value);
+                is_whole && has(text, bytes)
+            }
+            Self::TextMayHave(bytes) => {
+                let (text, is_whole) = crate::value::normal_text(value);
+                !is_whole || has(text, bytes)
+            }
             Self::Behind { at, checks } => {
                 let mut parts = value.get(*at..).unwrap_or_default().splitn(2, |byte| *byte == 0).skip(1);
                 parts.next().is_some_and(|rest| checks.iter().all(|check| check.admits(rest)))
@@ -176,6 +188,10 @@ impl ValueCheck {
             }
         }
     }
+}
+
+fn has(value: &[u8], bytes: &[u8]) -> bool {
+    bytes.is_empty() || value.windows(bytes.len()).any(|window| window == bytes)
 }
 
 /// Great-circle distance of two positions in degrees (haversine).

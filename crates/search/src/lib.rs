@@ -32,4 +32,4 @@ pub use last_updated::LastUpdatedFilter;
 pub use words::{has_words, words};
 
 /// Number of the way in which index values are made and written. Raising it comes with a migration of every store that makes them anew.
-pub const INDEX_FORMAT: u32 = 1;
+pub const INDEX_FORMAT: u32 = 2;

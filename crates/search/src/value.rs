@@ -14,6 +14,8 @@
 //! | Range | 0 as it is written or 1 in the canonical unit, 8 ordered bytes of its lower end, 8 of its upper end, then as in a quantity |
 //! | date | class of its width, 8 ordered bytes of its start, 8 of its end, both in milliseconds, half open |
 //! | reference | code of the type, then the id: 16 and the bytes of a UUID, or 0 and text; 0 and a URL for what is not here |
+//! | reference to what is contained | 0, `#`, code of the type; beside it, without a row: 0, code of the type, the index values of what is contained |
+//! | piece of a long text | 1 for the first and 2 for others, normalised text; without a row |
 //! | uri | the text |
 //! | position | 8 ordered bytes of latitude, 8 of longitude |
 //! | composite | first value without its system, further values (a token with zeros for no system), then the system of the first |
@@ -103,7 +105,7 @@ pub fn normalise(text: &str) -> String {
 #[must_use]
 pub fn string_prefix(text: &str) -> Vec<u8> {
     let mut normal = normalise(text);
-    // What is stored is cut there.
+    // What is stored may be cut there.
     let mut end = CUT_BYTES.min(normal.len());
     while !normal.is_char_boundary(end) {
         end -= 1;
@@ -123,6 +125,45 @@ pub fn string(text: &str) -> Vec<u8> {
         push_text(&mut bytes, text);
     }
     bytes
+}
+
+/// The first piece of a long text begins so.
+pub const FIRST_PIECE: u8 = 1;
+/// The others.
+const FURTHER_PIECE: u8 = 2;
+/// Bytes of a piece.
+const PIECE_BYTES_MAX: usize = 60_000;
+/// Bytes that a piece has in common with the next: whatever is looked for is shorter, and so is whole in one of them.
+const PIECE_OVERLAP: usize = 20_000;
+
+/// All of a text that [`string`] cuts, or may seem to have cut, in pieces.
+#[must_use]
+pub fn pieces_of_long(text: &str) -> Vec<Vec<u8>> {
+    // White space may fall away, so that a long text may be short when it is normalised, but nothing makes it more than three times as long.
+    if text.len() * 3 < TEXT_BYTES_MAX {
+        return Vec::new();
+    }
+    let normal = normalise(text);
+    let mut rest = normal.as_bytes();
+    let mut pieces = Vec::new();
+    if rest.len() < TEXT_BYTES_MAX {
+        return pieces;
+    }
+    loop {
+        let first = if pieces.is_empty() { FIRST_PIECE } else { FURTHER_PIECE };
+        pieces.push([&[first], &rest[..rest.len().min(PIECE_BYTES_MAX)]].concat());
+        if rest.len() <= PIECE_BYTES_MAX {
+            return pieces;
+        }
+        rest = &rest[PIECE_BYTES_MAX - PIECE_OVERLAP..];
+    }
+}
+
+/// The normalised text of a [`string`], and whether it is all of it.
+#[must_use]
+pub fn normal_text(string: &[u8]) -> (&[u8], bool) {
+    let end = string.iter().position(|byte| *byte == 0).unwrap_or(string.len());
+    if end < TEXT_BYTES_MAX { (&string[..end], true) } else { (&string[..CUT_BYTES.min(end)], false) }
 }
 
 /// The text that goes with a token.
@@ -267,6 +308,24 @@ pub fn reference_elsewhere(url: &str) -> Vec<u8> {
     let mut bytes = vec![ELSEWHERE];
     push_text(&mut bytes, url);
     bytes
+}
+
+/// A reference to a resource of this type that the resource itself contains.
+#[must_use]
+pub fn reference_contained(resource_type: ResourceType) -> Vec<u8> {
+    vec![ELSEWHERE, b'#', resource_type.code()]
+}
+
+/// The index values of a resource of this type that is contained.
+#[must_use]
+pub fn contained(resource_type: ResourceType, index_values: &[u8]) -> Vec<u8> {
+    [&[0, resource_type.code()], index_values].concat()
+}
+
+/// The index values that [`contained`] wrote, if they are those of a resource of this type.
+#[must_use]
+pub fn contained_values(bytes: &[u8], resource_type: u8) -> Option<&[u8]> {
+    bytes.strip_prefix(&[0, resource_type])
 }
 
 /// The resource that a reference leads to; `None` for what is not here, or was not written by [`reference_to`].

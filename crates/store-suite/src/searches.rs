@@ -173,6 +173,52 @@ pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harne
     assert!(found(&harness, "Patient?_has:Observation:patient:code=2-2").await.is_empty());
 }
 
+pub async fn a_chain_looks_into_what_is_contained<B: Backend>(harness: Harness<B>) {
+    harness.put(json!({"resourceType": "Organization", "id": "acme", "name": "Acme"})).await;
+    harness.put(json!({"resourceType": "Substance", "id": "salt", "status": "active", "code": {"text": "salt"}})).await;
+    let medication = |id: &str, code: &str, more: Value| {
+        let mut medication = json!({"resourceType": "Medication", "id": id, "code": {"coding": [{"code": code}]}});
+        medication.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        medication
+    };
+    let request = |id: &str, contained: Vec<Value>, reference: &str| {
+        json!({"resourceType": "MedicationRequest", "id": id, "status": "active", "contained": contained,
+            "medicationReference": {"reference": reference}, "subject": {"reference": "Patient/a"}})
+    };
+    harness.put(medication("m", "red", json!({"manufacturer": {"reference": "Organization/acme"}}))).await;
+    harness.put(request("apart", vec![], "Medication/m")).await;
+    let made = json!({"manufacturer": {"reference": "Organization/acme"}, "ingredient": [{"itemReference": {"reference": "#s"}}]});
+    let salt = json!({"resourceType": "Substance", "id": "s", "status": "inactive"});
+    harness.put(request("within", vec![medication("c", "red", made), salt], "#c")).await;
+    harness.put(request("blue", vec![medication("c", "blue", json!({})), medication("d", "red", json!({}))], "#c")).await;
+    harness.put(request("nowhere", vec![medication("c", "red", json!({}))], "#x")).await;
+    let cases = [
+        ("MedicationRequest?medication.code=red", "apart within"),
+        ("MedicationRequest?medication:Medication.code=red,green", "apart within"),
+        ("MedicationRequest?medication.code=blue", "blue"),
+        ("MedicationRequest?medication.code=blue&status=active&medication.code:not=red", "blue"),
+        ("MedicationRequest?medication.code:not=red", "blue"),
+        ("MedicationRequest?medication.code:missing=false", "apart within blue"),
+        ("MedicationRequest?medication.manufacturer=Organization/acme", "apart within"),
+        ("MedicationRequest?medication.manufacturer.name=acme", "apart within"),
+        ("MedicationRequest?medication.manufacturer.name=other", ""),
+        ("MedicationRequest?medication.ingredient:Substance.status=inactive", "within"),
+        ("MedicationRequest?medication.ingredient:Substance.status=active", ""),
+        ("MedicationRequest?medication:missing=false", "apart within blue nowhere"),
+        ("MedicationRequest?medication._has:MedicationRequest:medication:status=active", "apart"),
+        ("MedicationRequest?medication.status:missing=true&_sort=-_id", "within blue apart"),
+        // What is contained is no result of its own.
+        ("Medication?code=red", "m"),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(found(&harness, query).await.join(" "), expected, "{query}");
+        assert_eq!(counted(&harness, query).await, expected.split_whitespace().count() as u64, "{query}");
+    }
+    harness.put(request("within", vec![medication("c", "green", json!({}))], "#c")).await;
+    assert_eq!(found(&harness, "MedicationRequest?medication.code=red,green").await, ["apart", "within"]);
+    assert_eq!(found(&harness, "MedicationRequest?medication.code=red").await, ["apart"]);
+}
+
 pub async fn many_and_few_are_found_through_others_alike<B: Backend>(harness: Harness<B>) {
     let mut expected = [Vec::new(), Vec::new()];
     harness.put(named("many", "Ash", "1980-01-01")).await;

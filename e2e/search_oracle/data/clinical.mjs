@@ -105,12 +105,20 @@ export const clinical = {
   }),
 
   MedicationRequest: ({ values, random, refer }) => {
-    const contained = { resourceType: 'Medication', id: 'med', code: values.concept(), status: 'active' };
+    const substance = { resourceType: 'Substance', id: 'sub', code: values.concept(), status: random.pick(['active', 'inactive']) };
+    const medication = {
+      resourceType: 'Medication',
+      id: 'med',
+      code: values.concept(),
+      status: 'active',
+      manufacturer: values.maybe(0.5, () => refer('Organization')),
+      ingredient: values.several(0, 1, () => ({ itemReference: { reference: '#sub' } })),
+    };
     return {
       ...random.pick([
         () => ({ medicationCodeableConcept: values.concept() }),
         () => ({ medicationReference: refer('Medication') }),
-        () => ({ contained: [contained], medicationReference: { reference: '#med' } }),
+        () => ({ contained: [medication, substance], medicationReference: { reference: '#med' } }),
       ])(),
       identifier: values.several(0, 1, () => values.identifier()),
       status: random.pick(['active', 'stopped', 'draft']),

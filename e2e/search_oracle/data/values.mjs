@@ -1,15 +1,12 @@
 // Values of every kind that R4's searches compare, of chance: common and odd ones, so that each rule has something to decide.
 
-import { GAPS } from '../gaps.mjs';
 import { timeRange } from '../ranges.mjs';
 
 // The end of a long text is found as well as its beginning.
-const LONG = GAPS.longTexts
-  ? []
-  : [
-      `${'A very long text that goes on and on. '.repeat(9)}And here is the needle at the end.`,
-      `${'Ein sehr langer Text, der weitergeht. '.repeat(9)}Und hier ist das Ende.`,
-    ];
+const LONG = [
+  `${'A very long text that goes on and on. '.repeat(9)}And here is the needle at the end.`,
+  `${'Ein sehr langer Text, der weitergeht. '.repeat(9)}Und hier ist das Ende.`,
+];
 const FAMILIES = [
   'Müller',
   'Mueller',

@@ -1,11 +1,12 @@
 //! A resource → its index values.
 //!
 //! One walk over the JSON, led by a tree for each type (`tree.rs`) that was made once from the table of definitions. `read.rs` knows
-//! what of each datatype counts, `moment.rs` times, `amount.rs` numbers and quantities, `composite.rs` values that belong together.
+//! what of each datatype counts, `moment.rs` times, `amount.rs` numbers and quantities, `composite.rs` values that belong together, `contained.rs` what is contained.
 //! What is not of the expected shape is passed over: whether a resource is well formed is not decided here.
 
 mod amount;
 mod composite;
+mod contained;
 mod moment;
 mod read;
 #[cfg(test)]
@@ -17,6 +18,8 @@ use lethe_fhir::{LocalBases, Resource};
 use thiserror::Error;
 
 use crate::{IndexValue, IndexValues, PathId};
+
+use contained::Contained;
 
 pub use read::{reference_or_url, reference_value};
 pub use unit::canonical_unit;
@@ -40,7 +43,8 @@ pub struct TooManyValues;
 /// # Errors
 /// It has more than [`VALUES_MAX`] or [`VALUE_BYTES_MAX`].
 pub fn extract(resource: &Resource, bases: &LocalBases) -> Result<IndexValues, TooManyValues> {
-    let mut found = Found::new(bases);
+    let contained = Contained::of(resource.content());
+    let mut found = Found { contained: Some(&contained), ..Found::new(bases) };
     tree::of(resource.resource_type).walk_resource(resource.content(), &mut found);
     if found.is_over { Err(TooManyValues) } else { Ok(IndexValues::of(found.values)) }
 }
@@ -51,11 +55,15 @@ struct Found<'a> {
     values: Vec<IndexValue>,
     bytes: usize,
     is_over: bool,
+    /// What references within the resource lead to, where that counts.
+    contained: Option<&'a Contained<'a>>,
+    /// So many of these have led here.
+    links: usize,
 }
 
 impl<'a> Found<'a> {
     fn new(bases: &'a LocalBases) -> Self {
-        Self { bases, values: Vec::new(), bytes: 0, is_over: false }
+        Self { bases, values: Vec::new(), bytes: 0, is_over: false, contained: None, links: 0 }
     }
 
     fn push(&mut self, path: PathId, value: Vec<u8>) {

@@ -35,7 +35,7 @@ pub(super) fn value(value: &Value, path: PathId, kind: ParameterKind, datatype: 
 /// Reads one value that is a text.
 fn text(text: &str, path: PathId, kind: ParameterKind, found: &mut Found<'_>) {
     match kind {
-        ParameterKind::String => found.push(path, value::string(text)),
+        ParameterKind::String => string(text, path, found),
         ParameterKind::Uri => found.push(path, value::uri(text)),
         ParameterKind::Token => found.push(path, value::token(None, text)),
         ParameterKind::Reference => {
@@ -49,6 +49,14 @@ fn text(text: &str, path: PathId, kind: ParameterKind, found: &mut Found<'_>) {
             }
         }
         ParameterKind::Number | ParameterKind::Quantity | ParameterKind::Position | ParameterKind::Composite => {}
+    }
+}
+
+/// A text, and all of it beside if the index has only its beginning.
+fn string(text: &str, path: PathId, found: &mut Found<'_>) {
+    found.push(path, value::string(text));
+    for piece in value::pieces_of_long(text) {
+        found.push(path.with(Facet::Text), piece);
     }
 }
 
@@ -74,7 +82,7 @@ pub(super) fn object(object: &Map<String, Value>, path: PathId, kind: ParameterK
                     if let Value::String(text) = value
                         && !text.is_empty()
                     {
-                        found.push(path, value::string(text));
+                        string(text, path, found);
                     }
                 });
             }
@@ -198,6 +206,14 @@ fn reference(object: &Map<String, Value>, path: PathId, found: &mut Found<'_>) {
     if target.is_none() && object.keys().any(|name| name != "id" && name != "extension") {
         // One that leads nowhere, such as to a contained resource, or is only displayed, is not missing.
         found.push(path.with(Facet::Text), value::token_text(""));
+    }
+    if let Some(id) = text_of(object, "reference").and_then(|text| text.strip_prefix('#'))
+        && let Some((resource_type, values)) = found.contained.and_then(|contained| contained.get(id, found.links, found.bases))
+    {
+        found.push(path, value::reference_contained(resource_type));
+        if let Some(values) = values {
+            found.push(path.with(Facet::Text), value::contained(resource_type, &values));
+        }
     }
     if let Some(bytes) = target {
         found.push(path, bytes);

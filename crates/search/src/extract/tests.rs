@@ -338,3 +338,50 @@ fn every_type_has_a_tree() {
         assert_eq!(extract(&resource, &LocalBases::default()).unwrap().iter().count(), expected, "{resource_type}");
     }
 }
+
+#[test]
+fn what_is_contained_is_kept_with_the_reference_to_it() {
+    let json = |medication: &str| {
+        format!(
+            r##"{{"resourceType":"MedicationRequest","contained":[{{"resourceType":"Medication","id":"m","status":"active","ingredient":[{{"itemReference":{{"reference":"#s"}}}}]}},
+            {{"resourceType":"Substance","id":"s","status":"inactive"}},{{"resourceType":"Medication","id":"m","status":"twice"}}],"medicationReference":{{"reference":"{medication}"}}}}"##
+        )
+    };
+    let kind = |name: &str| name.parse::<ResourceType>().unwrap();
+    let inner = |entries: Vec<(Facet, Vec<u8>)>, facet: Facet, of: &str| -> IndexValues {
+        let all: Vec<_> = entries
+            .iter()
+            .filter(|(own, _)| *own == facet)
+            .filter_map(|(_, value)| value::contained_values(value, kind(of).code()))
+            .collect();
+        assert_eq!(all.len(), 1, "{entries:?}");
+        IndexValues::from_stored(all[0].to_vec())
+    };
+    let path = |of: &str, code: &str| definitions::parameter(kind(of), code).unwrap().uses[0].path;
+    let entries = found(&json("#m"), "medication");
+    assert!(entries.contains(&(Facet::Value, value::reference_contained(kind("Medication")))), "{entries:?}");
+    let medication = inner(entries, Facet::Text, "Medication");
+    assert_eq!(medication.iter().of_path(path("Medication", "status")).collect::<Vec<_>>(), [value::token(None, "active")]);
+    let to_substance = medication.iter().filter(|(own, _)| own.with(Facet::Value) == path("Medication", "ingredient"));
+    let substance = inner(to_substance.map(|(path, value)| (path.facet(), value.to_vec())).collect(), Facet::Text, "Substance");
+    assert_eq!(substance.iter().of_path(path("Substance", "status")).collect::<Vec<_>>(), [value::token(None, "inactive")]);
+    assert_eq!(found(&json("#x"), "medication"), [(Facet::Text, value::token_text(""))], "it is there, and leads nowhere");
+}
+
+#[test]
+fn what_is_contained_in_circles_has_an_end() {
+    let next = |number: usize| {
+        format!(r##"{{"resourceType":"Patient","id":"p{number}","link":[{{"other":{{"reference":"#p{}"}}}}]}}"##, (number + 1) % 500)
+    };
+    let contained: Vec<String> = (0..500).map(next).collect();
+    let links: Vec<String> = (0..500).map(|number| format!(r##"{{"other":{{"reference":"#p{number}"}}}}"##)).collect();
+    let json = format!(r#"{{"resourceType":"Patient","contained":[{}],"link":[{}]}}"#, contained.join(","), links.join(","));
+    assert!(found(&json, "link").len() > 1);
+    let large = format!(
+        r##"{{"resourceType":"Patient","contained":[{{"resourceType":"Patient","id":"p","name":[{{"text":"{}"}}]}}],"link":[{{"other":{{"reference":"#p"}}}}]}}"##,
+        "x".repeat(70_000)
+    );
+    let entries = found(&large, "link");
+    assert!(entries.iter().all(|(_, value)| value.len() < 100), "too large to be kept twice");
+    assert!(entries.contains(&(Facet::Value, value::reference_contained(ResourceType::PATIENT))));
+}

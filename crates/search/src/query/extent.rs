@@ -87,7 +87,7 @@ fn shifted(check: ValueCheck, by: usize) -> ValueCheck {
         ValueCheck::Behind { at, checks } => ValueCheck::Behind { at: at + by, checks },
         // What was the end has something behind it now.
         ValueCheck::EndsWith(bytes) | ValueCheck::Contains(bytes) => ValueCheck::Contains(bytes),
-        // Positions are in no composite.
-        near @ ValueCheck::Near { .. } => near,
+        // Neither positions nor `:contains` are in a composite.
+        other @ (ValueCheck::Near { .. } | ValueCheck::TextHas(_) | ValueCheck::TextMayHave(_)) => other,
     }
 }

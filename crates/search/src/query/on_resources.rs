@@ -4,7 +4,7 @@ use lethe_fhir::{LocalBases, Resource};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::extract::extract;
+use crate::{extract::extract, value};
 
 /// Whether a resource is found, by its index values alone.
 fn is_found(resource: &Value, query: &str) -> bool {
@@ -148,6 +148,45 @@ fn a_system_alone_stands_in_either_part_of_a_composite() {
             ("relationship=replaces$DocumentReference/a", false),
         ],
     );
+}
+
+#[test]
+fn all_of_a_long_text_is_looked_through() {
+    let beginning = "Ångström goes on and on ".repeat(10);
+    let cases = |length: usize| {
+        let middle = "x".repeat(length);
+        let name = format!("{beginning}{middle} the NEEDLE at the énd");
+        let (at_end, too_long) = (format!("{beginning}{middle} the needle"), format!("{beginning}{middle} the needles"));
+        // The hash of a text that was cut is no part of it.
+        let hash = value::string(&name)[224..256].to_vec();
+        let hash = if length > 0 { String::from_utf8(hash).unwrap() } else { "absent".to_owned() };
+        [
+            (format!("name={beginning}"), true),
+            (format!("name={at_end}"), true),
+            (format!("name={too_long}"), false),
+            (format!("name=nothing,{at_end}"), true),
+            ("name:contains=the needle at THE end".to_owned(), true),
+            ("name:contains=needle,nothing".to_owned(), true),
+            (format!("name:contains=on {middle} the"), true),
+            ("name:contains=needles".to_owned(), false),
+            ("name:contains=angstrom goes".to_owned(), true),
+            (format!("name:contains={}", &hash[..6]), false),
+            (format!("name={beginning}{}", &hash[..6]), false),
+            (format!("name:exact={name}"), true),
+            (format!("name:exact={name}s"), false),
+            (format!("name:exact={at_end}"), false),
+        ]
+        .map(|(query, expected)| (name.clone(), query, expected))
+    };
+    // Around 256 bytes, and more than one piece. A query is at most 4,096 bytes long.
+    for length in (0..30).chain([1_000, 70_000]) {
+        for (name, query, expected) in cases(length) {
+            if query.len() < 4_000 {
+                let questionnaire = json!({ "resourceType": "Questionnaire", "status": "draft", "name": name });
+                assert_eq!(is_found(&questionnaire, &query), expected, "{length}: {query}");
+            }
+        }
+    }
 }
 
 #[test]

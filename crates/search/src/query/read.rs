@@ -48,12 +48,38 @@ impl Reader<'_> {
             return criteria;
         }
         let parameter = find(resource_type, code)?;
-        self.on_values(parameter, modifier, value).map(|criterion| vec![criterion])
+        self.on_values(parameter, modifier, value)
     }
 
-    fn on_values(&self, parameter: &Parameter, modifier: Option<&str>, value: &str) -> Result<Criterion, Fault> {
+    /// Strings of which the index may not have all: first what may fit, by its rows, then what does.
+    fn strings(
+        &self,
+        parameter: &Parameter,
+        value: &str,
+        steps: &dyn Fn(&str) -> Result<Option<string::Steps>, Fault>,
+    ) -> Result<Vec<Criterion>, Fault> {
+        let (mut may_fit, mut fits, mut is_in_two) = (Vec::new(), Vec::new(), false);
+        for text in alternatives(value)? {
+            let steps = steps(text)?;
+            is_in_two |= steps.is_some();
+            let (first, second) = match steps {
+                Some(steps) => (steps.may_fit, steps.fits.to_vec()),
+                None => (string::beginning(text)?, vec![string::beginning(text)?]),
+            };
+            for path_use in &parameter.uses {
+                self.push(&mut may_fit, vec![first.clone()], path_use)?;
+                self.push(&mut fits, second.clone(), path_use)?;
+            }
+        }
+        let may_fit = Criterion::AnyOf(may_fit);
+        Ok(if is_in_two { vec![may_fit, Criterion::AnyOf(fits)] } else { vec![may_fit] })
+    }
+
+    fn on_values(&self, parameter: &Parameter, modifier: Option<&str>, value: &str) -> Result<Vec<Criterion>, Fault> {
         let any = |extents: &Asked<'_>| self.spans(parameter, value, extents).map(Criterion::AnyOf);
-        match (parameter.kind, modifier) {
+        let criterion = match (parameter.kind, modifier) {
+            (ParameterKind::String, None) => return self.strings(parameter, value, &string::long_beginning),
+            (ParameterKind::String, Some("contains")) => return self.strings(parameter, value, &|text| string::containing(text).map(Some)),
             (_, Some("missing")) => {
                 let spans: Vec<Span> = parameter.uses.iter().flat_map(|path_use| present(parameter.kind, path_use)).collect();
                 self.budget.charge(spans.len())?;
@@ -64,9 +90,7 @@ impl Reader<'_> {
             (ParameterKind::Date, None) => any(&|text, _| date::extents(text)),
             (ParameterKind::Position, None) => any(&|text, _| Ok(vec![position::extent(text)?])),
             (ParameterKind::Composite, None) => any(&|text, path_use| composite::extents(text, parameter, path_use, self.bases)),
-            (ParameterKind::String, None) => any(&|text, _| Ok(vec![string::beginning(text)?])),
             (ParameterKind::String, Some("exact")) => any(&|text, _| Ok(vec![string::exact(text)])),
-            (ParameterKind::String, Some("contains")) => any(&|text, _| Ok(vec![string::containing(text)?])),
             (ParameterKind::Uri, None) => any(&|text, _| Ok(uri::exact(&unescape(text)))),
             (ParameterKind::Uri, Some("below")) => any(&|text, _| Ok(uri::below(&unescape(text)))),
             (ParameterKind::Uri, Some("above")) => any(&|text, _| Ok(uri::above(&unescape(text)))),
@@ -92,7 +116,8 @@ impl Reader<'_> {
                 self.references(parameter, Some(named), value)
             }
             (kind, Some(modifier)) => Err(unknown_modifier(parameter, kind, modifier)),
-        }
+        };
+        criterion.map(|criterion| vec![criterion])
     }
 
     fn references(&self, parameter: &Parameter, named: Option<ResourceType>, value: &str) -> Result<Criterion, Fault> {

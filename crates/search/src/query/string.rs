@@ -1,16 +1,42 @@
 //! Strings (<https://hl7.org/fhir/R4/search.html#string>).
 
 use super::{error::Fault, extent::Extent, values::unescape};
-use crate::{ValueCheck, value};
+use crate::{Facet, ValueCheck, value};
 
 /// Values that begin with `text`, whatever their case, accents and spacing.
 pub(super) fn beginning(text: &str) -> Result<Extent, Fault> {
     Ok(Extent::prefix(value::string_prefix(&searchable(text)?)))
 }
 
+/// What is asked of a string, in two steps: the index has only the beginning of long ones, all of which stands beside the body.
+#[derive(Debug)]
+pub(super) struct Steps {
+    /// Of the rows of the index: what may fit.
+    pub may_fit: Extent,
+    /// Of all values: what fits, if one of these does.
+    pub fits: [Extent; 2],
+}
+
+/// Values that begin with a `text` of which the index may not have all; `None` for a shorter one, to which [`beginning`] is the answer.
+pub(super) fn long_beginning(text: &str) -> Result<Option<Steps>, Fault> {
+    let normal = value::normalise(&searchable(text)?).into_bytes();
+    let may_fit = beginning(text)?;
+    if may_fit.low == normal {
+        return Ok(None);
+    }
+    let first_piece = [&[value::FIRST_PIECE], normal.as_slice()].concat();
+    let whole = Extent::prefix(normal.clone()).and(ValueCheck::TextHas(normal));
+    Ok(Some(Steps { may_fit, fits: [whole, Extent::prefix(first_piece).of(Facet::Text)] }))
+}
+
 /// Values that have `text` somewhere, whatever their case, accents and spacing.
-pub(super) fn containing(text: &str) -> Result<Extent, Fault> {
-    Ok(Extent::whole().and(ValueCheck::Contains(value::normalise(&searchable(text)?).into_bytes())))
+pub(super) fn containing(text: &str) -> Result<Steps, Fault> {
+    let normal = value::normalise(&searchable(text)?).into_bytes();
+    let in_piece = Extent::whole().of(Facet::Text).and(ValueCheck::Contains(normal.clone()));
+    Ok(Steps {
+        may_fit: Extent::whole().and(ValueCheck::TextMayHave(normal.clone())),
+        fits: [Extent::whole().and(ValueCheck::TextHas(normal)), in_piece],
+    })
 }
 
 /// Values that are exactly `text`.
@@ -37,6 +63,7 @@ mod tests {
     #[test]
     fn beginnings_parts_and_exact_texts_are_told_apart() {
         let stored = ["Émile Zola", "emile", "Semile", "zola  emile", "a,b"];
+        let containing = |text| containing(text).map(|steps| steps.fits[0].clone());
         let cases: [(Extent, [bool; 5]); 7] = [
             (beginning("EMI").unwrap(), [true, true, false, false, false]),
             (beginning("Emile Z").unwrap(), [true, false, false, false, false]),
@@ -64,7 +91,9 @@ mod tests {
                 prop_assert!(beginning(&sent).is_err() && containing(&sent).is_err());
             } else {
                 prop_assert_eq!(admits(beginning(&sent).unwrap()), stored_normal.starts_with(&normal));
-                prop_assert_eq!(admits(containing(&sent).unwrap()), stored_normal.contains(&normal));
+                let steps = containing(&sent).unwrap();
+                prop_assert_eq!(admits(steps.fits[0].clone()), stored_normal.contains(&normal));
+                prop_assert_eq!(admits(steps.may_fit), stored_normal.contains(&normal));
             }
             prop_assert_eq!(admits(exact(&sent)), sent == stored);
         }

@@ -40,6 +40,14 @@ impl Dialect for Sqlite {
         (format!("json_each(referred_ids({row}.index_values, {paths}, {target})) j{name}"), format!("stored_id(j{name}.value)"))
     }
 
+    fn contained(&self, builder: &mut Builder<'_, Self>, row: &str, paths: &[PathId], target: ResourceType) -> String {
+        let (name, paths, target) = (builder.name(), builder.bind(told(&paths)), builder.type_id(target));
+        format!(
+            "(select unhex(j{name}.value) as index_values, null as id, null as last_updated_ms, null as body \
+             from json_each(contained_values({row}.index_values, {paths}, {target})) j{name})"
+        )
+    }
+
     fn reference_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType) -> String {
         format!("reference_value({}, {row}.id)", builder.type_id(resource_type))
     }

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use lethe_fhir::{Instant, ResourceType};
-use lethe_search::{Entries, PathId, SortPath, Span, ValueCheck, WordPlace, has_words, value};
+use lethe_search::{Entries, Facet, PathId, SortPath, Span, ValueCheck, WordPlace, has_words, value};
 use rusqlite::{
     Connection,
     functions::{Context, FunctionFlags},
@@ -32,6 +32,11 @@ pub(crate) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
         let target: u8 = context.get(2)?;
         Ok(referred_ids(entries(context), &paths, target))
     })?;
+    connection.create_scalar_function("contained_values", 3, flags, |context| {
+        let paths: Arc<Vec<PathId>> = told(context, 1)?;
+        let target: u8 = context.get(2)?;
+        Ok(contained_values(entries(context), &paths, target))
+    })?;
     connection.create_scalar_function("stored_id", 1, flags, |context| {
         let id: String = context.get(0)?;
         let id = id.parse().map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))?;
@@ -39,9 +44,13 @@ pub(crate) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     })?;
     connection.create_scalar_function("reference_value", 2, flags, |context| {
         let code: u8 = context.get(0)?;
+        if context.get_raw(1) == ValueRef::Null {
+            // What is contained is referred to by nobody else.
+            return Ok(None);
+        }
         let IdColumn(id) = IdColumn::column_result(context.get_raw(1)).map_err(failed)?;
         let resource_type = ResourceType::from_code(code).ok_or_else(|| failed(format!("type {code}")))?;
-        Ok(value::reference_to(resource_type, &id))
+        Ok(Some(value::reference_to(resource_type, &id)))
     })?;
     connection.create_scalar_function("sort_value", 2, flags, |context| {
         let told: Arc<(Vec<SortPath>, bool)> = told(context, 1)?;
@@ -95,6 +104,16 @@ fn referred_ids(entries: Entries<'_>, paths: &[PathId], target: u8) -> String {
     ids.sort_unstable();
     ids.dedup();
     serde_json::Value::from(ids).to_string()
+}
+
+/// The index values of the contained resources of one type to which `entries` refer by one of `paths`, as a JSON array of hexadecimal texts.
+fn contained_values(entries: Entries<'_>, paths: &[PathId], target: u8) -> String {
+    let mut found: Vec<String> = Vec::new();
+    for path in paths {
+        let values = entries.clone().of_path(path.with(Facet::Text)).filter_map(|own| value::contained_values(own, target));
+        found.extend(values.map(|values| values.iter().map(|byte| format!("{byte:02x}")).collect()));
+    }
+    serde_json::Value::from(found).to_string()
 }
 
 fn owned(output: rusqlite::types::ToSqlOutput<'_>) -> Value {
