@@ -131,6 +131,8 @@ pub fn string(text: &str) -> Vec<u8> {
 pub const FIRST_PIECE: u8 = 1;
 /// The others.
 const FURTHER_PIECE: u8 = 2;
+/// Bytes of a text that are kept in pieces: R4 allows no longer strings.
+const PIECES_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a piece.
 const PIECE_BYTES_MAX: usize = 60_000;
 /// Bytes that a piece has in common with the next: whatever is looked for is shorter, and so is whole in one of them.
@@ -144,7 +146,7 @@ pub fn pieces_of_long(text: &str) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     let normal = normalise(text);
-    let mut rest = normal.as_bytes();
+    let mut rest = &normal.as_bytes()[..normal.len().min(PIECES_BYTES_MAX)];
     let mut pieces = Vec::new();
     if rest.len() < TEXT_BYTES_MAX {
         return pieces;

@@ -66,6 +66,13 @@ impl<'a> Found<'a> {
         Self { bases, values: Vec::new(), bytes: 0, is_over: false, contained: None, links: 0 }
     }
 
+    /// Adds what only helps to find: without it where there is little room, so that nothing is refused for it.
+    fn push_if_room(&mut self, path: PathId, value: Vec<u8>) {
+        if self.bytes + value.len() <= VALUE_BYTES_MAX / 2 && self.values.len() < VALUES_MAX / 2 {
+            self.push(path, value);
+        }
+    }
+
     fn push(&mut self, path: PathId, value: Vec<u8>) {
         self.bytes += value.len();
         if self.values.len() >= VALUES_MAX || self.bytes > VALUE_BYTES_MAX {

@@ -56,7 +56,7 @@ fn text(text: &str, path: PathId, kind: ParameterKind, found: &mut Found<'_>) {
 fn string(text: &str, path: PathId, found: &mut Found<'_>) {
     found.push(path, value::string(text));
     for piece in value::pieces_of_long(text) {
-        found.push(path.with(Facet::Text), piece);
+        found.push_if_room(path.with(Facet::Text), piece);
     }
 }
 
@@ -212,7 +212,7 @@ fn reference(object: &Map<String, Value>, path: PathId, found: &mut Found<'_>) {
     {
         found.push(path, value::reference_contained(resource_type));
         if let Some(values) = values {
-            found.push(path.with(Facet::Text), value::contained(resource_type, &values));
+            found.push_if_room(path.with(Facet::Text), value::contained(resource_type, &values));
         }
     }
     if let Some(bytes) = target {

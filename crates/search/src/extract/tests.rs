@@ -369,6 +369,20 @@ fn what_is_contained_is_kept_with_the_reference_to_it() {
 }
 
 #[test]
+fn nothing_is_refused_for_what_only_helps_to_find_it() {
+    let text: String = (0..180_000).map(|number| format!("{number} ")).collect();
+    let json = |names: usize| {
+        let aliases: Vec<String> = (0..names).map(|number| format!("\"{number}{text}\"")).collect();
+        format!(r#"{{"resourceType":"Organization","alias":[{}]}}"#, aliases.join(","))
+    };
+    let kept = |names: usize| {
+        found(&json(names), "name").iter().filter(|(facet, _)| *facet == Facet::Text).map(|(_, value)| value.len()).sum::<usize>()
+    };
+    assert!(kept(1) > 1 << 20, "the control");
+    assert!(kept(8) <= VALUE_BYTES_MAX / 2);
+}
+
+#[test]
 fn what_is_contained_in_circles_has_an_end() {
     let next = |number: usize| {
         format!(r##"{{"resourceType":"Patient","id":"p{number}","link":[{{"other":{{"reference":"#p{}"}}}}]}}"##, (number + 1) % 500)
