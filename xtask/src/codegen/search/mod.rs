@@ -1,10 +1,11 @@
-//! `cargo xtask codegen search`: HL7's search parameters and compartments → the table that `lethe-search` reads.
+//! `cargo xtask codegen search`: HL7's search parameters and compartments → the table that `lethe-search` reads, and the names of definitions.
 //!
 //! The table is described at its own head (`table.rs` writes it). Numbers of paths are stored in databases: those of the present table are kept, new
 //! paths are numbered after them in the order of parameters, and the number of a path that is no more is not given again.
 
 mod elements;
 mod expression;
+mod names;
 mod table;
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -19,10 +20,13 @@ use table::{ParameterRow, PathNumbers, Table};
 /// Where the table lies, from the root of the repository.
 const TABLE: &str = "crates/search/src/definitions/r4.txt";
 
+/// Where the names of definitions lie.
+const NAMES: &str = "crates/search/src/definitions/names.txt";
+
 /// Parameters that the server answers without index values.
 const ANSWERED_ELSEWHERE: [&str; 5] = ["_id", "_lastUpdated", "_text", "_content", "_query"];
 
-/// Writes the table anew from an unpacked `hl7.fhir.r4.core` package.
+/// Writes both anew from an unpacked `hl7.fhir.r4.core` package.
 ///
 /// # Errors
 /// A definition is not as expected; nothing is written then.
@@ -56,7 +60,9 @@ pub fn run(root: &Path, package: &Path) -> Result<()> {
     for dropped in elements.dropped() {
         eprintln!("not indexed: {dropped}");
     }
-    fs::write(&file, table.render()?).with_context(|| file.display().to_string())?;
+    let (rendered, names) = (table.render()?, root.join(NAMES));
+    fs::write(&names, names::render(&parameters)?).with_context(|| names.display().to_string())?;
+    fs::write(&file, rendered).with_context(|| file.display().to_string())?;
     eprintln!("{}: {}", file.display(), table.summary());
     Ok(())
 }
