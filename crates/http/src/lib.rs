@@ -16,6 +16,7 @@ mod error;
 mod fhir;
 mod holds;
 mod purge;
+mod randomness;
 mod validation;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use axum::{Router, middleware};
 use lethe_auth::SecretKey;
 use lethe_fhir::LocalBases;
 use lethe_jobs::Pace;
-use lethe_store::{Clock, Store};
+use lethe_store::{Clock, SharedIssuer, Store};
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -36,6 +37,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// Whose keys certificates are verified by.
+    pub issuer: SharedIssuer,
     /// The key of the hashes under which secrets and tokens are stored.
     pub secrets: SecretKey,
     /// Addresses under which this server is known; the `Host` of a call counts besides.

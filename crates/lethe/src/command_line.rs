@@ -54,6 +54,8 @@ enum Command {
     Purge(commands::purge::PurgeCommand),
     #[command(subcommand)]
     Hold(commands::hold::HoldCommand),
+    #[command(subcommand)]
+    Certificate(commands::certificate::CertificateCommand),
     Demo(commands::demo::Demo),
     Check(commands::check::Check),
     Migrate(commands::migrate::Migrate),
@@ -101,6 +103,7 @@ impl Command {
             Self::Export(command) => command.run().await,
             Self::Purge(command) => command.run().await,
             Self::Hold(command) => command.run().await,
+            Self::Certificate(command) => command.run().await,
             Self::Demo(command) => command.run().await,
             Self::Check(command) => command.run().await,
             Self::Migrate(command) => command.run().await,

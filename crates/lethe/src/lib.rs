@@ -8,12 +8,15 @@ pub mod population;
 pub mod server;
 
 mod api_client;
+mod certificate_keys;
+mod certificate_report;
 mod commands;
 mod configuration;
 mod demo;
 mod embedded;
 mod failure;
 mod import;
+mod private_file;
 mod progress;
 mod purge_watch;
 mod secret_key;

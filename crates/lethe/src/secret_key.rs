@@ -1,15 +1,11 @@
 //! The server's own key: a file beside the database, made on first use.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, anyhow};
-use lethe_auth::{Secret, SecretKey};
+use lethe_auth::SecretKey;
 
-use crate::failure::Advice;
+use crate::{failure::Advice, private_file};
 
 /// Name of the file in the data directory.
 const FILE_NAME: &str = "secret.key";
@@ -18,8 +14,8 @@ const FILE_NAME: &str = "secret.key";
 ///
 /// # Errors
 /// The operating system has none.
-pub(crate) fn random_bytes() -> Result<[u8; Secret::RANDOM_BYTES]> {
-    let mut bytes = [0; Secret::RANDOM_BYTES];
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the operating system gives no random bytes: {error}"))?;
     Ok(bytes)
 }
@@ -39,7 +35,8 @@ pub(crate) fn load_or_create(directory: &Path) -> Result<LoadedKey> {
     let path = directory.join(FILE_NAME);
     let is_new = !fs::exists(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     if is_new {
-        create(directory, &path).with_context(|| format!("{} cannot be written", path.display()))?;
+        private_file::create(directory, FILE_NAME, &random_bytes::<{ SecretKey::BYTES }>()?)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(LoadedKey { key: read(&path)?, is_new })
 }
@@ -64,24 +61,6 @@ fn read(path: &Path) -> Result<SecretKey> {
         )
     })?;
     Ok(SecretKey::new(key))
-}
-
-/// Written whole under another name and then linked, so that nobody ever reads half a key, and the first of two writers wins.
-fn create(directory: &Path, path: &Path) -> Result<()> {
-    let draft = directory.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(&random_bytes()?)?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => Ok(File::open(directory)?.sync_all()?),
-    }
 }
 
 #[cfg(test)]

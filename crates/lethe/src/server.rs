@@ -6,11 +6,12 @@ use anyhow::{Context, Result, anyhow};
 use lethe_fhir::LocalBases;
 use lethe_http::Validation;
 use lethe_jobs::PaceBounds;
-use lethe_store::{Accounts, Store};
+use lethe_store::{Accounts, SharedIssuer, Store};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
+    certificate_keys::FileIssuer,
     embedded::{KeyedStore, StoreOptions},
     failure::Advice,
 };
@@ -32,6 +33,17 @@ pub struct Server {
     worker: JoinHandle<()>,
 }
 
+/// What an operator may choose.
+#[derive(Default)]
+pub(crate) struct ServeSettings {
+    /// When what is written must be built as R4's base definitions say.
+    pub(crate) validation: Validation,
+    /// How much live calls may notice of jobs.
+    pub(crate) pace: PaceBounds,
+    /// Who operates the server.
+    pub(crate) organization: Option<String>,
+}
+
 impl Server {
     /// Listens on `listen` and serves the store in `data`, which is made if there is none.
     ///
@@ -39,34 +51,35 @@ impl Server {
     /// The address is taken, the directory cannot be used, or another process serves it; nothing is left running.
     pub async fn start(data: &Path, listen: SocketAddr, public_url: Option<&str>) -> Result<Self> {
         let options = StoreOptions { data: data.to_owned(), database_url: None };
-        Self::start_with(&options, listen, public_url, Validation::default(), PaceBounds::default()).await
+        Self::start_with(&options, listen, public_url, ServeSettings::default()).await
     }
 
     pub(crate) async fn start_with(
         options: &StoreOptions,
         listen: SocketAddr,
         public_url: Option<&str>,
-        validation: Validation,
-        bounds: PaceBounds,
+        settings: ServeSettings,
     ) -> Result<Self> {
         let listener = TcpListener::bind(listen).await.with_context(|| {
             Advice::new(format!("cannot listen on {listen}"), "stop the program that uses this address, or choose another with --listen")
         })?;
         let address = listener.local_addr()?;
         let store = options.open_for_serving().await?;
-        store.embedded.store.pace().set_bounds(bounds);
+        store.embedded.store.pace().set_bounds(settings.pace);
         let public_url = public_url.map_or_else(|| own_url(address), |url| url.trim_end_matches('/').to_owned());
+        let issuer: SharedIssuer = Arc::new(FileIssuer::open(&options.data, settings.organization.as_deref(), &public_url)?);
 
         let (stopping, stop) = watch::channel(false);
         let port: Arc<dyn Store> = Arc::clone(&store.embedded.store) as Arc<dyn Store>;
-        let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.embedded.clock), WorkerOptions::default());
+        let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.embedded.clock), Arc::clone(&issuer), WorkerOptions::default());
         let app = lethe_http::App {
             store: port,
             clock: Arc::clone(&store.embedded.clock),
+            issuer,
             secrets: store.secrets.clone(),
             bases: local_bases(address, &public_url),
             public_url: public_url.clone(),
-            validation,
+            validation: settings.validation,
             pace: store.embedded.store.pace(),
             wake: worker.wake(),
         };

@@ -11,7 +11,7 @@ const IN_PROGRESS: &str = include_str!("../sql/check/purges_in_progress.sql");
 const SELECT_BODIES: &str = include_str!("../sql/check/bodies.sql");
 
 /// What must hold at any time, and the statement that counts where it does not.
-const ALWAYS: [(&str, &str); 9] = [
+const ALWAYS: [(&str, &str); 11] = [
     (
         "every resource has exactly one current version, and its logical id leads to it",
         include_str!("../sql/check/unreachable_current_versions.sql"),
@@ -21,6 +21,8 @@ const ALWAYS: [(&str, &str); 9] = [
     ("the totals by type are right", include_str!("../sql/check/wrong_totals.sql")),
     ("planned = deleted + spared + held in every batch that is done (INV-4)", include_str!("../sql/check/unbalanced_batches.sql")),
     ("every purge has its audit record, closed if it has ended (INV-5)", include_str!("../sql/check/missing_audits.sql")),
+    ("every purge that was successful has its certificate", include_str!("../sql/check/missing_certificates.sql")),
+    ("no certificate is missing in the chain", include_str!("../sql/check/gaps_in_chain.sql")),
     ("no account and no client has two purges in progress", include_str!("../sql/check/concurrent_purges.sql")),
     ("nothing is left of what a hold named that has ended", include_str!("../sql/check/targets_of_ended_holds.sql")),
     ("nothing is left of what a removed export was asked for", include_str!("../sql/check/orphan_export_questions.sql")),

@@ -65,8 +65,14 @@ pub async fn many_kick_offs_at_once_start_one_job<B: Backend>(harness: Harness<B
     for number in 0..60 {
         let store = harness.store();
         let owner = if number % 3 == 0 { client_of(&harness.account) } else { harness.account.clone() };
-        let purge =
-            lethe_store::NewPurge { job_id: JobId::now_v7(), owner, selection: everything(), bases: Default::default(), reason: None };
+        let purge = lethe_store::NewPurge {
+            job_id: JobId::now_v7(),
+            owner,
+            selection: everything(),
+            bases: Default::default(),
+            reason: None,
+            digest_key: [1; 32],
+        };
         kick_offs.spawn(async move { store.kick_off(&purge).await.unwrap() });
     }
     let outcomes = kick_offs.join_all().await;

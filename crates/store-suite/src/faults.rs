@@ -209,8 +209,31 @@ impl PurgeWork for FaultyStore {
         }
         self.step(self.inner.probe(lease)).await
     }
-    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob> {
-        self.step(self.inner.finish_purge(lease, event, failure)).await
+    async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
+        self.step(self.inner.finish_purge(lease, end, issuer)).await
+    }
+}
+
+#[async_trait]
+impl Certificates for FaultyStore {
+    async fn certificate(&self, owner: &Scope, job_id: JobId) -> Result<Option<String>> {
+        self.inner.certificate(owner, job_id).await
+    }
+    async fn certificates(&self, after: u64, count: usize) -> Result<Vec<StoredCertificate>> {
+        self.inner.certificates(after, count).await
+    }
+    async fn deletion(
+        &self,
+        owner: &Scope,
+        job_id: JobId,
+        account_id: AccountId,
+        resource_type: ResourceType,
+        id: &LogicalId,
+    ) -> Result<Deletion> {
+        self.inner.deletion(owner, job_id, account_id, resource_type, id).await
+    }
+    async fn forget_digests(&self, owner: &Scope, job_id: JobId) -> Result<Forgotten> {
+        self.inner.forget_digests(owner, job_id).await
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
+use lethe_certificate::{document::IssuerName, issue::KeyedIssuer, keys::SigningKey};
 use lethe_fhir::{Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_jobs::Lease;
 use lethe_purge::{Selection, holds::HoldTarget, plan::BatchLimits};
 use lethe_store::{
     AddedUser, Change, Expect, HistoryQuery, HistoryScope, HoldAdded, HoldId, HoldLifted, JobId, KeyedHash, KickOff, ListQuery, NewClient,
-    NewHold, NewPurge, PurgeJob, Store, StoredVersion, Write, WriteOutcome,
+    NewHold, NewPurge, PurgeJob, SharedIssuer, Store, StoredVersion, Write, WriteOutcome,
 };
 use lethe_worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
@@ -138,7 +139,14 @@ impl<B: Backend> Harness<B> {
 
     /// What is asked of a kick-off.
     pub fn new_purge(&self, owner: &Scope, selection: Selection) -> NewPurge {
-        NewPurge { job_id: Uuid::now_v7(), owner: owner.clone(), selection, bases: LocalBases::new([BASE]), reason: None }
+        NewPurge {
+            job_id: Uuid::now_v7(),
+            owner: owner.clone(),
+            selection,
+            bases: LocalBases::new([BASE]),
+            reason: None,
+            digest_key: [1; 32],
+        }
     }
 
     /// A job of the account, or of the client.
@@ -161,7 +169,13 @@ impl<B: Backend> Harness<B> {
             attempts: lethe_jobs::AttemptLimits { attempts_max: 3, first_backoff_ms: 0, backoff_max_ms: 0 },
             ..WorkerOptions::default()
         };
-        Worker::new(store, Arc::clone(&self.clock) as Arc<dyn lethe_store::Clock>, options)
+        Worker::new(store, Arc::clone(&self.clock) as Arc<dyn lethe_store::Clock>, Self::issuer(), options)
+    }
+
+    /// Who signs the certificates of this harness, always with the same key.
+    pub fn issuer() -> SharedIssuer {
+        let name = IssuerName { software: "suite".to_owned(), ..IssuerName::default() };
+        Arc::new(KeyedIssuer { name, key: SigningKey::from_seed(&[1; 32]).unwrap() })
     }
 
     /// Makes and seals the plan of a claimed job, for cases that take the steps after it one by one.

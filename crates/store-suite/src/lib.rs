@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 
 pub mod accounts;
+pub mod certificates;
 pub mod companions;
 pub mod concurrency;
 pub mod control;
@@ -123,6 +124,13 @@ macro_rules! store_suite {
             residences: every_residence_is_empty_after_a_purge;
             residences: a_leftover_in_any_residence_fails_the_job;
             residences: a_check_finds_what_is_wrong;
+            certificates: the_certificate_says_what_happened;
+            certificates: certificates_are_one_chain_seen_by_their_owners;
+            certificates: each_end_of_a_job_has_its_certificate;
+            certificates: every_deleted_id_is_proven_and_no_other;
+            certificates: a_proof_of_a_client_wide_purge_names_the_account;
+            certificates: with_its_key_goes_every_proof_and_the_certificate_stays;
+            certificates: a_job_that_cannot_be_certified_does_not_end;
             concurrency: writers_cannot_slip_under_the_watermark;
             model: random_histories_and_purges_agree_with_the_model;
             erasure: no_planted_string_is_left_in_the_files;

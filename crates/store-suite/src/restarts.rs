@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lethe_jobs::JobState;
 use lethe_purge::Counts;
-use lethe_store::{NextBatch, Store, StoreError};
+use lethe_store::{NextBatch, PurgeEnd, Store, StoreError};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -54,6 +54,8 @@ pub async fn a_job_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harnes
             .concat();
         assert_eq!(left, ["p0", "v0"], "died after {steps}");
         assert_eq!(harness.ids("Observation").await, ["stays"]);
+        let certificates = harness.store().certificates(0, 10).await.unwrap();
+        assert_eq!(certificates.iter().map(|certificate| certificate.job_id).collect::<Vec<_>>(), [job_id], "died after {steps}");
         harness.assert_bystander_is_whole().await;
         if !is_dead {
             assert!(steps > 15, "the walk has more steps than {steps}");
@@ -78,7 +80,9 @@ pub async fn a_worker_that_lost_its_lease_changes_nothing<B: Backend>(harness: H
     assert!(matches!(store.claim_batch(&sleeper).await, Err(StoreError::LeaseLost)));
     assert!(matches!(store.purge_batch(&sleeper, batch).await, Err(StoreError::LeaseLost)));
     assert!(matches!(store.fail_batch(&sleeper, batch, "late", None).await, Err(StoreError::LeaseLost)));
-    assert!(matches!(store.finish_purge(&sleeper, lethe_jobs::JobEvent::Complete, None).await, Err(StoreError::LeaseLost)));
+    let end = PurgeEnd::without_probe(lethe_jobs::JobEvent::Complete, None, true);
+    assert!(matches!(store.finish_purge(&sleeper, &end, &Harness::<B>::issuer()).await, Err(StoreError::LeaseLost)));
+    assert_eq!(harness.backend.rows("purge_certificate").await, 0);
     assert_eq!(harness.backend.rows("version").await, before);
     store.release_leases().await.unwrap();
     harness.work().await;

@@ -3,6 +3,7 @@
 //! No SQL, no HTTP. Times come from the [`Clock`] that an adapter is opened with, so that tests can move it.
 
 mod accounts;
+mod certificates;
 mod checks;
 mod clock;
 mod error;
@@ -16,6 +17,7 @@ mod searches;
 pub mod residence;
 
 pub use accounts::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoredToken, UserFilter};
+pub use certificates::{Certificates, Deletion, Forgotten, IssueError, Issuer, SharedIssuer, StoredCertificate};
 pub use checks::{Check, Checks};
 pub use clock::{Clock, SystemClock};
 pub use error::StoreError;
@@ -26,8 +28,8 @@ pub use exports::{
 pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold};
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use purges::{
-    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob,
-    PurgeWork, Purges, SweepTask,
+    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeEnd,
+    PurgeJob, PurgeWork, Purges, SweepTask,
 };
 pub use resources::{
     Change, ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError,
@@ -36,6 +38,9 @@ pub use resources::{
 pub use searches::{Guard, ReadTargets, SearchPage, SearchPlace, SearchQuery, Searches};
 
 /// Every port of one database.
-pub trait Store: Accounts + Resources + Searches + Purges + PurgeWork + Holds + Exports + ExportWork + Imports + Checks {}
+pub trait Store:
+    Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Holds + Exports + ExportWork + Imports + Checks
+{
+}
 
-impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Holds + Exports + ExportWork + Imports + Checks> Store for T {}
+impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Holds + Exports + ExportWork + Imports + Checks> Store for T {}

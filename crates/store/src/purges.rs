@@ -7,7 +7,7 @@ use lethe_jobs::{JobEvent, JobState, Lease, Refused};
 use lethe_purge::{Counts, Phase, Selection, Seq, certify::Residue, plan::BatchLimits};
 use uuid::Uuid;
 
-use crate::{HoldId, StoreError};
+use crate::{HoldId, SharedIssuer, StoreError};
 
 /// Id of a purge job.
 pub type JobId = Uuid;
@@ -25,6 +25,8 @@ pub struct NewPurge {
     pub bases: LocalBases,
     /// Why, in the words of whoever asked.
     pub reason: Option<String>,
+    /// The key of the digests of what it deletes: random bytes.
+    pub digest_key: [u8; 32],
 }
 
 /// What came of a kick-off.
@@ -198,6 +200,27 @@ pub struct BatchOutcome {
     pub held: u64,
 }
 
+/// How a job ends, as far as its worker knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeEnd {
+    /// `Complete`, `Fail` or `Stop`.
+    pub event: JobEvent,
+    /// Why it failed as a whole.
+    pub failure: Option<String>,
+    /// Whether what was removed has been swept and erased.
+    pub is_settled: bool,
+    /// What the probe found; `None` if it did not run.
+    pub probe: Option<Vec<Residue>>,
+}
+
+impl PurgeEnd {
+    /// An end after which nobody looked.
+    #[must_use]
+    pub fn without_probe(event: JobEvent, failure: Option<&str>, is_settled: bool) -> Self {
+        Self { event, failure: failure.map(str::to_owned), is_settled, probe: None }
+    }
+}
+
 /// One account and type that lost resources and whose index rows are to be swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepTask {
@@ -251,6 +274,6 @@ pub trait PurgeWork: Send + Sync {
     async fn erase(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
     /// Looks into every residence for rows of what was purged.
     async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>, StoreError>;
-    /// Ends the job with `Complete`, `Fail` or `Stop`, and closes its audit record (INV-5).
-    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob, StoreError>;
+    /// Ends the job, closes its audit record (INV-5) and stores its certificate, in one transaction: an end that can be read has its certificate.
+    async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob, StoreError>;
 }

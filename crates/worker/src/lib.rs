@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use lethe_jobs::AttemptLimits;
 use lethe_purge::plan::BatchLimits;
-use lethe_store::{ClaimedExport, ClaimedPurge, Clock, Store};
+use lethe_store::{ClaimedExport, ClaimedPurge, Clock, SharedIssuer, Store};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -45,15 +45,16 @@ impl Default for WorkerOptions {
 pub struct Worker {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    issuer: SharedIssuer,
     options: WorkerOptions,
     wake: Arc<Notify>,
 }
 
 impl Worker {
-    /// A worker over `store`.
+    /// A worker over `store`, whose purges `issuer` certifies.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, options: WorkerOptions) -> Self {
-        Self { store, clock, options, wake: Arc::new(Notify::new()) }
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, issuer: SharedIssuer, options: WorkerOptions) -> Self {
+        Self { store, clock, issuer, options, wake: Arc::new(Notify::new()) }
     }
 
     /// Call `notify_one` on this after a kick-off or retry, so that work begins at once.
@@ -147,6 +148,7 @@ impl Worker {
         walk::Walk {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
+            issuer: Arc::clone(&self.issuer),
             options: self.options,
             lease: claimed.lease,
             job: claimed.job,

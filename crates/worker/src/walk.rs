@@ -7,7 +7,7 @@ use lethe_purge::{
     Phase,
     certify::{Verdict, verdict},
 };
-use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeJob, Store, StoreError};
+use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeEnd, PurgeJob, SharedIssuer, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct Walk {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) issuer: SharedIssuer,
     pub(crate) options: WorkerOptions,
     pub(crate) lease: Lease<JobId>,
     pub(crate) job: PurgeJob,
@@ -62,15 +63,15 @@ impl Walk {
 
     /// Ends the job as failed, however long that takes: what kept a step from being done, a full disk for one, keeps this from being stored, too.
     async fn record_failure(&self, cause: &str) {
-        let mut event = JobEvent::Fail;
+        let mut end = PurgeEnd::without_probe(JobEvent::Fail, Some(cause), false);
         loop {
-            match self.store.finish_purge(&self.lease, event, Some(cause)).await {
+            match self.store.finish_purge(&self.lease, &end, &self.issuer).await {
                 Ok(_) | Err(StoreError::LeaseLost) => return,
                 Err(error) => {
                     tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "the failure of a purge job could not be recorded; it is tried again");
                     let job = self.store.purge_job(&self.job.owner, self.job.job_id).await;
                     if job.is_ok_and(|job| job.is_some_and(|job| job.state == JobState::Canceling)) {
-                        event = JobEvent::Stop;
+                        end.event = JobEvent::Stop;
                     }
                     if self.pause(self.options.attempts.backoff_max_ms.clamp(1, FAILURE_PAUSE_MAX_MS)).await.is_err() {
                         return;
@@ -89,7 +90,7 @@ impl Walk {
         self.enter(Phase::Settle).await?;
         self.settle().await?;
         if drained == Drained::Canceled || is_canceling {
-            return self.finish(JobEvent::Stop, None).await;
+            return self.finish(PurgeEnd::without_probe(JobEvent::Stop, None, true)).await;
         }
         self.enter(Phase::Certify).await?;
         self.certify().await
@@ -162,24 +163,24 @@ impl Walk {
     async fn certify(&self) -> Result<PurgeJob, Halt> {
         let residue = self.persist(|| self.store.probe(&self.lease)).await?;
         let job = self.persist(|| self.store.purge_job(&self.job.owner, self.job.job_id)).await?.ok_or(Halt::Leave)?;
-        if job.state == JobState::Canceling {
-            return self.finish(JobEvent::Stop, None).await;
-        }
-        match verdict(&job.totals(), &residue) {
-            Verdict::Successful => self.finish(JobEvent::Complete, None).await,
-            Verdict::Failed(why) => self.finish(JobEvent::Fail, Some(&why)).await,
-        }
+        let (event, failure) = match verdict(&job.totals(), &residue) {
+            _ if job.state == JobState::Canceling => (JobEvent::Stop, None),
+            Verdict::Successful => (JobEvent::Complete, None),
+            Verdict::Failed(why) => (JobEvent::Fail, Some(why)),
+        };
+        self.finish(PurgeEnd { event, failure, is_settled: true, probe: Some(residue) }).await
     }
 
-    async fn finish(&self, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob, Halt> {
-        match self.store.finish_purge(&self.lease, event, failure).await {
+    async fn finish(&self, end: PurgeEnd) -> Result<PurgeJob, Halt> {
+        match self.store.finish_purge(&self.lease, &end, &self.issuer).await {
             Ok(job) => Ok(job),
             Err(StoreError::LeaseLost) => Err(Halt::Leave),
             // A cancel that came after the last look is taken now; anything else is tried as often as any step.
-            Err(StoreError::Unavailable(_)) if event != JobEvent::Stop && self.is_canceling().await? => {
-                self.persist(|| self.store.finish_purge(&self.lease, JobEvent::Stop, None)).await
+            Err(StoreError::Unavailable(_)) if end.event != JobEvent::Stop && self.is_canceling().await? => {
+                let stop = PurgeEnd { event: JobEvent::Stop, failure: None, ..end };
+                self.persist(|| self.store.finish_purge(&self.lease, &stop, &self.issuer)).await
             }
-            Err(_) => self.persist(|| self.store.finish_purge(&self.lease, event, failure)).await,
+            Err(_) => self.persist(|| self.store.finish_purge(&self.lease, &end, &self.issuer)).await,
         }
     }
 

@@ -30,7 +30,7 @@ const fn acting(folder: &'static str, allowed: &'static [&'static str], allowed_
     Edges { folder, allowed, allowed_in_tests, layer: Layer::Acting }
 }
 
-const VOCABULARY_AND_DECISIONS: &[&str] = &["fhir", "search", "jobs", "purge", "auth"];
+const VOCABULARY_AND_DECISIONS: &[&str] = &["fhir", "search", "jobs", "purge", "auth", "certificate"];
 
 /// The table of ARCHITECTURE.md.
 const TABLE: &[Edges] = &[
@@ -39,14 +39,19 @@ const TABLE: &[Edges] = &[
     pure("crates/jobs", &[]),
     pure("crates/purge", &["fhir"]),
     pure("crates/auth", &[]),
+    pure("crates/certificate", &["fhir", "purge"]),
     pure("crates/search-sql", &["fhir", "search"]),
     acting("crates/store", VOCABULARY_AND_DECISIONS, &[]),
-    acting("crates/store-sqlite", &["fhir", "search", "search-sql", "jobs", "purge", "auth", "store"], &["store-suite", "worker"]),
-    acting("crates/store-suite", &["fhir", "search", "jobs", "purge", "auth", "store", "worker"], &[]),
-    acting("crates/worker", &["jobs", "purge", "store"], &["fhir", "search", "auth", "store-sqlite"]),
-    acting("crates/http", &["fhir", "search", "jobs", "purge", "auth", "store"], &["store-sqlite", "worker"]),
-    acting("crates/lethe", &["fhir", "search", "jobs", "purge", "auth", "store", "store-sqlite", "worker", "http"], &[]),
-    acting("bench", &["fhir", "search", "jobs", "purge", "auth", "store", "store-sqlite", "worker", "http", "lethe"], &[]),
+    acting(
+        "crates/store-sqlite",
+        &["fhir", "search", "search-sql", "jobs", "purge", "auth", "certificate", "store"],
+        &["store-suite", "worker"],
+    ),
+    acting("crates/store-suite", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "worker"], &[]),
+    acting("crates/worker", &["jobs", "purge", "store"], &["fhir", "search", "auth", "certificate", "store-sqlite"]),
+    acting("crates/http", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store"], &["store-sqlite", "worker"]),
+    acting("crates/lethe", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "worker", "http"], &[]),
+    acting("bench", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "worker", "http", "lethe"], &[]),
     acting("xtask", &[], &[]),
 ];
 

@@ -9,7 +9,7 @@ use lethe_auth::{AccountId, Secret, SecretKind, User};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::randomness::random_bytes;
+use crate::randomness::random_bytes;
 use crate::{App, error::ApiError};
 
 /// A user with a fresh code: the answer to creating a user, and to asking for another code. Keys in the printed order.

@@ -9,7 +9,6 @@ mod client_credentials;
 mod create_user;
 mod list_users;
 mod parameters;
-mod randomness;
 mod token;
 mod update_user;
 

@@ -17,9 +17,8 @@ use super::{
     answer::{reworded, text_of},
     client_credentials::client_of,
     parameters::Parameters,
-    randomness::random_bytes,
 };
-use crate::{App, error::ApiError};
+use crate::{App, error::ApiError, randomness::random_bytes};
 
 /// Keys in the printed order.
 #[derive(Serialize)]

@@ -22,6 +22,7 @@ use crate::{
     authenticate::Authenticated,
     edge::{HostBases, read_body},
     error::ApiError,
+    randomness::random_bytes,
 };
 
 /// Reads the parameters strictly and stores the job; the worker is woken to plan it.
@@ -37,7 +38,14 @@ pub async fn kick_off(
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
     pairs.extend(body_pairs(&parts.headers, &body)?);
     let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    let purge = NewPurge { job_id: Uuid::new_v4(), owner: scope, selection: request.selection(), bases, reason: request.reason };
+    let purge = NewPurge {
+        job_id: Uuid::new_v4(),
+        owner: scope,
+        selection: request.selection(),
+        bases,
+        reason: request.reason,
+        digest_key: random_bytes()?,
+    };
     match app.store.kick_off(&purge).await? {
         KickOff::Started(job) => {
             app.wake.notify_one();

@@ -1,17 +1,23 @@
 //! The operation `$purge` and its jobs, one file for each call. Nothing here removes anything: the worker does.
 
 mod cancel;
+mod certificate;
 mod job_address;
 mod jobs;
+mod keys;
 mod kick_off;
 mod parameters;
+mod proof;
 mod retry;
 mod status;
 mod wire;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{delete, get},
+};
 
 use crate::App;
 
@@ -24,4 +30,8 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/r4/$purge", get(jobs::jobs).post(kick_off::kick_off))
         .route("/r4/$purge/{job_id}", get(status::status).put(retry::retry).delete(cancel::cancel))
+        .route("/r4/$purge/{job_id}/certificate", get(certificate::certificate))
+        .route("/r4/$purge/{job_id}/certificate/proof", get(proof::proof))
+        .route("/r4/$purge/{job_id}/certificate/key", delete(proof::forget))
+        .route(keys::KEYS_PATH, get(keys::keys))
 }

@@ -119,13 +119,19 @@ impl<'a> Caller<'a> {
 /// Walks the next job to its end; `false` if there was none.
 pub async fn run_worker(server: &TestServer) -> bool {
     let (_up, shutdown) = watch::channel(false);
-    Worker::new(server.store.clone(), server.clock.clone(), WorkerOptions::default()).run_one(&shutdown).await.unwrap()
+    Worker::new(server.store.clone(), server.clock.clone(), server.issuer.clone(), WorkerOptions::default())
+        .run_one(&shutdown)
+        .await
+        .unwrap()
 }
 
 /// Plans the next export to its end; `false` if there was none.
 pub async fn run_export_worker(server: &TestServer) -> bool {
     let (_up, shutdown) = watch::channel(false);
-    Worker::new(server.store.clone(), server.clock.clone(), WorkerOptions::default()).run_one_export(&shutdown).await.unwrap()
+    Worker::new(server.store.clone(), server.clock.clone(), server.issuer.clone(), WorkerOptions::default())
+        .run_one_export(&shutdown)
+        .await
+        .unwrap()
 }
 
 /// The text of a header.

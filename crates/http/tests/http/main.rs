@@ -11,6 +11,7 @@ mod bulk_import;
 mod bundles;
 mod caller;
 mod capabilities;
+mod certificates;
 mod conditional;
 mod conditional_entries;
 mod edge;

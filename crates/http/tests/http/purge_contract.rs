@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use lethe_jobs::JobEvent;
 use lethe_purge::plan::BatchLimits;
-use lethe_store::NextBatch;
+use lethe_store::{NextBatch, PurgeEnd};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, header_text, run_worker};
@@ -357,7 +357,8 @@ async fn fail_every_batch(server: &TestServer) {
             _ => break,
         }
     }
-    server.store.finish_purge(lease, JobEvent::Fail, None).await.unwrap();
+    let end = PurgeEnd::without_probe(JobEvent::Fail, None, false);
+    server.store.finish_purge(lease, &end, &server.issuer).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,9 +11,10 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header, request::Builder},
 };
 use lethe_auth::{AccountId, AuthMethods, ClientId, KeyedHash, Secret, SecretKey, SecretKind};
+use lethe_certificate::{document::IssuerName, issue::KeyedIssuer, keys::SigningKey};
 use lethe_fhir::{Instant, LocalBases};
 use lethe_http::{App, Validation, router};
-use lethe_store::{Clock, NewClient, Store};
+use lethe_store::{Clock, NewClient, SharedIssuer, Store};
 use lethe_store_sqlite::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,6 +40,7 @@ impl TestClock {
 pub struct TestServer {
     pub clock: Arc<TestClock>,
     pub store: Arc<dyn Store>,
+    pub issuer: SharedIssuer,
     pub directory: TempDir,
     app: Arc<App>,
     router: Router,
@@ -104,9 +106,12 @@ impl TestServer {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path(), clock.clone()).unwrap());
+        let name = IssuerName { software: "test".to_owned(), ..IssuerName::default() };
+        let issuer: SharedIssuer = Arc::new(KeyedIssuer { name, key: SigningKey::from_seed(&[9; 32]).unwrap() });
         let app = Arc::new(App {
             store: store.clone(),
             clock: clock.clone(),
+            issuer: issuer.clone(),
             secrets: SecretKey::new([42; SecretKey::BYTES]),
             bases: LocalBases::default(),
             public_url: "http://lethe.test".to_owned(),
@@ -114,7 +119,7 @@ impl TestServer {
             pace: Arc::default(),
             wake: Arc::new(Notify::new()),
         });
-        Self { clock, store, directory, router: router(app.clone()), app, clients: AtomicU8::new(0) }
+        Self { clock, store, issuer, directory, router: router(app.clone()), app, clients: AtomicU8::new(0) }
     }
 
     /// Registers a client.

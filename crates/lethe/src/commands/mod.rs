@@ -1,5 +1,6 @@
 //! One file per sub-command.
 
+pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod demo;
@@ -8,6 +9,7 @@ pub(crate) mod hold;
 pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod purge;
+pub(crate) mod purge_evidence;
 pub(crate) mod serve;
 pub(crate) mod user;
 pub(crate) mod version;

@@ -11,6 +11,7 @@ use lethe_purge::request::{PurgeRequest, PurgeRequestError};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::purge_evidence;
 use crate::{
     api_client::{ApiClient, ServerOptions},
     failure::UsageError,
@@ -27,6 +28,9 @@ pub(crate) enum PurgeCommand {
     Retry(Retry),
     Cancel(Cancel),
     List(List),
+    Certificate(purge_evidence::Certificate),
+    Proof(purge_evidence::Proof),
+    ForgetKey(purge_evidence::ForgetKey),
 }
 
 /// Remove resources for good: all of the account, or what the options select
@@ -113,6 +117,9 @@ impl PurgeCommand {
             Self::Retry(Retry { job }) => job.call(Method::PUT).await,
             Self::Cancel(Cancel { job }) => job.call(Method::DELETE).await,
             Self::List(List { call }) => call.list().await,
+            Self::Certificate(command) => command.run().await,
+            Self::Proof(command) => command.run().await,
+            Self::ForgetKey(command) => command.run().await,
         }
     }
 }
@@ -150,17 +157,22 @@ impl Start {
 
     /// A person is asked; a program must have said so beforehand.
     fn confirm(&self) -> Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        if !std::io::stdin().is_terminal() {
-            bail!(UsageError("nothing was started: without a terminal nobody can be asked whether you mean it, so give --yes".to_owned()));
-        }
-        if !is_confirmed()? {
-            bail!("nothing was started");
-        }
-        Ok(())
+        if self.yes { Ok(()) } else { confirm("purge", "nothing was started") }
     }
+}
+
+/// Asks for a word on the terminal.
+///
+/// # Errors
+/// There is no terminal, or another word was typed; `otherwise` says what that means.
+pub(super) fn confirm(word: &str, otherwise: &str) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        bail!(UsageError(format!("{otherwise}: without a terminal nobody can be asked whether you mean it, so give --yes")));
+    }
+    if !is_confirmed(word)? {
+        bail!("{otherwise}");
+    }
+    Ok(())
 }
 
 /// What would go, in words, because it cannot be undone.
@@ -243,17 +255,17 @@ impl Call {
     }
 }
 
-fn job_path(job_id: &str) -> Result<String, UsageError> {
+pub(super) fn job_path(job_id: &str) -> Result<String, UsageError> {
     let id: uuid::Uuid = job_id.parse().map_err(|_| UsageError(format!("'{job_id}' is not a job id: it is a UUID")))?;
     Ok(format!("/$purge/{id}"))
 }
 
-fn is_confirmed() -> Result<bool> {
-    eprint!("Type 'purge' to go on: ");
+fn is_confirmed(word: &str) -> Result<bool> {
+    eprint!("Type '{word}' to go on: ");
     std::io::stderr().flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim() == "purge")
+    Ok(line.trim() == word)
 }
 
 #[cfg(test)]

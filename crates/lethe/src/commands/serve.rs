@@ -8,7 +8,10 @@ use lethe_http::Validation;
 use lethe_jobs::PaceBounds;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{embedded::StoreOptions, server::Server};
+use crate::{
+    embedded::StoreOptions,
+    server::{ServeSettings, Server},
+};
 
 /// Run the server, with its worker
 ///
@@ -27,6 +30,9 @@ pub(crate) struct Serve {
     /// (unless it prefers handling=lenient)
     #[arg(long, value_name = "WHEN", default_value = "lenient")]
     validation: Validation,
+    /// Who operates the server, as it stands in certificates
+    #[arg(long, value_name = "NAME")]
+    organization: Option<String>,
     /// While a job runs, 99 % of reads and searches take at most so many times as long as usual
     #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = parse_read_factor)]
     live_read_factor: f64,
@@ -53,9 +59,12 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         // Before anything is started, so that no signal is missed.
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let bounds =
-            PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) };
-        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), self.validation, bounds).await?;
+        let settings = ServeSettings {
+            validation: self.validation,
+            pace: PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) },
+            organization: self.organization.clone(),
+        };
+        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), settings).await?;
         let data = self.store.data.display();
         eprintln!(
             "Lethe {} listens on http://{}, FHIR base {}/r4, data in {data}",

@@ -188,6 +188,10 @@ create table purge_batch (
     deleted integer not null default 0,
     spared integer not null default 0,
     held integer not null default 0,
+    -- with the resources went so many versions
+    deleted_versions integer not null default 0,
+    -- root of the tree over its digests; null if it removed nothing
+    digest_root blob,
     state text not null check (state in ('pending', 'running', 'done', 'failed')),
     attempts integer not null default 0,
     not_before_ms integer not null default 0,
@@ -270,6 +274,37 @@ create table purge_audit (
     held integer,
     failed integer
 ) strict;
+
+-- What was deleted, in the order of deletion: 32 bytes a resource, a salted hash of its name. The salt comes from the key of the job: with the
+-- key goes whatever could be learned from them.
+create table purge_digest (
+    job_number integer not null,
+    batch integer not null,
+    digests blob not null,
+    primary key (job_number, batch)
+) strict, without rowid;
+
+create table purge_digest_key (
+    job_number integer primary key,
+    key blob not null check (length(key) = 32)
+) strict;
+
+-- One chain: each certificate names the one before it. Never removed.
+create table purge_certificate (
+    number integer primary key check (number >= 1),
+    job_number integer not null,
+    jws text not null
+) strict;
+
+create index purge_certificate_by_job on purge_certificate (job_number, number);
+
+-- Tells this store from every other. One row.
+create table store_identity (
+    only_row integer primary key check (only_row = 1),
+    store_id blob not null check (length(store_id) = 16)
+) strict;
+
+insert into store_identity (only_row, store_id) values (1, randomblob(16));
 
 -- Bulk jobs. They hold no content and no resource ids, and go 24 hours after their end.
 

@@ -7,7 +7,7 @@ use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Result, companions, held, job::JobRow, plan::BatchKind};
+use super::{Result, companions, digests::Digests, held, job::JobRow, plan::BatchKind};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
@@ -26,6 +26,7 @@ const FAIL_WAITING_COMPANIONS: &str = include_str!("../../sql/purge/fail_waiting
 const SELECT_BATCH: &str = include_str!("../../sql/purge/batch_row.sql");
 const SETTLE: &str = include_str!("../../sql/purge/settle_batch.sql");
 const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
+const SELECT_IDS: &str = include_str!("../../sql/purge/target_ids.sql");
 const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions.sql");
 const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
 const DELETE_DELETIONS: &str = include_str!("../../sql/purge/delete_current_deletions.sql");
@@ -80,7 +81,6 @@ pub(super) struct BatchRow {
 }
 
 /// What one batch removed.
-#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Removed {
     /// Resources whose current version had content.
     pub(super) live: u64,
@@ -88,6 +88,10 @@ pub(super) struct Removed {
     pub(super) deletions: u64,
     /// Resources that were found to be on hold, and were not when the plan was made.
     pub(super) held: u64,
+    /// Versions before the current ones.
+    pub(super) earlier: u64,
+    /// What they were called.
+    pub(super) digests: Digests,
 }
 
 pub(super) async fn purge(store: &SqliteStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
@@ -132,7 +136,13 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
     let spared = planned
         .checked_sub(deleted + held)
         .ok_or_else(|| StoreError::NotUnderstood(format!("batch {} would remove {deleted} and hold {held} of {planned}", batch.batch)))?;
-    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared, held])?;
+    if removed.digests.count() != deleted {
+        let text = format!("batch {} removed {deleted} resources and would prove {}", batch.batch, removed.digests.count());
+        return Err(StoreError::NotUnderstood(text).into());
+    }
+    let digest_root = removed.digests.store(tx, job.number, batch.batch)?;
+    let versions = deleted + removed.earlier;
+    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared, held, versions, digest_root])?;
     Ok(BatchOutcome { deleted, spared, held })
 }
 
@@ -146,19 +156,13 @@ fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instan
     // OK because ranges are cut below the watermark; this holds a damaged plan to INV-1 as well.
     let last_seq = SeqColumn(row.last_seq.min(job.job.watermark));
     let (first_seq, before) = (SeqColumn(row.first_seq), selection.before.map(InstantColumn));
-    tx.prepare_cached(DELETE_EARLIER)?.execute(params![
-        account,
-        type_id,
-        first_seq,
-        last_seq,
-        before,
-        selection.include_deleted,
-        job.number
-    ])?;
+    let range = params![account, type_id, first_seq, last_seq, before, selection.include_deleted, job.number];
+    let digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
+    let earlier = tx.prepare_cached(DELETE_EARLIER)?.execute(range)? as u64;
     let current = params![account, type_id, first_seq, last_seq, before, job.number];
     let live = tx.prepare_cached(DELETE_CURRENT)?.execute(current)? as u64;
     let deletions = if selection.include_deleted { tx.prepare_cached(DELETE_DELETIONS)?.execute(current)? as u64 } else { 0 };
-    Ok(Removed { live, deletions, held })
+    Ok(Removed { live, deletions, held, earlier, digests })
 }
 
 pub(super) async fn fail(

@@ -17,6 +17,7 @@ use rusqlite::{Connection, Row, ToSql, Transaction, params};
 use super::{
     Result,
     batch::{BatchRow, Removed},
+    digests::Digests,
     held,
     job::JobRow,
     neighbours::{Neighbourhood, Unlisted},
@@ -39,6 +40,7 @@ const SELECT_BETWEEN: &str = include_str!("../../sql/purge/companions_between.sq
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/purge/companion_accounts.sql");
 const SET_PREPARED: &str = include_str!("../../sql/purge/set_companions_prepared.sql");
 const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions_of_companions.sql");
+const SELECT_IDS: &str = include_str!("../../sql/purge/companion_ids.sql");
 const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_companion_versions.sql");
 const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_companions_between.sql");
 
@@ -418,8 +420,9 @@ pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Ins
     let neighbourhood = Neighbourhood::new(tx, job, row.account_id, now)?;
     let kept = Kept::among(listed, &neighbourhood)?;
     unlist(tx, job, row.account_id, &kept)?;
-    tx.prepare_cached(DELETE_EARLIER)?.execute(range)?;
+    let digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
+    let earlier = tx.prepare_cached(DELETE_EARLIER)?.execute(range)? as u64;
     let live = tx.prepare_cached(DELETE_VERSIONS)?.execute(range)? as u64;
     tx.prepare_cached(CLEAR_BETWEEN)?.execute(range)?;
-    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64 })
+    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64, earlier, digests })
 }

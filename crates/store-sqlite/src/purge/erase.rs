@@ -119,7 +119,7 @@ impl Checkpointer {
     }
 
     /// Copies what can be copied now.
-    async fn checkpoint(&self) -> Result<()> {
+    pub(super) async fn checkpoint(&self) -> Result<()> {
         let (reply, copied) = oneshot::channel();
         let is_sent = self.requests.as_ref().is_some_and(|requests| requests.send(reply).is_ok());
         match copied.await {

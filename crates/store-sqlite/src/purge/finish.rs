@@ -2,11 +2,11 @@
 
 use lethe_fhir::Instant;
 use lethe_jobs::{JobEvent, Lease};
-use lethe_store::{JobId, PurgeJob, StoreError};
+use lethe_store::{Issuer, JobId, PurgeEnd, PurgeJob, SharedIssuer, StoreError};
 use rusqlite::{Transaction, params};
 
 use super::{
-    Result, audit,
+    Result, audit, certificate,
     control::change_state,
     job::{self, JobRow},
     lease::hold,
@@ -17,33 +17,34 @@ const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
 const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batches.sql");
 const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
 
-pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, event: JobEvent, failure: Option<String>) -> Result<PurgeJob> {
+pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, end: PurgeEnd, issuer: SharedIssuer) -> Result<PurgeJob> {
     let now = store.clock.now();
     store
         .connections
         // With this commit everything that the job did is on disk, too.
         .write(Durability::OnDisk, move |tx| -> Result<PurgeJob> {
             let row = hold(tx, lease, now)?;
-            Ok(end(tx, &row, event, failure.as_deref(), now)?)
+            Ok(finish_in(tx, &row, &end, issuer.as_ref(), now)?)
         })
         .await
 }
 
-fn end(tx: &Transaction<'_>, row: &JobRow, event: JobEvent, failure: Option<&str>, now: Instant) -> crate::error::Result<PurgeJob> {
-    let state = match change_state(tx, row.number, event, now)? {
+fn finish_in(tx: &Transaction<'_>, row: &JobRow, end: &PurgeEnd, issuer: &dyn Issuer, now: Instant) -> crate::error::Result<PurgeJob> {
+    let state = match change_state(tx, row.number, end.event, now)? {
         Ok(state) => state,
         // A cancel came between: the worker asks again and stops.
         Err(refused) => return Err(StoreError::Unavailable(Box::new(refused)).into()),
     };
-    tx.prepare_cached(SET_FAILURE)?.execute(params![row.number, failure])?;
-    if event == JobEvent::Fail {
+    tx.prepare_cached(SET_FAILURE)?.execute(params![row.number, end.failure])?;
+    if end.event == JobEvent::Fail {
         // Batches that never had their turn failed with the job, so that the sums agree (INV-4) and a retry runs them.
-        tx.prepare_cached(FAIL_UNFINISHED)?.execute(params![row.number, failure])?;
+        tx.prepare_cached(FAIL_UNFINISHED)?.execute(params![row.number, end.failure])?;
     } else {
         // A failed job may be retried and needs its list; no other does.
         tx.prepare_cached(CLEAR_COMPANIONS)?.execute([row.number])?;
     }
     let ended = job::job(tx, row.number)?;
     audit::close(tx, row.number, now, state, ended.totals())?;
+    certificate::issue(tx, row.number, &ended, end, issuer, now)?;
     Ok(ended)
 }

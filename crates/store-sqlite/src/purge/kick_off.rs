@@ -14,6 +14,7 @@ use crate::{
 const SELECT_IN_PROGRESS: &str = include_str!("../../sql/purge/job_in_progress.sql");
 /// The last place in the order of commits.
 pub(crate) const SELECT_WATERMARK: &str = include_str!("../../sql/purge/watermark.sql");
+const INSERT_DIGEST_KEY: &str = include_str!("../../sql/purge/insert_digest_key.sql");
 const INSERT_JOB: &str = include_str!("../../sql/purge/insert_job.sql");
 
 pub(super) async fn kick_off(store: &SqliteStore, purge: NewPurge) -> Result<KickOff> {
@@ -46,6 +47,7 @@ fn start(transaction: &Transaction<'_>, purge: &NewPurge, now: lethe_fhir::Insta
         InstantColumn(now)
     ])?;
     let number = transaction.last_insert_rowid();
+    transaction.prepare_cached(INSERT_DIGEST_KEY)?.execute(params![number, purge.digest_key])?;
     audit::open(transaction, number)?;
     Ok(KickOff::Started(Box::new(job::job(transaction, number)?)))
 }

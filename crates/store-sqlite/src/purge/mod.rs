@@ -2,8 +2,10 @@
 
 mod audit;
 mod batch;
+mod certificate;
 mod companions;
 mod control;
+mod digests;
 mod erase;
 mod file_probe;
 mod finish;
@@ -14,17 +16,20 @@ mod lease;
 mod neighbours;
 mod plan;
 mod probe;
+mod proof;
 mod sweep;
 mod sweep_index;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::Instant;
-use lethe_jobs::{JobEvent, Lease};
+use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_jobs::Lease;
 use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
 use lethe_store::{
-    BatchOutcome, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeJob, PurgeWork, Purges,
-    StoreError, SweepTask,
+    BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff, NewPurge, NextBatch,
+    PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
 };
 
 use crate::SqliteStore;
@@ -121,7 +126,33 @@ impl PurgeWork for SqliteStore {
         probe::probe(self, *lease).await
     }
 
-    async fn finish_purge(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<PurgeJob> {
-        finish::finish(self, *lease, event, failure.map(str::to_owned)).await
+    async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
+        finish::finish(self, *lease, end.clone(), Arc::clone(issuer)).await
+    }
+}
+
+#[async_trait]
+impl Certificates for SqliteStore {
+    async fn certificate(&self, owner: &Scope, job_id: JobId) -> Result<Option<String>> {
+        certificate::certificate(self, owner.clone(), job_id).await
+    }
+
+    async fn certificates(&self, after: u64, count: usize) -> Result<Vec<StoredCertificate>> {
+        certificate::certificates(self, after, count).await
+    }
+
+    async fn deletion(
+        &self,
+        owner: &Scope,
+        job_id: JobId,
+        account_id: AccountId,
+        resource_type: ResourceType,
+        id: &LogicalId,
+    ) -> Result<Deletion> {
+        proof::deletion(self, owner.clone(), job_id, account_id, resource_type, id.clone()).await
+    }
+
+    async fn forget_digests(&self, owner: &Scope, job_id: JobId) -> Result<Forgotten> {
+        proof::forget(self, owner.clone(), job_id).await
     }
 }

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 ///
 /// # Errors
 /// The operating system has none to give.
-pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], ApiError> {
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], ApiError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(%error, "the operating system gives no random bytes");

@@ -1,0 +1,1 @@
+delete from purge_digest where job_number = ?1
