@@ -132,6 +132,7 @@ macro_rules! store_suite {
             certificates: with_its_key_goes_every_proof_and_the_certificate_stays;
             certificates: a_job_that_cannot_be_certified_does_not_end;
             concurrency: writers_cannot_slip_under_the_watermark;
+            concurrency: writers_at_full_speed_agree_with_the_model;
             model: random_histories_and_purges_agree_with_the_model;
             erasure: no_planted_string_is_left_in_the_files;
             erasure: a_partial_purge_leaves_no_planted_string_either;

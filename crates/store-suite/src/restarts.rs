@@ -25,7 +25,8 @@ async fn fill<B: Backend>(harness: &Harness<B>) {
     harness.put(json!({"resourceType": "Observation", "id": "stays"})).await;
 }
 
-/// The moving crash: the worker dies after step 1, after step 2, and so on, until one run needs no more steps than it has.
+/// The moving crash: the worker dies after step 1, after step 2, and so on, until one run needs no more steps than it has. While it is dead the clock
+/// jumps back an hour, every second time.
 pub async fn a_job_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harness<B>) {
     drop(first);
     for steps in 1..200 {
@@ -39,6 +40,9 @@ pub async fn a_job_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harnes
         let has_ended = harness.job(job_id).await.state.is_ended();
         let is_dead = dying.is_dead();
         drop(dying);
+        if steps % 2 == 0 {
+            harness.clock.advance_ms(-3_600_000);
+        }
         harness.backend.restart().await;
         if !has_ended {
             harness.work().await;
