@@ -143,6 +143,8 @@ pub struct EntryTarget {
     pub resource_type: ResourceType,
     /// The id, if the URL has one.
     pub id: Option<String>,
+    /// The version, if the URL has one.
+    pub version: Option<String>,
     /// What follows `?`.
     pub query: Option<String>,
 }
@@ -153,13 +155,13 @@ pub enum EntryTargetError {
     /// Its type is unknown.
     #[error(transparent)]
     UnknownType(#[from] UnknownResourceType),
-    /// It is not of the form `Type`, `Type/id` or `Type?query`.
-    #[error("'{0}' is not of the form Type, Type/id or Type?query")]
+    /// It has another form.
+    #[error("'{0}' is not of the form Type, Type/id, Type?query or Type/id/_history/version")]
     Malformed(String),
 }
 
 impl EntryTarget {
-    /// Reads `Type`, `Type/id` or `Type?query`; a leading `/` is forgiven.
+    /// Reads `Type`, `Type/id`, `Type?query` or `Type/id/_history/version`; a leading `/` is forgiven.
     ///
     /// # Errors
     /// [`EntryTargetError`] says what is wrong.
@@ -168,10 +170,12 @@ impl EntryTarget {
         let mut parts = path.trim_start_matches('/').split('/');
         let resource_type = parts.next().unwrap_or_default().parse()?;
         let id = parts.next().map(str::to_owned);
-        if parts.next().is_some() {
-            return Err(EntryTargetError::Malformed(url.chars().take(120).collect()));
-        }
-        Ok(Self { resource_type, id, query })
+        let version = match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => None,
+            (Some("_history"), Some(version), None) => Some(version.to_owned()),
+            _ => return Err(EntryTargetError::Malformed(url.chars().take(120).collect())),
+        };
+        Ok(Self { resource_type, id, version, query })
     }
 }
 

@@ -63,6 +63,7 @@ macro_rules! store_suite {
             searches: nobody_finds_what_is_anothers;
             searches: counts_agree_with_pages;
             searches: a_guard_holds_until_what_it_saw_changes;
+            searches: a_guard_is_looked_at_when_its_turn_comes;
             searches: of_many_conditional_creates_at_once_one_stores;
             searches: what_a_batch_has_removed_is_found_no_more;
             searches: any_two_criteria_find_what_each_resource_says_by_itself;

@@ -197,7 +197,7 @@ pub trait Resources: Send + Sync {
         self.write_if(account_id, Vec::new(), writes).await
     }
 
-    /// As [`write`](Self::write), if each of `guards` still holds in that transaction.
+    /// As [`write`](Self::write), if each of `guards` holds in that transaction when its turn comes.
     ///
     /// # Errors
     /// [`WriteError`]: nothing was written.

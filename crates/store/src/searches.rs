@@ -54,9 +54,11 @@ pub struct ReadTargets {
     pub looked_at: usize,
 }
 
-/// What a conditional write has seen: before anything is written, it must still be so.
+/// What a conditional write has seen: when its turn comes, it must be so.
 #[derive(Clone, Debug)]
 pub struct Guard {
+    /// So many of the writes are done before it is looked at; 0: none.
+    pub after: usize,
     /// The type that was searched.
     pub resource_type: ResourceType,
     /// The condition.

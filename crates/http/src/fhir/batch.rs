@@ -8,8 +8,10 @@ use lethe_store::{Expect, Write};
 
 use super::{
     commit::{Cause, Commit, RACES_MAX},
-    entry::{AddressedEntry, Aim, Turn},
-    entry_answer::{Answers, DoneWrite, idle_entry, read_entry, refused_entry},
+    condition::Removed,
+    entry::{AddressedEntry, Aim, Turn, Whither},
+    entry_answer::{Answers, DoneWrite, idle_entry, refused_entry},
+    entry_read::read_entry,
     writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
@@ -31,7 +33,7 @@ impl PlannedBatch {
         for (index, entry) in entries.into_iter().enumerate() {
             match AddressedEntry::of(index, entry, body, public_url, bases) {
                 Ok(entry) => addressed.push(entry),
-                Err(error) => answers.push(index, refused_entry(&error.in_entry(index))),
+                Err(error) => answers.push(index, refused(error, index)),
             }
         }
         addressed.sort_by_key(|entry| entry.turn);
@@ -52,9 +54,9 @@ impl PlannedBatch {
             }
             // What comes before it in FHIR's order is there when its condition is looked at.
             write_group(app, call, std::mem::take(&mut group), &mut answers).await;
-            let answer = match entry.turn {
-                Turn::Read => read_entry(app, call, &entry, &answers).await,
-                _ => write_alone(app, call, &entry).await.unwrap_or_else(|error| refused_entry(&error.in_entry(entry.index))),
+            let answer = match &entry.whither {
+                Whither::Lookup(lookup) => read_entry(app, call, &entry, lookup, &answers).await,
+                _ => write_alone(app, call, &entry).await.unwrap_or_else(|error| refused(error, entry.index)),
             };
             answers.push(entry.index, answer);
         }
@@ -74,7 +76,7 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
     for (index, write) in aims_and_writes(app, &scope, read, rules).await {
         match write {
             Ok(write) => writes.push((index, write)),
-            Err(error) => answers.push(index, refused_entry(&error.in_entry(index))),
+            Err(error) => answers.push(index, refused(error, index)),
         }
     }
     let done: Vec<(usize, DoneWrite)> = writes.iter().map(|(index, write)| (*index, DoneWrite::of(write, call.returns))).collect();
@@ -90,9 +92,17 @@ async fn write_group(app: &App, call: &WriteCall, group: Vec<AddressedEntry>, an
     for ((index, write), (_, done)) in writes.into_iter().zip(done) {
         let answer = match call.write(app, write).await {
             Ok(outcome) => done.entry(app, outcome, call.returns),
-            Err(error) => refused_entry(&error.in_entry(index)),
+            Err(error) => refused(error, index),
         };
         answers.push(index, answer);
+    }
+}
+
+/// An address that leads nowhere stays 404 here: the entry stands for itself.
+fn refused(error: ApiError, index: usize) -> String {
+    match error {
+        ApiError::NotFound(_) | ApiError::Gone(_) => refused_entry(&error),
+        other => refused_entry(&other.in_entry(index)),
     }
 }
 
@@ -105,7 +115,7 @@ async fn aims_and_writes(
 ) -> Vec<(usize, Result<Write, ApiError>)> {
     let mut aims = Vec::with_capacity(entries.len());
     for entry in entries.iter() {
-        aims.push(entry.aim(app, scope).await);
+        aims.push(entry.aim(app, scope, &Removed::default()).await);
     }
     let indices: Vec<usize> = entries.iter().map(|entry| entry.index).collect();
     let build = move || {
@@ -125,7 +135,7 @@ async fn write_alone(app: &App, call: &WriteCall, entry: &AddressedEntry) -> Res
     let no_names = ReferenceMap::default();
     let mut races = 0;
     loop {
-        let mut aim = entry.aim(app, &call.scope).await?;
+        let mut aim = entry.aim(app, &call.scope, &Removed::default()).await?;
         let Some(write) = entry.write(&mut aim, &no_names, &call.rules)? else {
             return idle_entry(app, aim.existing.as_ref(), call.returns);
         };
@@ -141,7 +151,7 @@ async fn write_alone(app: &App, call: &WriteCall, entry: &AddressedEntry) -> Res
 /// Whether another writer was faster, and no condition of the client's forbids to try again.
 pub fn is_lost_race(entry: &AddressedEntry, cause: Cause) -> bool {
     match cause {
-        Cause::Guard => true,
+        Cause::Guard(_) => true,
         Cause::Write(_) => entry.turn == Turn::Patch && entry.expect == Expect::Anything,
         Cause::Other => false,
     }

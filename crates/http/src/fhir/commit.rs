@@ -33,8 +33,8 @@ pub struct WriteRefusal {
 pub enum Cause {
     /// The write with this index expected another version.
     Write(usize),
-    /// What a condition had seen has changed: look again.
-    Guard,
+    /// What the condition of the guard with this index had seen has changed: look again.
+    Guard(usize),
     /// Neither.
     Other,
 }
@@ -82,7 +82,7 @@ impl Commit {
         app.store.write_if(account_id, self.guards, self.writes).await.map_err(|error| WriteRefusal {
             cause: match &error {
                 WriteError::Expectation { index, .. } => Cause::Write(*index),
-                WriteError::Guard(_) => Cause::Guard,
+                WriteError::Guard(index) => Cause::Guard(*index),
                 WriteError::NoAccount(_) | WriteError::Store(_) => Cause::Other,
             },
             error: error.into(),

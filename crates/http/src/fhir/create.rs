@@ -64,7 +64,7 @@ pub async fn create(
         }
         match call.write_if(&app, vec![seen.guard], write.clone()).await {
             Ok(outcome) => return Ok(call.answer(&app, &resource, &id, outcome)),
-            Err(refusal) if refusal.cause == Cause::Guard && looks < LOOKS_MAX => looks += 1,
+            Err(refusal) if matches!(refusal.cause, Cause::Guard(_)) && looks < LOOKS_MAX => looks += 1,
             Err(refusal) => return Err(refusal.error),
         }
     }

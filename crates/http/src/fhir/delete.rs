@@ -51,7 +51,7 @@ pub async fn delete_conditionally(
         let write = Write { resource_type, id: found.id, change: Change::Delete, expect: call.expect };
         match call.write_if(&app, vec![seen.guard], write).await {
             Ok(outcome) => return Ok(answer(&call, Some(outcome))),
-            Err(refusal) if refusal.cause == Cause::Guard && looks < LOOKS_MAX => looks += 1,
+            Err(refusal) if matches!(refusal.cause, Cause::Guard(_)) && looks < LOOKS_MAX => looks += 1,
             Err(refusal) => return Err(refusal.error),
         }
     }

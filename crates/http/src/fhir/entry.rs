@@ -10,8 +10,9 @@ use lethe_store::{Change, Expect, Guard, StoredVersion, Write};
 use serde::Deserialize;
 
 use super::{
-    condition::Condition,
+    condition::{Condition, Removed},
     create::new_id,
+    entry_read::Lookup,
     patch::Patch,
     read::current,
     update::place_of_update,
@@ -52,7 +53,7 @@ impl Turn {
 }
 
 /// What the address of an entry leads to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Whither {
     /// `Type/id`.
     Id(LogicalId),
@@ -60,8 +61,8 @@ pub enum Whither {
     New,
     /// To the one resource that fits, or a new one.
     Fitting(Box<Condition>),
-    /// Whatever a read asks for.
-    Anything,
+    /// To what a read asks for.
+    Lookup(Box<Lookup>),
 }
 
 /// An entry whose method and address have been read. Its resource is still text.
@@ -97,11 +98,19 @@ struct Identity {
 impl AddressedEntry {
     /// Reads method, address and conditions. `body` is the whole Bundle, of which the entry is a part.
     pub fn of(index: usize, entry: RequestEntry<'_>, body: &Bytes, public_url: &str, bases: &LocalBases) -> Result<Self, ApiError> {
-        let turn = Turn::of(&entry.method)?;
+        let mut turn = Turn::of(&entry.method)?;
         let url = entry.url.strip_prefix(public_url).map_or(entry.url.as_str(), |path| path.strip_prefix("/r4").unwrap_or(path));
         let in_url = |error: String| ApiError::bad(IssueType::Value, format!("request.url: {error}"));
-        let target = EntryTarget::parse(url).map_err(|error| in_url(error.to_string()))?;
+        let is_metadata = turn == Turn::Read && url.split('?').next().is_some_and(|path| path.trim_start_matches('/') == "metadata");
+        let mut target =
+            EntryTarget::parse(if is_metadata { "CapabilityStatement" } else { url }).map_err(|error| in_url(error.to_string()))?;
         let resource_type = target.resource_type;
+        if turn == Turn::Create && target.id.as_deref() == Some("_search") {
+            if entry.resource.is_some() {
+                return Err(not_supported("a search in a Bundle has its parameters in request.url, after '?': leave the resource out"));
+            }
+            (turn, target.id) = (Turn::Read, None);
+        }
         let if_none_exist = entry.if_none_exist.as_deref();
         if if_none_exist.is_some() && (turn != Turn::Create || target.id.is_some()) {
             return Err(not_supported("request.ifNoneExist goes with a create, POST Type: leave it out"));
@@ -110,7 +119,11 @@ impl AddressedEntry {
             return Err(not_supported("request.ifNoneMatch goes with a read: leave it out"));
         }
         let whither = match (turn, &target.id, target.query.as_deref()) {
-            (Turn::Read, ..) => Whither::Anything,
+            (Turn::Read, ..) if is_metadata => Whither::Lookup(Box::new(Lookup::Metadata)),
+            (Turn::Read, ..) => Whither::Lookup(Box::new(Lookup::of(&target, bases)?)),
+            _ if target.version.is_some() => {
+                return Err(not_supported("request.url names a version, which can only be read: leave it out"));
+            }
             (_, Some(_), Some(_)) | (Turn::Create, None, Some(_)) => {
                 return Err(not_supported(
                     "request.url has a query where none can be: address the resource as Type/id, or as Type?condition",
@@ -175,7 +188,7 @@ impl AddressedEntry {
         let is_replaced = match self.whither {
             Whither::New => true,
             Whither::Fitting(_) => self.turn == Turn::Create,
-            Whither::Id(_) | Whither::Anything => false,
+            Whither::Id(_) | Whither::Lookup(_) => false,
         };
         self.own_id.as_deref().filter(|_| is_replaced)
     }
@@ -186,14 +199,14 @@ impl AddressedEntry {
         is_addressed && self.expect == Expect::Anything && !matches!(self.turn, Turn::Patch | Turn::Read)
     }
 
-    /// Looks at its condition, and at what a patch is to change.
-    pub async fn aim(&self, app: &App, scope: &Scope) -> Result<Aim, ApiError> {
+    /// Looks at its condition, and at what a patch is to change. `removed` has been deleted before.
+    pub async fn aim(&self, app: &App, scope: &Scope, removed: &Removed) -> Result<Aim, ApiError> {
         let mut aim = match &self.whither {
-            Whither::Anything => Aim::default(),
+            Whither::Lookup(_) => Aim::default(),
             Whither::New => Aim::at(new_id(), Expect::Absent),
             Whither::Id(id) => Aim::at(id.clone(), self.expect),
             Whither::Fitting(condition) => {
-                let seen = condition.look(app, scope).await?;
+                let seen = condition.look_without(app, scope, removed).await?;
                 let aim = match (self.turn, seen.found) {
                     (Turn::Create, Some(existing)) => Aim { existing: Some(existing), ..Aim::default() },
                     (Turn::Update, found) => {

@@ -16,6 +16,7 @@ use lethe_search::{
 use lethe_store::StoredVersion;
 
 use super::{
+    condition::holds,
     operation::OperationParameters,
     read::{current, render_version},
     search::{Asked, Included, Shown, Steering, page_of, read_in_parts},
@@ -186,17 +187,8 @@ fn entries_of(version: &StoredVersion, bases: &LocalBases) -> Result<IndexEntrie
 
 fn is_member(centre: &LocalReference, version: &StoredVersion, bases: &LocalBases) -> Result<bool, ApiError> {
     match in_compartment(centre, version.resource_type) {
-        Ok(criterion) => Ok(holds(&criterion, version, &entries_of(version, bases)?)),
+        Ok(criterion) => Ok(holds(&criterion, &version.id, &entries_of(version, bases)?.values)),
         // No resource of this type is in it.
         Err(_) => Ok(false),
-    }
-}
-
-/// Whether what a compartment demands holds for a version.
-fn holds(criterion: &Criterion, version: &StoredVersion, entries: &IndexEntries) -> bool {
-    match criterion {
-        Criterion::Ids(ids) => ids.contains(&version.id),
-        Criterion::Either(ways) => ways.iter().any(|way| way.iter().all(|criterion| holds(criterion, version, entries))),
-        other => other.holds_for(entries.values.iter()).unwrap_or(false),
     }
 }

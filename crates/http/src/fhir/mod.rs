@@ -3,7 +3,7 @@
 //! - `create`, `update`, `patch`, `delete`, `bundle`: writes, all through `writing` and `commit`.
 //! - `read`, `vread`, `history`, `search`, `metadata`: reads.
 //! - `condition`: what conditional writes have seen.
-//! - `entry`, `entry_answer`, `batch`, `transaction`: the inside of a Bundle.
+//! - `entry`, `entry_read`, `entry_answer`, `batch`, `transaction`, `transaction_conditions`: the inside of a Bundle.
 
 mod batch;
 mod bundle;
@@ -13,6 +13,7 @@ mod create;
 mod delete;
 mod entry;
 mod entry_answer;
+mod entry_read;
 mod everything;
 mod history;
 mod metadata;
@@ -24,6 +25,7 @@ mod provenance;
 mod read;
 mod search;
 mod transaction;
+mod transaction_conditions;
 mod update;
 mod validate;
 mod version_tag;

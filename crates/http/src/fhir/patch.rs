@@ -165,7 +165,7 @@ pub async fn patch_conditionally(
 /// Whether another writer was faster, and no condition of the client's forbids to try again.
 fn is_lost_race(cause: Cause, if_match: Expect) -> bool {
     match cause {
-        Cause::Guard => true,
+        Cause::Guard(_) => true,
         Cause::Write(_) => if_match == Expect::Anything,
         Cause::Other => false,
     }

@@ -7,14 +7,16 @@ use std::{
 
 use axum::body::Bytes;
 use lethe_fhir::{IssueType, LocalBases, LogicalId, ReferenceMap, ResourceType, bundle::RequestEntry, conditional_references};
-use lethe_store::{Guard, Write};
+use lethe_store::Write;
 
 use super::{
     batch::is_lost_race,
     commit::{Cause, Commit, WriteRefusal},
-    condition::{Condition, LOOKS_MAX},
+    condition::{Condition, LOOKS_MAX, Removed, several_match},
     entry::{AddressedEntry, Aim, Turn, Whither},
-    entry_answer::{Answers, DoneWrite, idle_entry, read_entry},
+    entry_answer::{Answers, DoneWrite, idle_entry},
+    entry_read::{Fate, read_entry},
+    transaction_conditions::{Judged, written_fitting},
     writing::{WriteCall, WriteRules},
 };
 use crate::{App, error::ApiError};
@@ -29,6 +31,7 @@ pub struct PlannedTransaction {
 /// A write of an entry.
 struct EntryWrite {
     entry: usize,
+    turn: Turn,
     write: Write,
 }
 
@@ -66,18 +69,16 @@ impl PlannedTransaction {
         match cause {
             // Here the index is that of the entry.
             Cause::Write(index) => self.entries.iter().any(|entry| entry.index == index && is_lost_race(entry, cause)),
-            other => other == Cause::Guard,
+            other => matches!(other, Cause::Guard(_)),
         }
     }
 
     async fn attempt(&self, app: &App, call: &WriteCall) -> Result<Vec<String>, WriteRefusal> {
-        let mut aims = Vec::with_capacity(self.entries.len());
-        for entry in self.entries.iter() {
-            aims.push(entry.aim(app, &call.scope).await.map_err(|error| error.in_entry(entry.index))?);
-        }
+        let (mut aims, removed) = self.aims(app, call).await?;
         let mut map = name_resources(&self.entries, &aims)?;
-        let mut guards: Vec<Guard> = aims.iter_mut().filter_map(|aim| aim.guard.take()).collect();
-        self.resolve_references(app, call, &aims, &mut map, &mut guards).await?;
+        self.demand_reads(app, call, &aims).await?;
+        let mut conditions: Vec<Judged> = self.entries.iter().zip(&mut aims).flat_map(|(entry, aim)| Judged::of(entry, aim)).collect();
+        conditions.extend(self.resolve_references(app, call, &aims, &removed, &mut map).await?);
         let mut answers = Answers::default();
         for (entry, aim) in self.entries.iter().zip(&aims) {
             if aim.id.is_none() && entry.turn != Turn::Read {
@@ -85,47 +86,106 @@ impl PlannedTransaction {
             }
         }
         let entry_writes = self.writes(aims, map, call.rules.clone()).await?;
-        let mut done = Vec::with_capacity(entry_writes.len());
-        let mut writes = Vec::with_capacity(entry_writes.len());
-        for EntryWrite { entry, write } in entry_writes {
-            done.push((entry, DoneWrite::of(&write, call.returns)));
-            writes.push(write);
+        if !entry_writes.is_empty() {
+            self.commit(app, call, entry_writes, &conditions, &removed, &mut answers).await?;
         }
-        if !writes.is_empty() {
-            let commit = Commit { guards, writes };
-            let outcomes =
-                commit.run(app, &call.scope, call.provenance.as_ref(), &call.rules.bases).await.map_err(|refusal| match refusal.cause {
-                    Cause::Write(write) => match done.get(write) {
-                        Some((index, _)) => WriteRefusal { cause: Cause::Write(*index), error: refusal.error.in_entry(*index) },
-                        None => refusal,
-                    },
-                    Cause::Guard | Cause::Other => refusal,
-                })?;
-            for ((index, done), outcome) in done.iter().zip(outcomes) {
-                answers.push(*index, done.entry(app, outcome, call.returns));
+        // What fails from here on is said in its entry: the writes have been done.
+        for entry in self.entries.iter() {
+            if let Whither::Lookup(lookup) = &entry.whither {
+                let answer = read_entry(app, call, entry, lookup, &answers).await;
+                answers.push(entry.index, answer);
             }
-        }
-        for entry in self.entries.iter().filter(|entry| entry.turn == Turn::Read) {
-            let answer = read_entry(app, call, entry, &answers).await;
-            answers.push(entry.index, answer);
         }
         Ok(answers.in_order())
     }
 
-    /// Lets each conditional reference stand for the one resource that it selects: a stored one, or one that an entry writes under the same
-    /// condition.
+    /// Looks at the conditions, each as if what comes before it in FHIR's order had been deleted.
+    async fn aims(&self, app: &App, call: &WriteCall) -> Result<(Vec<Aim>, Removed), ApiError> {
+        let (mut aims, mut removed) = (Vec::with_capacity(self.entries.len()), Removed::default());
+        let nothing = Removed::default();
+        for entry in self.entries.iter() {
+            let before = if entry.turn == Turn::Delete { &nothing } else { &removed };
+            let aim = entry.aim(app, &call.scope, before).await.map_err(|error| error.in_entry(entry.index))?;
+            if let (Turn::Delete, Some(id)) = (entry.turn, &aim.id) {
+                removed.add(entry.target.resource_type, id);
+            }
+            aims.push(aim);
+        }
+        Ok((aims, removed))
+    }
+
+    /// Refuses the whole if it reads what will not be there.
+    async fn demand_reads(&self, app: &App, call: &WriteCall, aims: &[Aim]) -> Result<(), ApiError> {
+        let fate = |turn| if turn == Turn::Delete { Fate::Deleted } else { Fate::Written };
+        let written = self.entries.iter().zip(aims);
+        let fates: HashMap<(ResourceType, &LogicalId), Fate> =
+            written.filter_map(|(entry, aim)| Some(((entry.target.resource_type, aim.id.as_ref()?), fate(entry.turn)))).collect();
+        for entry in self.entries.iter() {
+            if let Whither::Lookup(lookup) = &entry.whither {
+                let readable = lookup.demand(app, &call.scope, entry.target.resource_type, &fates).await;
+                readable.map_err(|error| error.in_entry(entry.index))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        app: &App,
+        call: &WriteCall,
+        entry_writes: Vec<EntryWrite>,
+        conditions: &[Judged],
+        removed: &Removed,
+        answers: &mut Answers,
+    ) -> Result<(), WriteRefusal> {
+        let turns: Vec<Turn> = entry_writes.iter().map(|write| write.turn).collect();
+        let guards = conditions.iter().map(|condition| condition.guard(&turns)).collect();
+        let mut done = Vec::with_capacity(entry_writes.len());
+        let mut writes = Vec::with_capacity(entry_writes.len());
+        for EntryWrite { entry, write, .. } in entry_writes {
+            done.push((entry, DoneWrite::of(&write, call.returns)));
+            writes.push(write);
+        }
+        let commit = Commit { guards, writes };
+        let outcomes = match commit.run(app, &call.scope, call.provenance.as_ref(), &call.rules.bases).await {
+            Ok(outcomes) => outcomes,
+            Err(refusal) => {
+                return Err(match refusal.cause {
+                    Cause::Write(write) => match done.get(write) {
+                        Some((index, _)) => WriteRefusal { cause: Cause::Write(*index), error: refusal.error.in_entry(*index) },
+                        None => refusal,
+                    },
+                    Cause::Guard(guard) => match conditions.get(guard) {
+                        Some(condition) if condition.is_broken_by_the_bundle(app, &call.scope, removed).await? => {
+                            condition.refusal().into()
+                        }
+                        _ => refusal,
+                    },
+                    Cause::Other => refusal,
+                });
+            }
+        };
+        for ((index, done), outcome) in done.iter().zip(outcomes) {
+            answers.push(*index, done.entry(app, outcome, call.returns));
+        }
+        Ok(())
+    }
+
+    /// Lets each conditional reference stand for the one resource that it selects when all is written: a stored one, or one that an entry
+    /// writes.
     async fn resolve_references(
         &self,
         app: &App,
         call: &WriteCall,
         aims: &[Aim],
+        removed: &Removed,
         map: &mut ReferenceMap,
-        guards: &mut Vec<Guard>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Vec<Judged>, ApiError> {
+        let mut judged = Vec::new();
         if self.references.is_empty() {
-            return Ok(());
+            return Ok(judged);
         }
-        let written: HashMap<(ResourceType, &str), &LogicalId> = self
+        let same: HashMap<(ResourceType, &str), &LogicalId> = self
             .entries
             .iter()
             .zip(aims)
@@ -135,23 +195,47 @@ impl PlannedTransaction {
                 _ => None,
             })
             .collect();
+        let mut open = Vec::new();
         for (text, index) in &self.references {
-            let shown: String = text.chars().take(120).collect();
-            let in_entry = |error: ApiError| error.about(&format!("the conditional reference '{shown}'")).in_entry(*index);
+            let in_entry = |error: ApiError| in_reference(error, text, *index);
             let condition = condition_of(text, &call.rules.bases).map_err(in_entry)?;
-            if let Some(id) = written.get(&condition.text()) {
+            if let Some(id) = same.get(&condition.text()) {
                 map.add(text, condition.resource_type, id);
                 continue;
             }
-            let seen = condition.look(app, &call.scope).await.map_err(in_entry)?;
-            let Some(found) = seen.found else {
-                let text = format!("it selects no {} (0 fit), and must select exactly one", condition.resource_type);
-                return Err(in_entry(ApiError::bad(IssueType::NotFound, text)));
-            };
-            map.add(text, condition.resource_type, &found.id);
-            guards.push(seen.guard);
+            let seen = condition.look_without(app, &call.scope, removed).await.map_err(in_entry)?;
+            match seen.found {
+                Some(found) => {
+                    map.add(text, condition.resource_type, &found.id);
+                    judged.push(Judged::reference(*index, seen.guard));
+                }
+                None => open.push((text, *index, condition, seen.guard)),
+            }
         }
-        Ok(())
+        if open.is_empty() {
+            return Ok(judged);
+        }
+        let ids: Vec<Option<LogicalId>> = aims.iter().map(|aim| aim.id.clone()).collect();
+        let wanted: Vec<Condition> = open.iter().map(|(_, _, condition, _)| condition.clone()).collect();
+        let (entries, bases) = (self.entries.clone(), call.rules.bases.clone());
+        // Many resources may have to be read for it: other calls must not wait.
+        let find = move || written_fitting(&entries, &ids, &wanted, &bases);
+        let found = tokio::task::spawn_blocking(find).await.map_err(|_| ApiError::Defect)??;
+        for ((text, index, condition, guard), found) in open.into_iter().zip(found) {
+            let in_entry = |error: ApiError| in_reference(error, text, index);
+            match found.as_slice() {
+                [id] => {
+                    map.add(text, condition.resource_type, id);
+                    judged.push(Judged::reference_to_new(index, guard, id));
+                }
+                [] => {
+                    let text = format!("it selects no {} (0 fit), and must select exactly one", condition.resource_type);
+                    return Err(in_entry(ApiError::bad(IssueType::NotFound, text)));
+                }
+                several => return Err(in_entry(several_match(condition.resource_type, several.len() as u64))),
+            }
+        }
+        Ok(judged)
     }
 
     /// Reads the resources one by one and makes writes of them, so that never more than one stands in memory as a tree.
@@ -161,12 +245,17 @@ impl PlannedTransaction {
             let mut writes = Vec::with_capacity(entries.len());
             for (entry, mut aim) in entries.iter().zip(aims) {
                 let write = entry.write(&mut aim, &map, &rules).map_err(|error| error.in_entry(entry.index))?;
-                writes.extend(write.map(|write| EntryWrite { entry: entry.index, write }));
+                writes.extend(write.map(|write| EntryWrite { entry: entry.index, turn: entry.turn, write }));
             }
             Ok(writes)
         };
         tokio::task::spawn_blocking(build).await.map_err(|_| ApiError::Defect)?
     }
+}
+
+fn in_reference(error: ApiError, text: &str, index: usize) -> ApiError {
+    let shown: String = text.chars().take(120).collect();
+    error.about(&format!("the conditional reference '{shown}'")).in_entry(index)
 }
 
 fn condition_of(text: &str, bases: &LocalBases) -> Result<Condition, ApiError> {
@@ -212,12 +301,11 @@ fn name_resources(entries: &[AddressedEntry], aims: &[Aim]) -> Result<ReferenceM
     for (entry, aim) in in_order {
         let Some(id) = aim.named() else { continue };
         let resource_type = entry.target.resource_type;
-        // What a create finds already there may be changed by another entry, but not be deleted.
+        // What a create finds already there may be changed by another entry; what is deleted it does not find.
         let turn = if aim.id.is_some() { entry.turn } else { Turn::Read };
         let earlier = written.insert((resource_type, id), turn);
         let is_fine = match (earlier, turn) {
-            (None, _) | (Some(Turn::Read), Turn::Read) => true,
-            (Some(other), Turn::Read) | (Some(Turn::Read), other) => other != Turn::Delete,
+            (None, _) | (Some(Turn::Read), _) | (_, Turn::Read) => true,
             (Some(_), _) => false,
         };
         if !is_fine {

@@ -65,7 +65,7 @@ pub async fn update_conditionally(
         let write = write_of(&resource, id.clone(), &call.rules, expect)?;
         match call.write_if(&app, vec![seen.guard], write).await {
             Ok(outcome) => return Ok(call.answer(&app, &resource, &id, outcome)),
-            Err(refusal) if refusal.cause == Cause::Guard && looks < LOOKS_MAX => looks += 1,
+            Err(refusal) if matches!(refusal.cause, Cause::Guard(_)) && looks < LOOKS_MAX => looks += 1,
             Err(refusal) if seen.found.is_none() && matches!(refusal.cause, Cause::Write(_)) => return Err(taken(&id)),
             Err(refusal) => return Err(refusal.error),
         }

@@ -112,15 +112,57 @@ async fn entries_are_done_in_fhirs_order_and_answered_in_their_own() {
         { "request": { "method": "PUT", "url": "Patient/new" }, "resource": { "resourceType": "Patient", "id": "new" } },
         { "request": { "method": "POST", "url": "Patient" }, "resource": { "resourceType": "Patient" } },
         { "request": { "method": "DELETE", "url": "Patient/old" } },
-        { "request": { "method": "GET", "url": "Patient/never" } },
         { "request": { "method": "GET", "url": "Patient/new?_elements=id" } },
+        { "request": { "method": "POST", "url": "Patient/_search?_id=new,old" } },
+        { "request": { "method": "GET", "url": "metadata" } },
     ]);
     for (kind, put) in [("transaction", "201"), ("batch", "200")] {
         let answer = caller.bundle(kind, entries.clone()).await;
         assert_eq!(answer.json()["type"], format!("{kind}-response"));
-        assert_eq!(answer.entry_statuses(), ["200", "200", put, "201", "204", "404", "400"], "{kind}");
-        assert_eq!(answer.json()["entry"][0]["resource"]["id"], "new");
-        assert_eq!(answer.json()["entry"][1]["resource"]["total"], 1);
+        assert_eq!(answer.entry_statuses(), ["200", "200", put, "201", "204", "200", "200", "200"], "{kind}");
+        let json = answer.json();
+        let resource = |index: usize| &json["entry"][index]["resource"];
+        assert_eq!((&resource(0)["id"], &resource(5)["id"]), (&json!("new"), &json!("new")));
+        assert_eq!((&resource(1)["total"], &resource(6)["total"]), (&json!(1), &json!(1)));
+        assert_eq!(resource(7)["resourceType"], "CapabilityStatement");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_fails_fails_its_transaction_and_only_itself_in_a_batch() {
+    let get = |url: &str| json!({ "request": { "method": "GET", "url": url } });
+    let post = |url: &str| json!({ "request": { "method": "POST", "url": url }, "resource": { "resourceType": "Patient" } });
+    let delete = json!({ "request": { "method": "DELETE", "url": "Patient/p0" } });
+    let put = |id: &str| json!({ "request": { "method": "PUT", "url": format!("Patient/{id}") }, "resource": { "resourceType": "Patient", "id": id } });
+    let (put, put_control) = (put("p1"), put("control"));
+    for (entries, batch, reason) in [
+        (json!([put, get("Patient/never")]), "404", "no Patient with this id"),
+        (json!([put, get("Patient/a_b")]), "404", "not a valid id"),
+        (json!([put, get("Patient/gone")]), "410", "deleted"),
+        (json!([put, get("Patient/p0/_history/7")]), "404", "no such version"),
+        (json!([put, get("Patient/p0/_history/x")]), "404", "no such version"),
+        (json!([put, get("Patient/p0/_history")]), "400", "not of the form"),
+        (json!([put, get("Patient?nome=x")]), "400", "'nome'"),
+        (json!([put, get("Patient/p0?name=x")]), "400", "'name'"),
+        (json!([put, post("Patient/_search?_id=p0")]), "400", "leave the resource out"),
+        (json!([put, post("Patient/p0/_history/1")]), "400", "can only be read"),
+        (json!([delete, get("Patient/p0")]), "410", "deletes what this entry reads"),
+        (json!([put, get("Patient/p1/_history/1")]), "200", "writes the resource of which"),
+    ] {
+        let server = TestServer::start();
+        let caller = Caller::new(&server).await;
+        caller.stored("/r4/Patient/p0", r#"{"resourceType":"Patient","id":"p0"}"#).await;
+        caller.stored("/r4/Patient/gone", r#"{"resourceType":"Patient","id":"gone"}"#).await;
+        caller.delete("/r4/Patient/gone").await;
+        let control = caller.bundle("transaction", json!([put_control, get("Patient/p0/_history/1"), get("Patient/control")])).await;
+        assert_eq!(control.entry_statuses(), ["201", "200", "200"]);
+        let whole = caller.bundle("transaction", entries.clone()).await;
+        assert_eq!(whole.status, StatusCode::BAD_REQUEST, "{entries}: {}", whole.text);
+        let text = whole.outcome_text();
+        assert!(text.contains(reason) && text.contains("Bundle.entry[1]"), "{entries}: {text}");
+        assert_eq!(caller.get("/r4/Patient/p1").await.status, StatusCode::NOT_FOUND, "{entries}: nothing was stored");
+        assert_eq!(caller.get("/r4/Patient/p0").await.status, StatusCode::OK, "{entries}: nothing was deleted");
+        assert_eq!(caller.bundle("batch", json!([entries[0], entries[1]])).await.entry_statuses()[1], batch, "{entries}");
     }
 }
 

@@ -130,7 +130,7 @@ async fn entries_with_conditions_update_delete_and_patch_the_one_that_fits() {
         assert_eq!(caller.get("/r4/Patient?identifier=http://x|jp").await.json()["entry"][0]["resource"]["gender"], "male");
     }
     for (entry, status) in [
-        (json!({ "request": { "method": "PATCH", "url": "Patient?identifier=http://x|none" }, "resource": parameters }), "400"),
+        (json!({ "request": { "method": "PATCH", "url": "Patient?identifier=http://x|none" }, "resource": parameters }), "404"),
         (json!({ "request": { "method": "PATCH", "url": "Patient?identifier=http://x|jp" }, "resource": patient("jp") }), "400"),
         (
             json!({ "request": { "method": "PATCH", "url": "Patient?identifier=http://x|jp", "ifMatch": "W/\"99\"" }, "resource": parameters }),
@@ -161,8 +161,7 @@ async fn identities_that_overlap_are_refused() {
     );
     for entries in [
         json!([update, conditional]),
-        json!([delete, conditional]),
-        json!([delete, create_if_none("urn:uuid:1", "1")]),
+        json!([delete, update]),
         json!([create_if_none("urn:uuid:1", "new"), create_if_none("urn:uuid:2", "new")]),
     ] {
         let answer = caller.bundle("transaction", entries.clone()).await;
@@ -170,6 +169,102 @@ async fn identities_that_overlap_are_refused() {
         assert!(answer.outcome_text().contains("Bundle.entry[1]"), "{entries}: {}", answer.text);
     }
     assert_eq!(count(&caller, "Patient").await, 1);
+}
+
+/// A patient under an id of its own.
+fn put(id: &str, value: &str) -> Value {
+    let mut resource = patient(value);
+    resource["id"] = json!(id);
+    json!({ "request": { "method": "PUT", "url": format!("Patient/{id}") }, "resource": resource })
+}
+
+fn put_if(value: &str) -> Value {
+    json!({ "request": { "method": "PUT", "url": format!("Patient?identifier=http://x|{value}") }, "resource": patient(value) })
+}
+
+fn delete(url: &str) -> Value {
+    json!({ "request": { "method": "DELETE", "url": url } })
+}
+
+const ONE: &str = "Patient?identifier=http://x|1";
+
+#[tokio::test]
+async fn conditions_are_judged_after_the_deletes_of_their_transaction() {
+    for (entries, statuses, left) in [
+        (json!([create_if_none("urn:uuid:1", "1"), delete("Patient/a")]), ["201", "204"], 1),
+        (json!([put_if("1"), delete("Patient/a")]), ["201", "204"], 1),
+        (json!([put_if("1"), delete(ONE)]), ["201", "204"], 1),
+        (json!([create_if_none("urn:uuid:1", "1"), delete(ONE)]), ["201", "204"], 1),
+        (json!([create(&patient("1")), delete(ONE)]), ["201", "204"], 1),
+        (json!([put("b", "1"), delete(ONE)]), ["201", "204"], 1),
+        // The control: without the delete it stays.
+        (json!([put_if("1"), put("b", "2")]), ["200", "201"], 1),
+    ] {
+        let server = TestServer::start();
+        let caller = Caller::new(&server).await;
+        caller.bundle("transaction", json!([put("a", "1")])).await;
+        let answer = caller.bundle("transaction", entries.clone()).await;
+        assert_eq!(answer.entry_statuses(), statuses, "{entries}");
+        let found = caller.get(&format!("/r4/{ONE}")).await.json();
+        assert_eq!(found["total"], left, "{entries}: {found}");
+    }
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.bundle("transaction", json!([put("a", "1"), put("b", "1"), put("c", "1")])).await;
+    let entries = json!([put_if("1"), delete("Patient/a"), delete("Patient/b"), create(&observation(ONE))]);
+    let answer = caller.bundle("transaction", entries).await;
+    assert_eq!(answer.entry_statuses(), ["200", "204", "204", "201"]);
+    assert_eq!(subject_of(&caller, &reference_of(&answer, 3)).await, "Patient/c", "the one that is left");
+}
+
+#[tokio::test]
+async fn conditional_references_are_resolved_when_all_is_written() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.bundle("transaction", json!([put("a", "1")])).await;
+    let entries = json!([create(&observation(ONE)), create(&patient("1")), delete("Patient/a")]);
+    let answer = caller.bundle("transaction", entries).await;
+    assert_eq!(answer.entry_statuses(), ["201", "201", "204"]);
+    assert_eq!(subject_of(&caller, &reference_of(&answer, 0)).await, reference_of(&answer, 1), "the new one");
+    for (entries, status, reason) in [
+        (json!([create(&observation(ONE)), delete(ONE)]), StatusCode::BAD_REQUEST, "(0 fit)"),
+        (json!([create(&observation(ONE)), put("b", "1")]), StatusCode::BAD_REQUEST, "depend on their order"),
+        (json!([create(&observation(ONE)), put(&reference_of(&answer, 1)[8..], "2")]), StatusCode::BAD_REQUEST, "depend on their order"),
+        (
+            json!([create(&observation("Patient?identifier=http://x|n")), put("b", "n"), put("c", "n")]),
+            StatusCode::PRECONDITION_FAILED,
+            "selects 2",
+        ),
+    ] {
+        let refused = caller.bundle("transaction", entries.clone()).await;
+        assert_eq!(refused.status, status, "{entries}: {}", refused.text);
+        let text = refused.outcome_text();
+        assert!(text.contains(reason) && text.contains("Bundle.entry[0]"), "{entries}: {text}");
+        assert_eq!((count(&caller, "Patient").await, count(&caller, "Observation").await), (1, 1), "{entries}: nothing was written");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_that_depends_on_another_entry_is_refused() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.bundle("transaction", json!([put("a", "stored")])).await;
+    for entries in [
+        json!([create_if_none("urn:uuid:1", "1"), create(&patient("1"))]),
+        json!([create_if_none("urn:uuid:1", "stored"), create(&patient("stored"))]),
+        json!([put_if("1"), create(&patient("1"))]),
+        json!([put_if("1"), put("b", "1")]),
+        json!([put_if("stored"), create(&patient("stored"))]),
+        json!([put_if("stored"), put("b", "stored")]),
+    ] {
+        let answer = caller.bundle("transaction", entries.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{entries}: {}", answer.text);
+        let text = answer.outcome_text();
+        assert!(text.contains("depend on their order") && text.contains("Bundle.entry[0]"), "{entries}: {text}");
+        assert_eq!(count(&caller, "Patient").await, 1, "{entries}");
+    }
+    let control = caller.bundle("transaction", json!([put_if("1"), put("b", "2"), create_if_none("urn:uuid:1", "3")])).await;
+    assert_eq!(control.entry_statuses(), ["201", "201", "201"]);
 }
 
 #[tokio::test]

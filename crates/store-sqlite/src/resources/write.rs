@@ -75,16 +75,33 @@ pub(super) async fn write(
     let now = store.clock.now();
     store
         .connections
-        .write(Durability::OnDisk, move |transaction| {
-            for (index, guard) in guards.iter().enumerate() {
-                if !within(searches::GUARD_MAX, || searches::still_holds(transaction, account_id, guard))? {
-                    return Err(Failure::Write(WriteError::Guard(index)));
-                }
-            }
-            write_all(transaction, account_id, encoded, now)
-        })
+        .write(Durability::OnDisk, move |transaction| write_guarded(transaction, account_id, &guards, encoded, now))
         .await
         .map_err(WriteError::from)
+}
+
+/// Looks at each guard when its turn comes.
+fn write_guarded(
+    transaction: &Transaction<'_>,
+    account_id: AccountId,
+    guards: &[Guard],
+    writes: Vec<EncodedWrite>,
+    now: Instant,
+) -> std::result::Result<Vec<WriteOutcome>, Failure> {
+    let mut in_turn: Vec<(usize, &Guard)> = guards.iter().enumerate().collect();
+    in_turn.sort_by_key(|(_, guard)| guard.after);
+    let mut waiting = in_turn.into_iter().peekable();
+    let mut look = |done: usize| -> std::result::Result<(), Failure> {
+        while let Some((index, guard)) = waiting.next_if(|(_, guard)| guard.after <= done) {
+            if !within(searches::GUARD_MAX, || searches::holds(transaction, account_id, guard))? {
+                return Err(Failure::Write(WriteError::Guard(index)));
+            }
+        }
+        Ok(())
+    };
+    let outcomes = write_in_turn(transaction, account_id, writes, now, &mut look)?;
+    look(usize::MAX)?;
+    Ok(outcomes)
 }
 
 /// Compressing is the larger part of the work: it is done before the writers' lock is taken.
@@ -117,6 +134,17 @@ pub(crate) fn write_all(
     writes: Vec<EncodedWrite>,
     now: Instant,
 ) -> std::result::Result<Vec<WriteOutcome>, Failure> {
+    write_in_turn(transaction, account_id, writes, now, &mut |_| Ok(()))
+}
+
+/// As [`write_all`]; before each write, `look` is told how many are done.
+fn write_in_turn(
+    transaction: &Transaction<'_>,
+    account_id: AccountId,
+    writes: Vec<EncodedWrite>,
+    now: Instant,
+    look: &mut dyn FnMut(usize) -> std::result::Result<(), Failure>,
+) -> std::result::Result<Vec<WriteOutcome>, Failure> {
     let last_updated =
         transaction.prepare_cached(SELECT_LAST_UPDATED)?.query_row([account_id.0], |row| row.get::<_, InstantColumn>(0)).optional()?;
     let Some(InstantColumn(account_last_updated)) = last_updated else {
@@ -128,6 +156,7 @@ pub(crate) fn write_all(
     let mut book = Book::default();
     let mut outcomes = Vec::with_capacity(writes.len());
     for (index, write) in writes.into_iter().enumerate() {
+        look(index)?;
         seq = Seq(seq.0 + 1);
         outcomes.push(write_one(transaction, Place { account_id, seq, stored_on }, write, index, &mut book)?);
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(crate) use functions::add_functions;
-pub(crate) use run::still_holds;
+pub(crate) use run::holds;
 
 /// A search that takes longer is given up.
 const SEARCH_MAX: Duration = Duration::from_secs(20);

@@ -114,7 +114,7 @@ fn may_hold_rows_of_what_is_gone(connection: &Connection, account_id: AccountId)
 }
 
 /// Whether a conditional write may go on: what fits is what it had seen.
-pub(crate) fn still_holds(connection: &Connection, account_id: AccountId, guard: &Guard) -> Result<bool> {
+pub(crate) fn holds(connection: &Connection, account_id: AccountId, guard: &Guard) -> Result<bool> {
     let account = Account { connection, account_id, resource_type: guard.resource_type, newest: Seq(i64::MAX as u64 - 1) };
     let found = account.page(&guard.criteria, &[], Direction::Ascending, None, 2)?;
     Ok(match (&guard.found, found.found.as_slice()) {

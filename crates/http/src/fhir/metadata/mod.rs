@@ -23,13 +23,18 @@ use crate::{App, edge::reply, error::ApiError};
 pub fn routes() -> Router<Arc<App>> {
     // It says the same as long as the server runs, and is large: it is made once.
     let statement: Arc<OnceLock<Bytes>> = Arc::default();
-    let capabilities = async move |State(app): State<Arc<App>>| -> Response {
-        let text = statement.get_or_init(|| Bytes::from(statement::statement(&app.public_url).to_string()));
+    let answer = async move |State(app): State<Arc<App>>| -> Response {
+        let text = statement.get_or_init(|| Bytes::from(capabilities(&app)));
         reply(StatusCode::OK, text.clone())
     };
     let definitions = operations::OPERATIONS.iter().map(|operation| operation.path());
-    let routes = Router::new().route("/r4/metadata", get(capabilities));
+    let routes = Router::new().route("/r4/metadata", get(answer));
     definitions.fold(routes, |routes, path| routes.route(&path, get(definition)))
+}
+
+/// The CapabilityStatement.
+pub fn capabilities(app: &App) -> String {
+    statement::statement(&app.public_url).to_string()
 }
 
 /// The OperationDefinition whose path was asked for.
