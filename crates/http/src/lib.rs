@@ -11,6 +11,7 @@
 mod accounts;
 mod authenticate;
 mod bulk;
+mod cors;
 mod edge;
 mod error;
 mod fhir;
@@ -29,6 +30,7 @@ use lethe_store::{Clock, SharedIssuer, Store};
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 
+pub use cors::CorsOrigin;
 pub use validation::Validation;
 
 /// What the calls share.
@@ -49,12 +51,15 @@ pub struct App {
     pub validation: Validation,
     /// Told how long live calls take, so that background work gives way.
     pub pace: Arc<Pace>,
+    /// Pages of these origins may call from a browser.
+    pub cors_origins: Vec<CorsOrigin>,
     /// Wakes the worker after a kick-off, a retry or a cancel.
     pub wake: Arc<Notify>,
 }
 
 /// Every route of the server.
 pub fn router(app: Arc<App>) -> Router {
+    let pages = (!app.cors_origins.is_empty()).then(|| cors::layer(&app.cors_origins));
     let routes = Router::new()
         .merge(fhir::routes())
         .merge(purge::routes())
@@ -70,5 +75,9 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), edge::time_live_call))
         .with_state(app);
     // A path can only be rewritten before the routes see it, hence a router around the router.
-    Router::new().fallback_service(tower::util::MapRequest::new(routes, edge::normalise_path))
+    let router = Router::new().fallback_service(tower::util::MapRequest::new(routes, edge::normalise_path));
+    match pages {
+        Some(pages) => router.layer(pages),
+        None => router,
+    }
 }

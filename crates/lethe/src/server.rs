@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use lethe_fhir::LocalBases;
-use lethe_http::Validation;
+use lethe_http::{CorsOrigin, Validation};
 use lethe_jobs::PaceBounds;
 use lethe_store::{Accounts, SharedIssuer, Store};
 use lethe_worker::{Worker, WorkerOptions};
@@ -42,6 +42,8 @@ pub(crate) struct ServeSettings {
     pub(crate) pace: PaceBounds,
     /// Who operates the server.
     pub(crate) organization: Option<String>,
+    /// Pages of these origins may call from a browser.
+    pub(crate) cors_origins: Vec<CorsOrigin>,
 }
 
 impl Server {
@@ -80,6 +82,7 @@ impl Server {
             bases: local_bases(address, &public_url),
             public_url: public_url.clone(),
             validation: settings.validation,
+            cors_origins: settings.cors_origins,
             pace: store.embedded.store.pace(),
             wake: worker.wake(),
         };

@@ -19,4 +19,4 @@ pub use negotiation::{Layout, negotiate};
 pub use observation::{answer_panic, limit_time, log_call};
 pub use path::{no_such_path, normalise_path, wrong_method};
 pub use query::{Pairs, encode_pairs, parse_pairs};
-pub use reply::{http_date, reply, with_header};
+pub use reply::{http_date, read_http_date, reply, with_header};

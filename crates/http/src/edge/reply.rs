@@ -29,6 +29,12 @@ pub fn http_date(instant: Instant) -> String {
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp).unwrap_or_default()
 }
 
+/// Reads [`http_date`]; what cannot be read is as good as not sent (RFC 9110 §13.1.3).
+pub fn read_http_date(text: &str) -> Option<Instant> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Instant::from_unix_ms(date.as_millisecond()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use lethe_store::StoredVersion;
 
 use super::{
     search::part_of,
-    version_tag::{is_known_to_client, version_tag},
+    version_tag::{is_fresh, version_tag},
     writing::without_body,
 };
 use crate::{
@@ -83,8 +83,11 @@ pub fn answer_version(stored: &StoredVersion, headers: &HeaderMap, subset: Optio
     if let Some(subset) = subset {
         text = part_of(stored.resource_type, &text, subset)?;
     }
-    let response =
-        if is_known_to_client(headers, stored.version) { without_body(StatusCode::NOT_MODIFIED) } else { reply(StatusCode::OK, text) };
+    let response = if is_fresh(headers, stored.version, stored.last_updated) {
+        without_body(StatusCode::NOT_MODIFIED)
+    } else {
+        reply(StatusCode::OK, text)
+    };
     let response = with_header(response, header::ETAG, &version_tag(stored.version));
     Ok(with_header(response, header::LAST_MODIFIED, &http_date(stored.last_updated)))
 }

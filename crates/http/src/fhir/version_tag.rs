@@ -1,10 +1,10 @@
 //! `ETag`, `If-Match`, `If-None-Match`: versions as HTTP writes them (<https://hl7.org/fhir/R4/http.html#versioning>).
 
 use axum::http::{HeaderMap, HeaderName, header};
-use lethe_fhir::IssueType;
+use lethe_fhir::{Instant, IssueType};
 use lethe_store::Expect;
 
-use crate::error::ApiError;
+use crate::{edge::read_http_date, error::ApiError};
 
 /// `W/"3"`.
 pub fn version_tag(version: u64) -> String {
@@ -42,7 +42,17 @@ pub fn single_header(headers: &HeaderMap, name: HeaderName) -> Result<Option<&st
     }
 }
 
-/// Whether `If-None-Match` names this version, so that the client has it already.
+/// Whether the client has this version already: by `If-None-Match`, or without it by `If-Modified-Since`, which knows no milliseconds
+/// (RFC 9110 §13.1.3).
+pub fn is_fresh(headers: &HeaderMap, version: u64, last_updated: Instant) -> bool {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        return is_known_to_client(headers, version);
+    }
+    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok()).and_then(read_http_date);
+    since.is_some_and(|since| last_updated.as_unix_ms().div_euclid(1_000) <= since.as_unix_ms().div_euclid(1_000))
+}
+
+/// Whether `If-None-Match` names this version.
 pub fn is_known_to_client(headers: &HeaderMap, version: u64) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
@@ -64,6 +74,24 @@ mod tests {
         for bad in ["3", "*", r#"W/"x""#, r#"W/"""#, r#"W/"1", W/"2""#, r#"W/"+1""#, ""] {
             assert!(expectation(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_the_client_has_is_told_by_tag_or_time() {
+        let fresh = |pairs: &[(HeaderName, &str)]| {
+            let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+            is_fresh(&headers, 3, Instant::from_unix_ms(784_887_151_999))
+        };
+        let since = |text| (header::IF_MODIFIED_SINCE, text);
+        for same_or_later in ["Tue, 15 Nov 1994 08:12:31 GMT", "Tue, 15 Nov 1994 08:12:32 GMT", "Mon, 01 Jan 2024 00:00:00 GMT"] {
+            assert!(fresh(&[since(same_or_later)]), "{same_or_later}");
+        }
+        for other in ["Tue, 15 Nov 1994 08:12:30 GMT", "yesterday", "", "1994-11-15"] {
+            assert!(!fresh(&[since(other)]), "{other}");
+        }
+        let tag = |text| (header::IF_NONE_MATCH, text);
+        assert!(!fresh(&[since("Mon, 01 Jan 2024 00:00:00 GMT"), tag(r#"W/"2""#)]), "the tag decides");
+        assert!(fresh(&[since("Mon, 01 Jan 1990 00:00:00 GMT"), tag(r#"W/"3""#)]));
     }
 
     #[test]

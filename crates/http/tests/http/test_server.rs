@@ -13,7 +13,7 @@ use axum::{
 use lethe_auth::{AccountId, AuthMethods, ClientId, KeyedHash, Secret, SecretKey, SecretKind};
 use lethe_certificate::{document::IssuerName, issue::KeyedIssuer, keys::SigningKey};
 use lethe_fhir::{Instant, LocalBases};
-use lethe_http::{App, Validation, router};
+use lethe_http::{App, CorsOrigin, Validation, router};
 use lethe_store::{Clock, NewClient, SharedIssuer, Store};
 use lethe_store_sqlite::SqliteStore;
 use serde_json::Value;
@@ -103,6 +103,15 @@ impl TestServer {
 
     /// With another rule for what is written.
     pub fn start_with(validation: Validation) -> Self {
+        Self::start_for(validation, Vec::new())
+    }
+
+    /// For web pages of these origins.
+    pub fn start_for_pages(cors_origins: Vec<CorsOrigin>) -> Self {
+        Self::start_for(Validation::default(), cors_origins)
+    }
+
+    fn start_for(validation: Validation, cors_origins: Vec<CorsOrigin>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path(), clock.clone()).unwrap());
@@ -116,6 +125,7 @@ impl TestServer {
             bases: LocalBases::default(),
             public_url: "http://lethe.test".to_owned(),
             validation,
+            cors_origins,
             pace: Arc::default(),
             wake: Arc::new(Notify::new()),
         });

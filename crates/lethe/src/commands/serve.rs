@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
-use lethe_http::Validation;
+use lethe_http::{CorsOrigin, Validation};
 use lethe_jobs::PaceBounds;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +33,9 @@ pub(crate) struct Serve {
     /// Who operates the server, as it stands in certificates
     #[arg(long, value_name = "NAME")]
     organization: Option<String>,
+    /// Web pages of this origin may call from a browser, for example https://app.example.org; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<CorsOrigin>,
     /// While a job runs, 99 % of reads and searches take at most so many times as long as usual
     #[arg(long, value_name = "FACTOR", default_value = "2", value_parser = parse_read_factor)]
     live_read_factor: f64,
@@ -63,6 +66,7 @@ impl Serve {
             validation: self.validation,
             pace: PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) },
             organization: self.organization.clone(),
+            cors_origins: self.cors_origin,
         };
         let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), settings).await?;
         let data = self.store.data.display();

@@ -34,7 +34,7 @@ pub fn routes() -> Router<Arc<App>> {
 
 /// The CapabilityStatement.
 pub fn capabilities(app: &App) -> String {
-    statement::statement(&app.public_url).to_string()
+    statement::statement(&app.public_url, !app.cors_origins.is_empty()).to_string()
 }
 
 /// The OperationDefinition whose path was asked for.

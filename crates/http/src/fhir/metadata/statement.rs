@@ -24,7 +24,7 @@ const COMMON: [(&str, &str); 5] =
     [("_id", "token"), ("_lastUpdated", "date"), ("_text", "string"), ("_content", "string"), ("_list", "string")];
 
 /// What is so.
-pub fn statement(public_url: &str) -> Value {
+pub fn statement(public_url: &str, has_cors: bool) -> Value {
     let referring = referring();
     let resources: Vec<Value> =
         ResourceType::all().map(|own| resource(public_url, own, referring.get(&own).map(Vec::as_slice).unwrap_or_default())).collect();
@@ -47,7 +47,7 @@ pub fn statement(public_url: &str) -> Value {
         "rest": [{
             "mode": "server",
             "security": {
-                "cors": false,
+                "cors": has_cors,
                 "service": [{ "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "OAuth" }] }],
                 "description": "A bearer token of /oauth2/token acts for one user. The headers client_id, client_secret and x-oneup-user-id act for one user, or with the value 'client' for all of a client's users: reads, searches and $purge only. Every resource lives in one user's account, and nothing crosses accounts."
             },
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_statement_is_built_as_fhir_has_it_and_names_every_type() {
-        let statement = statement("http://h:1");
+        let statement = statement("http://h:1", false);
         assert_eq!(statement["rest"][0]["resource"].as_array().map(Vec::len), Some(146));
         assert_eq!(validate(&Resource::from_json(statement).unwrap()), []);
     }
