@@ -131,6 +131,13 @@ impl Running {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// From now on its writes behind this many bytes of any file fail with an I/O error; `None` lifts that. It must ignore SIGXFSZ.
+    pub fn limit_file_bytes(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let process = self.child.id().to_string();
+        assert!(Command::new("prlimit").args(["--pid", &process, &format!("--fsize={limit}:unlimited")]).status().unwrap().success());
+    }
+
     /// Its exit status, once all it said has been read.
     pub fn wait(&mut self) -> Option<i32> {
         self.rest();
@@ -147,7 +154,12 @@ impl Drop for Running {
 
 /// Starts a server over `./lethe-data` on a free port; returns it with its address.
 pub fn serve(workplace: &Workplace) -> (Running, String) {
-    let running = Running::start(workplace.lethe(&["serve", "--listen", "127.0.0.1:0"]));
+    serve_by(workplace.lethe(&["serve", "--listen", "127.0.0.1:0"]))
+}
+
+/// The same, started by this command.
+pub fn serve_by(command: Command) -> (Running, String) {
+    let running = Running::start(command);
     let line = running.line_with("listens on ");
     let address = line.split("listens on ").nth(1).unwrap().split(',').next().unwrap().to_owned();
     (running, address)
