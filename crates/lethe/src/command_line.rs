@@ -55,6 +55,8 @@ enum Command {
     #[command(subcommand)]
     Hold(commands::hold::HoldCommand),
     #[command(subcommand)]
+    Audit(commands::audit::AuditCommand),
+    #[command(subcommand)]
     Certificate(commands::certificate::CertificateCommand),
     Demo(commands::demo::Demo),
     Check(commands::check::Check),
@@ -103,6 +105,7 @@ impl Command {
             Self::Export(command) => command.run().await,
             Self::Purge(command) => command.run().await,
             Self::Hold(command) => command.run().await,
+            Self::Audit(command) => command.run().await,
             Self::Certificate(command) => command.run().await,
             Self::Demo(command) => command.run().await,
             Self::Check(command) => command.run().await,

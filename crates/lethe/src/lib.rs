@@ -8,6 +8,7 @@ pub mod population;
 pub mod server;
 
 mod api_client;
+mod audit_event;
 mod certificate_keys;
 mod certificate_report;
 mod commands;

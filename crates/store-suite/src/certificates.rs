@@ -19,7 +19,7 @@ use lethe_certificate::{
 use lethe_jobs::JobState;
 use lethe_purge::Selection;
 use lethe_store::{
-    CanceledOrRetried, Deletion, Forgotten, IssueError, Issuer, JobId, NextBatch, PurgeEnd, SharedIssuer, Store, StoreError,
+    AuditEnd, CanceledOrRetried, Deletion, Forgotten, IssueError, Issuer, JobId, NextBatch, PurgeEnd, SharedIssuer, Store, StoreError,
     residence::RESIDENCES,
 };
 use serde_json::json;
@@ -317,4 +317,20 @@ pub async fn a_job_that_cannot_be_certified_does_not_end<B: Backend>(harness: Ha
     store.finish_purge(&claimed.lease, &end, &issuer).await.unwrap();
     let said = certificate(&harness, job_id).await;
     assert_eq!((said.destruction.failure.as_deref(), said.method.level, said.probe), (Some("a cause"), Level::Rows, None));
+}
+
+pub async fn the_audit_trail_tells_what_was_asked_and_what_came_of_it<B: Backend>(harness: Harness<B>) {
+    let store = harness.store();
+    harness.put(json!({"resourceType": "Patient", "id": "p0"})).await;
+    let ended = harness.purge(types(&["Patient"])).await;
+    let running = harness.kick_off_for(&client_of(&harness.account), everything()).await;
+    let trail = store.audit_records(0, 10).await.unwrap();
+    assert_eq!(trail.iter().map(|record| record.job_id).collect::<Vec<_>>(), [ended.job_id, running]);
+    let first = &trail[0];
+    assert_eq!((&first.owner, first.client_name.as_str(), first.opened_on), (&harness.account, "c1", ended.created_on));
+    assert_eq!((&first.selection, first.watermark), (&ended.selection, ended.watermark));
+    let expected = AuditEnd { closed_on: ended.completed_on.unwrap(), outcome: JobState::Successful, counts: ended.totals() };
+    assert_eq!((first.closed, trail[1].closed), (Some(expected), None));
+    assert_eq!(store.audit_records(first.number, 1).await.unwrap(), trail[1..]);
+    assert_eq!(chain(&harness).await[0].certificate.as_ref().unwrap().store, store.store_id().await.unwrap().to_string());
 }

@@ -215,6 +215,16 @@ impl PurgeWork for FaultyStore {
 }
 
 #[async_trait]
+impl Audits for FaultyStore {
+    async fn audit_records(&self, after: u64, count: usize) -> Result<Vec<AuditRecord>> {
+        self.inner.audit_records(after, count).await
+    }
+    async fn store_id(&self) -> Result<uuid::Uuid> {
+        self.inner.store_id().await
+    }
+}
+
+#[async_trait]
 impl Certificates for FaultyStore {
     async fn certificate(&self, owner: &Scope, job_id: JobId) -> Result<Option<String>> {
         self.inner.certificate(owner, job_id).await

@@ -133,6 +133,7 @@ macro_rules! store_suite {
             certificates: a_proof_of_a_client_wide_purge_names_the_account;
             certificates: with_its_key_goes_every_proof_and_the_certificate_stays;
             certificates: a_job_that_cannot_be_certified_does_not_end;
+            certificates: the_audit_trail_tells_what_was_asked_and_what_came_of_it;
             concurrency: writers_cannot_slip_under_the_watermark;
             concurrency: writers_at_full_speed_agree_with_the_model;
             model: random_histories_and_purges_agree_with_the_model;

@@ -3,6 +3,7 @@
 //! No SQL, no HTTP. Times come from the [`Clock`] that an adapter is opened with, so that tests can move it.
 
 mod accounts;
+mod audits;
 mod certificates;
 mod checks;
 mod clock;
@@ -17,6 +18,7 @@ mod searches;
 pub mod residence;
 
 pub use accounts::{Accounts, AddedUser, IssuedTokens, KeyedHash, NewClient, RefreshUse, StoredToken, UserFilter};
+pub use audits::{AuditEnd, AuditRecord, Audits};
 pub use certificates::{Certificates, Deletion, Forgotten, IssueError, Issuer, SharedIssuer, StoredCertificate};
 pub use checks::{Check, Checks};
 pub use clock::{Clock, SystemClock};
@@ -39,8 +41,11 @@ pub use searches::{Guard, ReadTargets, SearchPage, SearchPlace, SearchQuery, Sea
 
 /// Every port of one database.
 pub trait Store:
-    Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Holds + Exports + ExportWork + Imports + Checks
+    Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Audits + Holds + Exports + ExportWork + Imports + Checks
 {
 }
 
-impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Holds + Exports + ExportWork + Imports + Checks> Store for T {}
+impl<T: Accounts + Resources + Searches + Purges + PurgeWork + Certificates + Audits + Holds + Exports + ExportWork + Imports + Checks>
+    Store for T
+{
+}

@@ -1,5 +1,6 @@
 //! One file per sub-command.
 
+pub(crate) mod audit;
 pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod client;

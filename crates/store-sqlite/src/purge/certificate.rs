@@ -40,7 +40,7 @@ pub(super) fn issue(
     };
     let facts = Facts {
         number: next,
-        store: tx.prepare_cached(SELECT_STORE_ID)?.query_row([], |row| row.get(0)).map(Uuid::from_bytes)?,
+        store: store_id(tx)?,
         previous,
         replaces: last_of_job(tx, number)?.map(|(number, _)| number),
         ended_on: now,
@@ -65,6 +65,11 @@ pub(super) fn issue(
     let jws = issuer.issue(facts).map_err(StoreError::from)?;
     tx.prepare_cached(INSERT)?.execute(params![next, number, jws])?;
     Ok(())
+}
+
+/// Tells this store from every other.
+pub(super) fn store_id(tx: &Connection) -> crate::error::Result<Uuid> {
+    Ok(tx.prepare_cached(SELECT_STORE_ID)?.query_row([], |row| row.get(0)).map(Uuid::from_bytes)?)
 }
 
 fn outcome(state: JobState) -> std::result::Result<Outcome, StoreError> {

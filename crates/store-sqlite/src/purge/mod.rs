@@ -1,6 +1,7 @@
 //! Purge jobs: as their owner sees them, and the steps of the walk.
 
 mod audit;
+mod audit_trail;
 mod batch;
 mod certificate;
 mod companions;
@@ -28,9 +29,11 @@ use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_jobs::Lease;
 use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
 use lethe_store::{
-    BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff, NewPurge, NextBatch,
-    PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
+    AuditRecord, Audits, BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff,
+    NewPurge, NextBatch, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
 };
+
+use uuid::Uuid;
 
 use crate::SqliteStore;
 
@@ -154,5 +157,16 @@ impl Certificates for SqliteStore {
 
     async fn forget_digests(&self, owner: &Scope, job_id: JobId) -> Result<Forgotten> {
         proof::forget(self, owner.clone(), job_id).await
+    }
+}
+
+#[async_trait]
+impl Audits for SqliteStore {
+    async fn audit_records(&self, after: u64, count: usize) -> Result<Vec<AuditRecord>> {
+        audit_trail::records(self, after, count).await
+    }
+
+    async fn store_id(&self) -> Result<Uuid> {
+        audit_trail::store_id(self).await
     }
 }
