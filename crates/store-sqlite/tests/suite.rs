@@ -5,11 +5,17 @@
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+use lethe_jobs::JobState;
+use lethe_purge::Selection;
 use lethe_store::{Clock, Store};
 use lethe_store_sqlite::SqliteStore;
-use lethe_store_suite::{Backend, TestClock};
+use lethe_store_suite::{Backend, Harness, TestClock};
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
+
+/// Bytes of a page.
+const PAGE: usize = 8 << 10;
 
 struct Sqlite {
     directory: TempDir,
@@ -75,7 +81,6 @@ impl Backend for Sqlite {
     }
 
     async fn plant_bytes(&self) -> Option<&'static str> {
-        const PAGE: usize = 8 << 10;
         let path = self.directory.path().join("lethe.db");
         let mut bytes = std::fs::read(&path).unwrap();
         // Into the middle of a leaf, between the cell pointers and the cells. Page 2 is a map of pages.
@@ -100,3 +105,61 @@ impl Backend for Sqlite {
 }
 
 lethe_store_suite::store_suite!(Sqlite);
+
+/// 300 patients with a name each.
+async fn fill(harness: &Harness<Sqlite>) {
+    for id in 0..300 {
+        harness.put(json!({"resourceType": "Patient", "id": format!("p{id}"), "name": [{"family": "x".repeat(400)}]})).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_cannot_be_read_can_be_purged() {
+    let harness = Harness::<Sqlite>::open().await;
+    fill(&harness).await;
+    let damaged = harness.backend.connection().execute("update version set body = x'ffff' where id = 'p7'", []).unwrap();
+    assert_eq!(damaged, 1);
+    let (patient, id) = ("Patient".parse().unwrap(), "p7".parse().unwrap());
+    assert!(harness.store().read(&harness.account, patient, &id).await.is_err(), "the control: it is told, not guessed");
+    assert!(harness.read("Patient/p8").await.is_some(), "the others are served");
+    let job = harness.purge(Selection::default()).await;
+    assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 300));
+    assert!(harness.is_gone("Patient/p7").await);
+    harness.assert_bystander_is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_page_fails_the_job_with_its_cause_and_a_retry_finishes_once_it_is_mended() {
+    let mut harness = Harness::<Sqlite>::open().await.with_batches_of(50);
+    fill(&harness).await;
+    harness.backend.store = None;
+    let path = harness.backend.directory.path().join("lethe.db");
+    let sound = std::fs::read(&path).unwrap();
+    assert!(!path.with_extension("db-wal").exists(), "the control: all is in the file");
+    // A leaf in the middle of the versions: one that holds the name of patient 150.
+    let needle = b"p150";
+    let place = sound.windows(needle.len()).rposition(|bytes| bytes == needle).unwrap();
+    let mut damaged = sound.clone();
+    damaged[place / PAGE * PAGE..][..PAGE].fill(0xEE);
+    std::fs::write(&path, &damaged).unwrap();
+    harness.backend.restart().await;
+    let job_id = harness.kick_off(Selection::default()).await;
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!(job.state, JobState::Failed);
+    let told = format!("{:?} {:?}", job.failure, job.failures);
+    assert!(told.contains("malformed"), "{told}");
+    assert!(harness.read_for(&harness.bystander, "Patient/p").await.is_some(), "the server is up");
+
+    // The page as it was: nothing else of the file has been damaged by going on.
+    harness.backend.store = None;
+    let mut mended = std::fs::read(&path).unwrap();
+    mended[place / PAGE * PAGE..][..PAGE].copy_from_slice(&sound[place / PAGE * PAGE..][..PAGE]);
+    std::fs::write(&path, &mended).unwrap();
+    harness.backend.restart().await;
+    harness.store().retry_purge(&harness.account, job_id).await.unwrap();
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 300), "{job:?}");
+    harness.assert_bystander_is_whole().await;
+}
