@@ -25,6 +25,7 @@ pub mod moving_faults;
 pub mod residences;
 pub mod resources;
 pub mod restarts;
+pub mod search_pages;
 pub mod searches;
 pub mod targets;
 
@@ -56,8 +57,8 @@ macro_rules! store_suite {
             resources: a_history_ends_where_its_bytes_do;
             resources: accounts_do_not_see_each_other;
             searches: a_resource_is_found_by_what_its_current_version_says;
-            searches: a_page_neither_shifts_nor_repeats_while_others_write;
-            searches: sorted_pages_go_by_their_keys_and_what_has_none_comes_last;
+            search_pages: a_page_neither_shifts_nor_repeats_while_others_write;
+            search_pages: sorted_pages_go_by_their_keys_and_what_has_none_comes_last;
             searches: chains_lead_through_references_both_ways;
             searches: a_chain_looks_into_what_is_contained;
             searches: many_and_few_are_found_through_others_alike;
@@ -69,9 +70,10 @@ macro_rules! store_suite {
             searches: what_a_batch_has_removed_is_found_no_more;
             searches: any_two_criteria_find_what_each_resource_says_by_itself;
             searches: words_are_found_in_what_a_resource_says;
-            searches: a_place_behind_everything_gives_an_empty_page;
+            search_pages: a_place_behind_everything_gives_an_empty_page;
             searches: a_thousand_alternatives_are_as_good_as_one;
-            searches: a_page_ends_where_its_bytes_do;
+            search_pages: pages_over_all_accounts_end_where_their_bytes_do;
+            search_pages: a_page_ends_where_its_bytes_do;
             targets: a_purge_removes_every_version_and_nothing_of_the_bystander;
             targets: types_and_date_select;
             targets: the_cut_off_is_strict;

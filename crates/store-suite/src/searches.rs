@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LocalBases, Resource, ResourceType, limits};
+use lethe_auth::Scope;
+use lethe_fhir::{LocalBases, Resource, ResourceType};
 use lethe_jobs::JobState;
 use lethe_search::{
     Criterion, index_entries,
     query::{Search, Strictness},
 };
-use lethe_store::{SearchPlace, SearchQuery};
+use lethe_store::SearchQuery;
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,7 +21,7 @@ pub(crate) fn patient() -> ResourceType {
     "Patient".parse().unwrap()
 }
 
-fn read(query: &str) -> (ResourceType, Search) {
+pub(crate) fn read(query: &str) -> (ResourceType, Search) {
     let (resource_type, pairs) = query.split_once('?').unwrap_or((query, ""));
     let pairs: Vec<(String, String)> = pairs
         .split('&')
@@ -38,7 +38,7 @@ pub(crate) fn criteria(query: &str) -> Vec<Criterion> {
     read(query).1.criteria
 }
 
-fn query_of(search: Search, count: usize) -> SearchQuery {
+pub(crate) fn query_of(search: Search, count: usize) -> SearchQuery {
     SearchQuery { criteria: search.criteria, sort: search.sort, count, ..SearchQuery::default() }
 }
 
@@ -52,7 +52,7 @@ async fn counted<B: Backend>(harness: &Harness<B>, query: &str) -> u64 {
     harness.store().count_matches(&harness.account, resource_type, &search.criteria, None).await.unwrap()
 }
 
-async fn found_for<B: Backend>(harness: &Harness<B>, scope: &Scope, query: &str) -> Vec<String> {
+pub(crate) async fn found_for<B: Backend>(harness: &Harness<B>, scope: &Scope, query: &str) -> Vec<String> {
     let (resource_type, search) = read(query);
     let mut query = query_of(search, 2);
     let mut ids = Vec::new();
@@ -92,53 +92,6 @@ pub async fn a_resource_is_found_by_what_its_current_version_says<B: Backend>(ha
     harness.put(named("a", "Ash", "1980-01-01")).await;
     assert_eq!(found(&harness, "Patient?family=ash").await, ["a"], "brought back");
     harness.assert_bystander_is_whole().await;
-}
-
-pub async fn a_page_neither_shifts_nor_repeats_while_others_write<B: Backend>(harness: Harness<B>) {
-    for id in ["a", "b", "c", "d", "e"] {
-        harness.put(named(id, "Elm", "1980-01-01")).await;
-    }
-    let mut query = query_of(read("Patient?family=elm").1, 2);
-    let first = harness.store().search(&harness.account, patient(), &query).await.unwrap();
-    harness.put(named("a", "Elm", "1981-01-01")).await;
-    harness.put(named("f", "Elm", "1981-01-01")).await;
-    harness.delete("Patient/c").await;
-    query = SearchQuery { after: first.next, newest: Some(first.newest), ..query };
-    let second = harness.store().search(&harness.account, patient(), &query).await.unwrap();
-    let ids = |page: &[lethe_store::StoredVersion]| page.iter().map(|version| version.id.to_string()).collect::<Vec<_>>();
-    assert_eq!((ids(&first.found), ids(&second.found)), (vec!["a".to_owned(), "b".to_owned()], vec!["d".to_owned(), "e".to_owned()]));
-    assert_eq!(second.next, None, "what was written since is no part of this search");
-}
-
-pub async fn sorted_pages_go_by_their_keys_and_what_has_none_comes_last<B: Backend>(harness: Harness<B>) {
-    harness.put(named("a", "Oak", "1990-01-01")).await;
-    harness.put(named("b", "Ash", "1980")).await;
-    harness.put(json!({"resourceType": "Patient", "id": "c"})).await;
-    harness.put(named("d", "Oak", "1970-05-05")).await;
-    harness.put(json!({"resourceType": "Patient", "id": "e", "name": [{"family": "Zelkova"}, {"family": "Alder"}]})).await;
-    let cases = [
-        ("_sort=family,birthdate", "e b d a c"),
-        ("_sort=-family,birthdate", "e d a b c"),
-        ("_sort=-birthdate", "a b d c e"),
-        ("_sort=birthdate", "d b a c e"),
-        ("_sort=-_id", "e d c b a"),
-        ("_sort=_lastUpdated", "a b c d e"),
-        ("_sort=-_lastUpdated", "e d c b a"),
-        ("birthdate=gt1960&_sort=family,-birthdate", "b a d"),
-    ];
-    for (query, expected) in cases {
-        assert_eq!(found(&harness, &format!("Patient?{query}")).await.join(" "), expected, "{query}");
-    } // However a name is written, and whatever the system of an identifier, the next key decides.
-    for (id, family, birth_date, system) in
-        [("f", "muller", "1990-01-01", "a"), ("g", "Müller", "1980-01-01", "b"), ("h", "MULLER", "1970-01-01", "c")]
-    {
-        let mut value = named(id, family, birth_date);
-        value["identifier"] = json!([{"system": system, "value": "1"}]);
-        harness.put(value).await;
-    }
-    for query in ["_sort=family,birthdate", "_sort=identifier,birthdate"] {
-        assert_eq!(found(&harness, &format!("Patient?_id=f,g,h&{query}")).await.join(" "), "h g f", "{query}");
-    }
 }
 
 pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harness<B>) {
@@ -385,28 +338,6 @@ pub async fn words_are_found_in_what_a_resource_says<B: Backend>(harness: Harnes
     }
 }
 
-pub async fn a_page_ends_where_its_bytes_do<B: Backend>(harness: Harness<B>) {
-    let text = "x".repeat(limits::PAGE_BYTES_MAX / 2 - 1_000);
-    for id in ["a", "b", "c", "d"] {
-        harness.put(json!({"resourceType": "Patient", "id": id, "text": {"status": "generated", "div": text}, "birthDate": "1980"})).await;
-    }
-    for query in ["Patient?birthdate=1980", "Patient?birthdate=1980&_sort=_id", "Patient?_sort=-_lastUpdated"] {
-        let mut query = query_of(read(query).1, 10);
-        let first = harness.store().search(&harness.account, patient(), &query).await.unwrap();
-        query = SearchQuery { after: first.next, newest: Some(first.newest), ..query };
-        let second = harness.store().search(&harness.account, patient(), &query).await.unwrap();
-        assert_eq!((first.found.len(), second.found.len(), second.next), (3, 1, None), "{query:?}");
-        let ids: BTreeSet<_> = first.found.iter().chain(&second.found).map(|version| version.id.to_string()).collect();
-        assert_eq!(ids.len(), 4, "each once");
-    }
-    let targets = ["a", "none", "b", "c", "d"].map(|id| {
-        let id = id.parse().unwrap();
-        (account_of(&harness.account), lethe_fhir::LocalReference { resource_type: patient(), id })
-    });
-    let first = harness.store().read_all(&harness.account, &targets).await.unwrap();
-    assert_eq!((first.found.len(), first.looked_at), (3, 4), "those that are read by their ids too");
-}
-
 /// As many as a query may give; databases have limits of their own.
 pub async fn a_thousand_alternatives_are_as_good_as_one<B: Backend>(harness: Harness<B>) {
     harness.put(named("a", "Ash", "1980-01-01")).await;
@@ -430,13 +361,4 @@ pub async fn a_thousand_alternatives_are_as_good_as_one<B: Backend>(harness: Har
         let query = format!("{question}{},{fitting}", others.join(","));
         assert_eq!(found(&harness, &query).await.join(" "), expected, "{question}…");
     }
-}
-
-/// A place behind everything, so that a page is empty.
-pub async fn a_place_behind_everything_gives_an_empty_page<B: Backend>(harness: Harness<B>) {
-    harness.put(named("a", "Ash", "1980-01-01")).await;
-    let place = SearchPlace { keys: Vec::new(), account_id: AccountId(i64::MAX), seq: lethe_purge::Seq(i64::MAX as u64) };
-    let query = SearchQuery { after: Some(place), count: 10, ..SearchQuery::default() };
-    let page = harness.store().search(&harness.account, patient(), &query).await.unwrap();
-    assert!(page.found.is_empty() && page.next.is_none());
 }

@@ -43,8 +43,8 @@ pub(super) fn search(connection: &Connection, scope: &Scope, resource_type: Reso
     // One more than asked for tells whether there is a next page.
     let wanted = query.count.saturating_add(1);
     let mut found: Vec<(SearchPlace, StoredVersion)> = Vec::new();
-    // Behind this place something may be missing, since bytes and not resources ran out.
-    let mut known_to: Option<SearchPlace> = None;
+    // Whether something has no room, since bytes and not resources ran out.
+    let mut is_cut = false;
     for account_id in accounts {
         let after = match (&query.after, sort.is_empty()) {
             (Some(after), true) if account_id < after.account_id => continue,
@@ -53,26 +53,22 @@ pub(super) fn search(connection: &Connection, scope: &Scope, resource_type: Reso
         };
         let account = Account { connection, account_id, resource_type, newest };
         let page = account.page(&query.criteria, sort, direction, after.as_ref(), wanted)?;
-        let mut cut_at = if page.is_cut { page.found.last().map(|(place, _)| place.clone()) } else { None };
+        is_cut |= page.is_cut;
         found.extend(page.found);
         if !sort.is_empty() {
             found.sort_by(|(one, _), (other, _)| compare(sort, one, other));
             found.truncate(wanted);
         }
-        // Bodies of many accounts add up too.
+        // Bodies of many accounts add up too. What an account itself had no room for lies behind, since what it gave is too much already.
         if let Some(full) = full_at(&found).filter(|full| full + 1 < found.len()) {
             found.truncate(full + 1);
-            cut_at = nearer(sort, cut_at, Some(found[full].0.clone()));
+            is_cut = true;
         }
-        known_to = nearer(sort, known_to, cut_at);
-        if sort.is_empty() && (found.len() >= wanted || known_to.is_some()) {
+        if sort.is_empty() && (found.len() >= wanted || is_cut) {
             break;
         }
-        if let Some(known_to) = &known_to {
-            found.retain(|(place, _)| compare(sort, place, known_to).is_le());
-        }
     }
-    let has_more = found.len() > query.count || known_to.is_some();
+    let has_more = found.len() > query.count || is_cut;
     found.truncate(query.count);
     let next = if has_more { found.last().map(|(place, _)| place.clone()) } else { None };
     Ok(SearchPage { found: found.into_iter().map(|(_, version)| version).collect(), next, newest })
@@ -151,13 +147,6 @@ fn full_at(found: &[(SearchPlace, StoredVersion)]) -> Option<usize> {
         bytes += version.bytes();
         bytes > PAGE_BYTES_MAX
     })
-}
-
-fn nearer(sort: &[SortKey], one: Option<SearchPlace>, other: Option<SearchPlace>) -> Option<SearchPlace> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(if compare(sort, &one, &other).is_le() { one } else { other }),
-        (one, other) => one.or(other),
-    }
 }
 
 fn compare(sort: &[SortKey], one: &SearchPlace, other: &SearchPlace) -> Ordering {
