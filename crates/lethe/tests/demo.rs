@@ -13,6 +13,8 @@ fn the_demo_proves_its_purge_and_leaves_nothing_behind() {
         "50 of 50 planted strings of alice's found, 50 of 50 of bob's",
         "\"status\": \"successful\"",
         "0 of 50 planted strings of alice's found, 50 of 50 of bob's",
+        "it certifies what the job says",
+        "is proven to be among the deleted, and Patient/never-stored is not",
         "Everything holds.",
     ] {
         assert!(done.stdout.contains(expected), "{expected}: {}", done.stdout);

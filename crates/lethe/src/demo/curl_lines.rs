@@ -17,6 +17,7 @@ pub(super) fn print(paint: Paint, shown: &Shown) {
     let (alice, bob) = (bearer(purged), bearer(bystander));
     let lines = [
         (format!("the job, as {} sees it", purged.name), format!("curl {alice} '{url}/r4/$purge/{job_id}'")),
+        ("its certificate".to_owned(), format!("curl {alice} '{url}/r4/$purge/{job_id}/certificate'")),
         (format!("patients of {}'s: none", purged.name), format!("curl {alice} '{url}/r4/Patient'")),
         (format!("patients of {}'s", bystander.name), format!("curl {bob} '{url}/r4/Patient?_count=2'")),
         (

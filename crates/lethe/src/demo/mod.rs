@@ -3,6 +3,7 @@
 //! Both accounts get the *same* resources under the same ids, so that a purge that strayed into the other account would show.
 
 mod account;
+mod certificate;
 mod curl_lines;
 mod parallel;
 mod proof;
@@ -115,11 +116,15 @@ async fn show(plan: &DemoPlan, directory: &Path) -> Result<Shown> {
     step(paint, 3, &format!("POST /r4{KICK_OFF}"));
     let (job_id, job) = purge(paint, &purged).await?;
 
-    step(paint, 4, "The proof");
+    step(paint, 4, "The certificate");
+    let first = plan.population().next().context("a population has resources")?;
+    let evidence = certificate::look(paint, &server, &purged, &job, &format!("{}/{}", first.resource_type, first.id)).await?;
+
+    step(paint, 5, "The proof");
     let after = Proof::look(plan, directory, &purged, &bystander).await?;
     proof::print_counts(&before, &after);
     println!();
-    let holds = proof::print_verdict(paint, &before, &after, &job)?;
+    let holds = proof::print_verdict(paint, &before, &after, &job, evidence)?;
     Ok(Shown { server, client, purged, bystander, job_id, holds })
 }
 

@@ -152,12 +152,13 @@ pub(super) fn print_counts(before: &Proof, after: &Proof) {
     }
 }
 
-/// Prints each claim with whether it holds; returns whether all do.
+/// Prints each claim with whether it holds, those about the certificate last; returns whether all do.
 ///
 /// # Errors
 /// The job has no status.
-pub(super) fn print_verdict(paint: Paint, before: &Proof, after: &Proof, job: &JobView) -> Result<bool> {
-    let claims = claims(before, after, job.status()?);
+pub(super) fn print_verdict(paint: Paint, before: &Proof, after: &Proof, job: &JobView, evidence: Vec<(bool, String)>) -> Result<bool> {
+    let mut claims = claims(before, after, job.status()?);
+    claims.extend(evidence);
     for (holds, claim) in &claims {
         println!("   {} {claim}", if *holds { paint.good("✓") } else { paint.bad("✗") });
     }
