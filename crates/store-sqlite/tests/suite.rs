@@ -88,7 +88,7 @@ impl Backend for Sqlite {
             let number = |at: usize| usize::from(u16::from_be_bytes([bytes[start + at], bytes[start + at + 1]]));
             [10, 13].contains(&bytes[*start]) && 8 + 2 * number(3) + 100 < number(5)
         });
-        let start = leaf.expect("a page with room");
+        let start = leaf.unwrap();
         let end = start + usize::from(u16::from_be_bytes([bytes[start + 5], bytes[start + 6]]));
         bytes[end - 20..end].copy_from_slice(b"Doe, Jane, 1970-01-0");
         std::fs::write(&path, bytes).unwrap();
