@@ -9,6 +9,9 @@ use crate::{
     keys::KeySet,
 };
 
+/// Between the time that stands in a certificate and the moment when it is signed, the writer is waited for; a rotation may come between.
+const TOLERANCE_MS: i64 = 60_000;
+
 pub(super) fn faults(certificate: &Certificate, signed: &Signed, keys: &KeySet) -> Vec<Fault> {
     let mut faults = Vec::new();
     faults.extend(copy(certificate, signed));
@@ -44,8 +47,8 @@ fn key_time(certificate: &Certificate, signed: &Signed, keys: &KeySet) -> Option
     let (_, jwk) = keys.find(&header.kid)?;
     let issued_ms = certificate.issued_on.parse::<FhirDate>().ok()?.low.as_unix_ms();
     let (from_ms, until_ms) = (jwk.nbf.map(|from| from.saturating_mul(1_000)), jwk.exp.map(|until| until.saturating_mul(1_000)));
-    // Times of keys are in whole seconds: the second in which a key ended still counts.
-    let is_in_use = from_ms.is_none_or(|from| from <= issued_ms) && until_ms.is_none_or(|until| issued_ms < until.saturating_add(1_000));
+    let is_in_use = from_ms.is_none_or(|from| from.saturating_sub(TOLERANCE_MS) <= issued_ms)
+        && until_ms.is_none_or(|until| issued_ms <= until.saturating_add(TOLERANCE_MS));
     let shown = |ms: Option<i64>| ms.map_or_else(|| "…".to_owned(), |ms| Instant::from_unix_ms(ms).to_string());
     (!is_in_use).then(|| Fault::KeyNotInUse { issued_on: certificate.issued_on.clone(), from: shown(from_ms), until: shown(until_ms) })
 }

@@ -61,7 +61,7 @@ pub const OPERATIONS: [Operation; 3] = [
                       kick-off and fits the parameters: all its versions and index rows, every Provenance whose targets are all purged, and \
                       every Binary that nothing remaining refers to. Answers at once with the job as JSON. Any parameter that is unknown, \
                       repeated or empty is refused with 400, and nothing starts. GET, PUT and DELETE on /r4/$purge/{job id} tell of it, retry \
-                      and cancel it; GET /r4/$purge lists jobs.",
+                      and cancel it; GET /r4/$purge lists jobs, GET /r4/$purge/{job id}/certificate gives the signed certificate of one that has ended.",
         affects_state: true,
         parameters: &[
             optional("_type", "string", "Resource types, separated by commas; absent: all"),
