@@ -51,6 +51,8 @@ pub struct TypeFilter {
 pub struct ExportQuestion {
     /// The Group whose members are meant.
     pub group: Option<LogicalId>,
+    /// Only these patients; none: all.
+    pub patients: Vec<LogicalId>,
     /// The conditions, those of one type being alternatives.
     pub type_filters: Vec<TypeFilter>,
 }
@@ -92,6 +94,7 @@ pub enum TypeFilterError {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     group: Option<String>,
+    patients: Vec<String>,
     filters: Vec<(String, Vec<(String, String)>)>,
 }
 
@@ -99,7 +102,7 @@ impl ExportQuestion {
     /// Whether nothing is asked: then there is nothing to keep.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.group.is_none() && self.type_filters.is_empty()
+        self.group.is_none() && self.patients.is_empty() && self.type_filters.is_empty()
     }
 
     /// For storage.
@@ -107,6 +110,7 @@ impl ExportQuestion {
     pub fn to_stored(&self) -> String {
         let stored = Stored {
             group: self.group.as_ref().map(ToString::to_string),
+            patients: self.patients.iter().map(ToString::to_string).collect(),
             filters: self.type_filters.iter().map(|filter| (filter.resource_type.to_string(), filter.pairs.clone())).collect(),
         };
         // OK because texts and lists of them are always JSON.
@@ -118,7 +122,11 @@ impl ExportQuestion {
     pub fn from_stored(text: &str) -> Option<Self> {
         let stored: Stored = serde_json::from_str(text).ok()?;
         let filters = stored.filters.into_iter().map(|(name, pairs)| Some(TypeFilter { resource_type: name.parse().ok()?, pairs }));
-        Some(Self { group: stored.group.map(|id| id.parse()).transpose().ok()?, type_filters: filters.collect::<Option<_>>()? })
+        Some(Self {
+            group: stored.group.map(|id| id.parse()).transpose().ok()?,
+            patients: stored.patients.into_iter().map(|id| id.parse()).collect::<Result<_, _>>().ok()?,
+            type_filters: filters.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -399,8 +407,11 @@ mod tests {
 
     #[test]
     fn a_question_is_read_back_and_others_not_understood() {
-        let question =
-            ExportQuestion { group: Some("g".parse().unwrap()), type_filters: vec![filter_of("Observation", &[("code", "a|b&c\"")])] };
+        let question = ExportQuestion {
+            group: Some("g".parse().unwrap()),
+            patients: vec!["a".parse().unwrap()],
+            type_filters: vec![filter_of("Observation", &[("code", "a|b&c\"")])],
+        };
         assert_eq!(ExportQuestion::from_stored(&question.to_stored()), Some(question));
         for other in ["", "{}", r#"{"group":"a b","filters":[]}"#, r#"{"group":null,"filters":[["Patiant",[]]]}"#] {
             assert_eq!(ExportQuestion::from_stored(other), None, "{other}");

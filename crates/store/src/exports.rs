@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{Instant, LocalBases, ResourceType};
+use lethe_fhir::{Instant, LocalBases, LogicalId, ResourceType};
 use lethe_jobs::{JobEvent, JobState, Lease};
 use lethe_purge::{Seq, plan::BatchLimits};
 use lethe_search::export::{ExportLevel, TypeFilter};
@@ -23,6 +23,8 @@ pub const EXPORTS_KEPT_MAX: u64 = 100;
 pub struct ExportSelection {
     /// Whose resources.
     pub level: ExportLevel,
+    /// Of the patients whose resources they are, only these; none: all. Empty at [`ExportLevel::System`].
+    pub patients: Vec<LogicalId>,
     /// Only these types; `None`: all.
     pub types: Option<Vec<ResourceType>>,
     /// Only what was last updated after this; and, where nothing else narrows the export, what was deleted after it.

@@ -17,7 +17,7 @@ pub fn system_operations(public_url: &str) -> [Value; 2] {
         json!({
             "name": "export",
             "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
-            "documentation": "GET or POST /r4/$export with 'Prefer: respond-async' starts an export of the account as it is now; parameters are _type, _since, _typeFilter and _outputFormat. GET or POST /r4/Patient/$export exports what is in the compartment of any patient, /r4/Group/{id}/$export what is in those of the Group's members. GET and DELETE on /r4/$export/{job id} tell of it and remove it. Files are read from the store when they are fetched: what was purged meanwhile is missing from them, so that a file can have fewer lines than its count."
+            "documentation": "GET or POST /r4/$export with 'Prefer: respond-async' starts an export of the account as it is now; parameters are _type, _since, _typeFilter, _outputFormat and, by patients or by a Group, patient. GET or POST /r4/Patient/$export exports what is in the compartment of any patient, /r4/Group/{id}/$export what is in those of the Group's members. GET and DELETE on /r4/$export/{job id} tell of it and remove it. Files are read from the store when they are fetched: what was purged meanwhile is missing from them, so that a file can have fewer lines than its count."
         }),
         json!({
             "name": "import",

@@ -70,8 +70,13 @@ async fn kick_off(app: &App, owner: Scope, level: ExportLevel, bases: LocalBases
     demand_async(&parts.headers)?;
     let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
-    pairs.extend(body_pairs(&parts.headers, &body)?);
+    pairs.extend(body_pairs(&parts.headers, &body, &["patient"])?);
     let selection = export_parameters::read(&pairs, level, bases)?;
+    if !selection.patients.is_empty() && owner.account_id().is_none() {
+        let text = "'patient': 'x-oneup-user-id: client' stands for all users, and a patient belongs to one: name the user by number; nothing \
+                    was started";
+        return Err(ApiError::bad(IssueType::BusinessRule, text));
+    }
     let export = NewExport { job_id: Uuid::new_v4(), owner, selection };
     match app.store.kick_off_export(&export).await? {
         ExportKickOff::Started(job) => {

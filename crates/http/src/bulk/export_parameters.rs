@@ -1,6 +1,6 @@
 //! The parameters of `$export`, read strictly: one that is not known is refused, since leaving it out would export something else.
 
-use lethe_fhir::{FhirDate, Instant, IssueType, LocalBases, ResourceType};
+use lethe_fhir::{FhirDate, Instant, IssueType, LocalBases, LocalReference, Reference, ResourceType};
 use lethe_search::export::{ExportFilter, ExportLevel, Patients, TypeFilter, TypeFilterError};
 use lethe_store::ExportSelection;
 
@@ -10,10 +10,13 @@ use crate::{
 };
 
 /// What is known.
-const KNOWN: [&str; 6] = ["_type", "_since", "_typeFilter", "_outputFormat", "_format", "_pretty"];
+const KNOWN: [&str; 7] = ["_type", "_since", "_typeFilter", "patient", "_outputFormat", "_format", "_pretty"];
 
 /// What may be given more than once.
-const REPEATABLE: [&str; 2] = ["_type", "_typeFilter"];
+const REPEATABLE: [&str; 3] = ["_type", "_typeFilter", "patient"];
+
+/// Patients that one export may name.
+const PATIENTS_MAX: usize = 1_000;
 
 /// Reads the decoded pairs of a kick-off.
 ///
@@ -34,6 +37,7 @@ pub fn read(pairs: &[(String, String)], level: ExportLevel, bases: LocalBases) -
             "_type" => selection.types.get_or_insert_default().extend(types(value)?),
             "_since" => selection.since = Some(since(value)?),
             "_typeFilter" => selection.type_filters.extend(type_filters(value)?),
+            "patient" => patients(value, &mut selection)?,
             "_outputFormat" => ndjson(value)?,
             _ => {}
         }
@@ -51,6 +55,31 @@ pub fn read(pairs: &[(String, String)], level: ExportLevel, bases: LocalBases) -
     // Made once more when the export is planned; here to see that it can be.
     ExportFilter::new(Patients::NotAsked, &selection.type_filters, &selection.bases).map_err(refused_filter)?;
     Ok(selection)
+}
+
+/// Several may stand in one value, with commas between them.
+fn patients(value: &str, selection: &mut ExportSelection) -> Result<(), ApiError> {
+    if selection.level == ExportLevel::System {
+        let text = "'patient' goes with /r4/Patient/$export and with /r4/Group/{id}/$export: ask there, or leave it out";
+        return Err(bad(IssueType::Invalid, text));
+    }
+    for text in value.split(',').map(str::trim) {
+        let id = match Reference::parse(text, &selection.bases) {
+            Ok(Reference::Local(LocalReference { resource_type: ResourceType::PATIENT, id })) => id,
+            _ => {
+                let shown: String = text.chars().take(80).collect();
+                return Err(bad(IssueType::Value, format!("'patient': '{shown}' is no reference to a patient here, such as Patient/1")));
+            }
+        };
+        if !selection.patients.contains(&id) {
+            selection.patients.push(id);
+        }
+        if selection.patients.len() > PATIENTS_MAX {
+            let text = format!("'patient': more than {PATIENTS_MAX} are named: make a Group of them, or ask in parts");
+            return Err(bad(IssueType::TooCostly, text));
+        }
+    }
+    Ok(())
 }
 
 fn refused_filter(error: TypeFilterError) -> ApiError {
@@ -126,6 +155,9 @@ pub fn request_of(selection: &ExportSelection) -> String {
         let query = encode_pairs(conditions.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         pairs.push(("_typeFilter", format!("{resource_type}?{query}")));
     }
+    if !selection.patients.is_empty() {
+        pairs.push(("patient", selection.patients.iter().map(|id| format!("Patient/{id}")).collect::<Vec<_>>().join(",")));
+    }
     let query = encode_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
     if query.is_empty() { path } else { format!("{path}?{query}") }
 }
@@ -161,6 +193,28 @@ mod tests {
         let together = selection(&[("_typeFilter", "Observation?status=final,amended,Condition?onset-age=gt5")]);
         let filters = together.unwrap().type_filters;
         assert_eq!((filters.len(), &filters), (2, &apart.unwrap().type_filters));
+    }
+
+    #[test]
+    fn patients_are_references_of_an_export_that_goes_by_patients() {
+        let read = |values: &[&str], level| {
+            let pairs: Vec<_> = values.iter().map(|value| ("patient".to_owned(), (*value).to_owned())).collect();
+            read(&pairs, level, LocalBases::new(["http://own.test"]))
+        };
+        let named = read(&["Patient/a,http://own.test/r4/Patient/b", "Patient/a"], ExportLevel::Patient).unwrap();
+        assert_eq!(request_of(&named), "/r4/Patient/$export?patient=Patient%2Fa,Patient%2Fb");
+        let many = (0..=PATIENTS_MAX).map(|number| format!("Patient/{number}")).collect::<Vec<_>>().join(",");
+        for (value, level, expected) in [
+            ("Patient/a", ExportLevel::System, "/r4/Patient/$export"),
+            ("", ExportLevel::Patient, "no reference to a patient"),
+            ("a", ExportLevel::Patient, "'a' is no reference"),
+            ("Group/a", ExportLevel::Patient, "'Group/a'"),
+            ("http://else.org/Patient/a", ExportLevel::Patient, "else.org"),
+            (&many, ExportLevel::Patient, "more than 1000"),
+        ] {
+            let text = read(&[value], level).expect_err(expected).outcome().issues[0].text.clone();
+            assert!(text.contains(expected) && text.ends_with("nothing was started"), "{text}");
+        }
     }
 
     #[test]

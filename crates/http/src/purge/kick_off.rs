@@ -36,7 +36,7 @@ pub async fn kick_off(
     refuse_async(&parts.headers)?;
     let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
-    pairs.extend(body_pairs(&parts.headers, &body)?);
+    pairs.extend(body_pairs(&parts.headers, &body, &[])?);
     let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     let purge = NewPurge {
         job_id: Uuid::new_v4(),

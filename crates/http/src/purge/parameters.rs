@@ -15,17 +15,17 @@ pub const KICK_OFF_BYTES_MAX: usize = 64 << 10;
 /// Kinds of value that a parameter may come as.
 const VALUE_KEYS: [&str; 6] = ["valueString", "valueCode", "valueDate", "valueDateTime", "valueInstant", "valueBoolean"];
 
-/// The pairs in the body of a kick-off.
+/// The pairs in the body of a kick-off. `references` are parameters that may come as a `valueReference`.
 ///
 /// # Errors
 /// A body of another content type; a form or `Parameters` that holds anything unexpected.
-pub fn body_pairs(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
+pub fn body_pairs(headers: &HeaderMap, body: &[u8], references: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
     match body_kind(headers)? {
         BodyKind::Form => whole_pairs(std::str::from_utf8(body).map_err(|_| bad("the body is not UTF-8"))?),
-        BodyKind::Json => parameters_pairs(body),
+        BodyKind::Json => parameters_pairs(body, references),
     }
 }
 
@@ -45,7 +45,7 @@ fn bad(text: impl std::fmt::Display) -> ApiError {
 }
 
 /// The pairs of `Parameters`. What is not exactly as FHIR has it is refused, since whatever got lost here would widen the purge.
-fn parameters_pairs(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
+fn parameters_pairs(body: &[u8], references: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
     let members = json_object(body).map_err(bad)?;
     if members.get("resourceType").and_then(Value::as_str) != Some("Parameters") {
         return Err(bad("the body is not a Parameters resource: send parameters in the query, as a form, or as Parameters"));
@@ -66,18 +66,23 @@ fn parameters_pairs(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
             }
         }
     }
-    list.into_iter().flatten().map(pair).collect()
+    list.into_iter().flatten().map(|parameter| pair(parameter, references)).collect()
 }
 
-fn pair(parameter: Value) -> Result<(String, String), ApiError> {
+fn pair(parameter: Value, references: &[&str]) -> Result<(String, String), ApiError> {
     let Value::Object(members) = parameter else {
         return Err(bad("every entry of 'parameter' must be an object with 'name' and a value"));
     };
     let mut name = None;
     let mut value = None;
+    let is_reference = members.get("name").and_then(Value::as_str).is_some_and(|name| references.contains(&name));
     for (key, member) in members {
         match (key.as_str(), member) {
             ("name", Value::String(text)) => name = Some(text),
+            ("valueReference", Value::Object(mut reference)) if is_reference && value.is_none() => match reference.remove("reference") {
+                Some(Value::String(text)) => value = Some(text),
+                _ => return Err(bad("a 'valueReference' needs 'reference', a text such as Patient/1")),
+            },
             ("valueBoolean", Value::Bool(is_true)) if value.is_none() => value = Some(is_true.to_string()),
             (key, Value::String(text)) if key != "valueBoolean" && VALUE_KEYS.contains(&key) && value.is_none() => value = Some(text),
             (key, _) => {
@@ -101,7 +106,7 @@ mod tests {
     fn pairs(content_type: &str, body: &str) -> Result<Vec<(String, String)>, ApiError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        body_pairs(&headers, body.as_bytes())
+        body_pairs(&headers, body.as_bytes(), &["patient"])
     }
 
     #[test]
@@ -130,6 +135,9 @@ mod tests {
             r#"{"resourceType":"Parameters","parameters":[{"name":"_type","valueString":"Patient"}]}"#,
             r#"{"resourceType":"Parameters","parameter":{"name":"_type","valueString":"Patient"}}"#,
             r#"{"resourceType":"Parameters","parameter":[]}"#,
+            r#"{"resourceType":"Parameters","parameter":[{"name":"_type","valueReference":{"reference":"Patient"}}]}"#,
+            r#"{"resourceType":"Parameters","parameter":[{"name":"patient","valueReference":{"display":"Patient/1"}}]}"#,
+            r#"{"resourceType":"Parameters","parameter":[{"name":"patient","valueReference":"Patient/1"}]}"#,
             r#"{"resourceType":"Parameters","parameter":null}"#,
             r#"{"resourceType":"Parameters","parameter":"_type"}"#,
             r#"{"resourceType":"Parameters","parameter":[["_type","Patient"]]}"#,

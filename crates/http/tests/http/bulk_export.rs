@@ -310,3 +310,39 @@ async fn conditions_patients_and_groups_narrow_an_export() {
     run_worker(&server).await;
     assert_eq!(caller.get(path).await.status, StatusCode::NOT_FOUND, "what the export was asked by is gone");
 }
+
+#[tokio::test]
+async fn an_export_by_patients_can_be_of_some_of_them() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    fill_by_patient(&caller).await;
+    let reference = |id: &str| json!({ "name": "patient", "valueReference": { "reference": format!("Patient/{id}") } });
+    let post = async |path: &str, ids: &[&str]| {
+        let parameters: Vec<Value> = ids.iter().map(|id| reference(id)).collect();
+        let body = json!({ "resourceType": "Parameters", "parameter": parameters }).to_string();
+        let answer = caller.call("POST", path, &[ASYNC], &body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+        assert!(run_export_worker(&server).await);
+        let status = header_text(&answer, "content-location").strip_prefix("http://lethe.test").unwrap().to_owned();
+        caller.get(&status).await.json()
+    };
+    for (path, ids, expected, told) in [
+        ("/r4/Patient/$export", &["a", "c"][..], &["Group/g", "Observation/oa", "Observation/oc", "Patient/a", "Patient/c"][..], None),
+        ("/r4/Patient/$export", &["b", "none"], &["Observation/ob", "Patient/b"], Some("Patient/none was not there")),
+        ("/r4/Group/g/$export", &["a"], &["Group/g", "Observation/oa", "Patient/a"], None),
+        ("/r4/Group/g/$export", &["b"], &[], Some("Patient/b is no member")),
+    ] {
+        let manifest = post(path, ids).await;
+        assert_eq!(everything(&caller, &manifest).await, expected, "{path} {ids:?}");
+        let errors = manifest["error"].as_array().unwrap();
+        assert_eq!(errors.len(), usize::from(told.is_some()), "{path} {ids:?}: {manifest}");
+        if let Some(told) = told {
+            let issue = &lines(&caller, &errors[0]).await[0];
+            assert!(issue["issue"][0]["details"]["text"].as_str().unwrap().starts_with(told), "{issue}");
+        }
+        assert!(manifest["request"].as_str().unwrap().contains("patient=Patient%2F"), "{manifest}");
+    }
+    let of_client = [("x-oneup-user-id", "client"), ASYNC];
+    let refused = caller.by_headers("GET", "/r4/Patient/$export?patient=Patient/a", &of_client, "").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}

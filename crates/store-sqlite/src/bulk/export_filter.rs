@@ -50,8 +50,15 @@ pub(super) fn make(connection: &Connection, job: &ExportJob) -> Result<ExportFil
     let selection = &job.selection;
     let patients = match &selection.level {
         ExportLevel::System => Patients::NotAsked,
-        ExportLevel::Patient => Patients::All,
-        ExportLevel::Group(id) => Patients::These(members(connection, job, id)?.map(|(patients, _)| patients).unwrap_or_default()),
+        ExportLevel::Patient if selection.patients.is_empty() => Patients::All,
+        ExportLevel::Patient => Patients::These(selection.patients.iter().cloned().collect()),
+        ExportLevel::Group(id) => {
+            let mut patients = members(connection, job, id)?.map(|(patients, _)| patients).unwrap_or_default();
+            if !selection.patients.is_empty() {
+                patients.retain(|patient| selection.patients.contains(patient));
+            }
+            Patients::These(patients)
+        }
     };
     ExportFilter::new(patients, &selection.type_filters, &selection.bases)
         .map_err(|error| StoreError::NotUnderstood(format!("export_question.question: {error}")).into())
@@ -73,16 +80,27 @@ pub(super) fn issues(connection: &Connection, job: &ExportJob) -> Result<Vec<Str
     }
     let outside = selection.types.iter().flatten().filter(|resource_type| !is_in_patient_compartments(**resource_type));
     issues.extend(outside.map(|outside| format!("{outside} is in no patient's compartment: nothing of this type is exported")));
-    let (ExportLevel::Group(id), Some(account_id)) = (&selection.level, job.owner.account_id()) else { return Ok(issues) };
-    let Some((patients, others)) = members(connection, job, id)? else {
-        issues.push("there was no such Group any more when the export began".to_owned());
-        return Ok(issues);
+    let Some(account_id) = job.owner.account_id() else { return Ok(issues) };
+    let (patients, of_what) = match &selection.level {
+        ExportLevel::Group(id) => {
+            let Some((members, others)) = members(connection, job, id)? else {
+                issues.push("there was no such Group any more when the export began".to_owned());
+                return Ok(issues);
+            };
+            let is_asked = |patient: &LogicalId| selection.patients.is_empty() || selection.patients.contains(patient);
+            let strangers = selection.patients.iter().filter(|patient| !members.contains(*patient));
+            issues.extend(strangers.map(|stranger| format!("Patient/{stranger} is no member of the Group: nothing of it is exported")));
+            if selection.patients.is_empty() {
+                issues.extend(others);
+            }
+            (members.into_iter().filter(is_asked).collect::<Vec<_>>(), ", a member of the Group,")
+        }
+        _ => (selection.patients.clone(), ""),
     };
-    issues.extend(others);
     let mut missing = Vec::new();
     for patient in patients {
         if as_of(connection, account_id, ResourceType::PATIENT, &patient, job.watermark)?.is_none() {
-            missing.push(format!("Patient/{patient}, a member of the Group, was not there"));
+            missing.push(format!("Patient/{patient}{of_what} was not there"));
         }
     }
     missing.sort_unstable();

@@ -54,7 +54,7 @@ pub(super) fn stored_level(selection: &ExportSelection) -> (&'static str, Export
         ExportLevel::Patient => ("patient", None),
         ExportLevel::Group(id) => ("group", Some(id.clone())),
     };
-    (level, ExportQuestion { group, type_filters: selection.type_filters.clone() })
+    (level, ExportQuestion { group, patients: selection.patients.clone(), type_filters: selection.type_filters.clone() })
 }
 
 fn read_level(stored: &str, group: Option<LogicalId>) -> std::result::Result<ExportLevel, StoreError> {
@@ -124,6 +124,7 @@ fn read_row(row: &Row<'_>) -> std::result::Result<ExportRow, StoreError> {
             owner,
             selection: ExportSelection {
                 level: read_level(&level, question.group)?,
+                patients: question.patients,
                 types: types.as_deref().map(read_types).transpose()?,
                 since: instant(5)?,
                 type_filters: question.type_filters,
