@@ -137,11 +137,18 @@ async fn kick_offs(store: &dyn Store, figures: &mut Figures) -> anyhow::Result<(
 }
 
 async fn kick_off(store: &dyn Store, selection: Selection) -> anyhow::Result<JobId> {
-    let purge =
-        NewPurge { job_id: Uuid::now_v7(), owner: scope(PURGED), selection, bases: Default::default(), reason: None, digest_key: [7; 32] };
+    let purge = NewPurge {
+        job_id: Uuid::now_v7(),
+        owner: scope(PURGED),
+        selection,
+        bases: Default::default(),
+        reason: None,
+        expect: None,
+        digest_key: [7; 32],
+    };
     match store.kick_off(&purge).await? {
         KickOff::Started(job) => Ok(job.job_id),
-        KickOff::Conflict { running } => anyhow::bail!("{running} is in progress"),
+        other => anyhow::bail!("{other:?}"),
     }
 }
 

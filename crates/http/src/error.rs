@@ -69,7 +69,7 @@ pub enum ApiError {
     /// See [`PatchError`].
     #[error(transparent)]
     Patch(#[from] PatchError),
-    /// `If-Match` names another version than the current one.
+    /// `If-Match` names another version than the current one, or `_expect` another preview.
     #[error("{0}")]
     VersionMismatch(String),
     /// A condition selects more than one resource.
@@ -318,6 +318,7 @@ impl From<PurgeRequestError> for ApiError {
             PurgeRequestError::UnknownType(_)
             | PurgeRequestError::BadDate(_)
             | PurgeRequestError::PlusNotEncoded(_)
+            | PurgeRequestError::NotADigest(_)
             | PurgeRequestError::NotABoolean(_) => IssueType::Value,
         };
         Self::bad(code, error.to_string())

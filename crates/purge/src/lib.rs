@@ -5,7 +5,8 @@
 //! 3. [`plan`]: targets → batches, as ranges (INV-7).
 //! 4. [`companions`]: the Provenance and Binary that go along.
 //! 5. [`holds`]: what stays all the same.
-//! 6. [`certify`]: whether it may be called successful (INV-4).
+//! 6. [`preview`]: what would be removed, told beforehand.
+//! 7. [`certify`]: whether it may be called successful (INV-4).
 //!
 //! No input or output, no clock, no randomness, no storage.
 
@@ -13,6 +14,7 @@ pub mod certify;
 pub mod companions;
 pub mod holds;
 pub mod plan;
+pub mod preview;
 pub mod request;
 pub mod selection;
 

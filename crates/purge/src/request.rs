@@ -3,10 +3,16 @@
 use lethe_fhir::{FhirDate, FhirDateError, Instant, ResourceType};
 use thiserror::Error;
 
-use crate::Selection;
+use crate::{
+    Selection,
+    preview::{NotADigest, PreviewDigest},
+};
 
 /// Characters of `_reason`.
 pub const REASON_CHARS_MAX: usize = 1_000;
+
+/// The parameters, for people.
+const KNOWN: &str = "_type, _before, _includeDeleted, _reason and _expect";
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub struct PurgeRequest {
     pub include_deleted: bool,
     /// `_reason`.
     pub reason: Option<String>,
+    /// `_expect`.
+    pub expect: Option<PreviewDigest>,
 }
 
 /// Why nothing was started.
@@ -26,7 +34,7 @@ pub struct PurgeRequest {
 pub enum PurgeRequestError {
     /// Not a parameter of this operation.
     #[error(
-        "'{0}' is not a parameter of $purge, so nothing was started: a parameter that is ignored could purge more than you meant. Known are _type, _before, _includeDeleted and _reason"
+        "'{0}' is not a parameter of $purge, so nothing was started: a parameter that is ignored could purge more than you meant. Known are {KNOWN}"
     )]
     UnknownParameter(String),
     /// Given twice, or in both the query and the body.
@@ -60,6 +68,9 @@ pub enum PurgeRequestError {
     /// Neither `true` nor `false`.
     #[error("_includeDeleted is 'true' or 'false', not '{0}'; nothing was started")]
     NotABoolean(String),
+    /// No preview gave this.
+    #[error("_expect: {0}; take it from the answer to $purge-preview; nothing was started")]
+    NotADigest(#[from] NotADigest),
     /// Over [`REASON_CHARS_MAX`].
     #[error("_reason has {0} characters, at most {REASON_CHARS_MAX} are kept; nothing was started")]
     ReasonTooLong(usize),
@@ -74,7 +85,7 @@ impl PurgeRequest {
         let mut request = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for (name, value) in pairs {
-            if !["_type", "_before", "_includeDeleted", "_reason"].contains(&name) {
+            if !["_type", "_before", "_includeDeleted", "_reason", "_expect"].contains(&name) {
                 return Err(PurgeRequestError::UnknownParameter(name.chars().take(80).collect()));
             }
             if seen.contains(&name) {
@@ -94,6 +105,7 @@ impl PurgeRequest {
                         _ => return Err(PurgeRequestError::NotABoolean(value.chars().take(80).collect())),
                     }
                 }
+                "_expect" => request.expect = Some(value.parse().map_err(PurgeRequestError::NotADigest)?),
                 _ => {
                     let chars = value.chars().count();
                     if chars > REASON_CHARS_MAX {
@@ -122,6 +134,7 @@ fn to_complete(name: &str) -> &'static str {
         "_type" => "name one or more types, with commas between them",
         "_before" => "give a date, as in 2024-01-31",
         "_includeDeleted" => "give 'true' or 'false'",
+        "_expect" => "give the digest of a preview, or leave it out",
         _ => "give it a text, or leave it out",
     }
 }
@@ -181,7 +194,9 @@ mod tests {
             (&[("_Type", "Patient")], "'_Type'"),
             (&[("type", "Patient")], "'type'"),
             (&[("_typeFilter", "Patient?active=true")], "'_typeFilter'"),
-            (&[("_expect", "x")], "'_expect'"),
+            (&[("_expect", "x")], "_expect: it is not the digest"),
+            (&[("_expect", "")], "'_expect' has an empty value"),
+            (&[("_expectt", "x")], "'_expectt'"),
             (&[("", "")], "''"),
             (&[("_type", "Patient"), ("_type", "Observation")], "'_type' is given more than once"),
             (&[("_before", "2024"), ("_before", "2025")], "'_before' is given more than once"),

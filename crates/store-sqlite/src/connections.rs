@@ -2,7 +2,10 @@
 //!
 //! The writer is lent in the order of asking, so that a purge that asks for it batch after batch never starves anybody.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use lethe_store::StoreError;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
@@ -33,6 +36,7 @@ const STATEMENTS_MAX: usize = 128;
 pub(crate) struct Connections {
     writer: Writer,
     readers: Readers,
+    path: PathBuf,
 }
 
 /// When a commit is safe from a power cut. A killed process loses nothing either way.
@@ -59,7 +63,16 @@ impl Connections {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let writer = open_writer(path)?;
         let readers = (0..READERS_MAX).map(|_| open_reader(path)).collect::<rusqlite::Result<_>>()?;
-        Ok(Self { writer: Writer::start(writer), readers: Readers::start(readers) })
+        Ok(Self { writer: Writer::start(writer), readers: Readers::start(readers), path: path.to_owned() })
+    }
+
+    /// A connection of its own, for somebody who needs one view for longer and tables to reckon in. These lie in a file, so that their size
+    /// is no matter; it has no name, and goes with the connection.
+    pub(crate) fn open_to_look(&self) -> rusqlite::Result<Connection> {
+        let mut connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        configure(&mut connection, READER_CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "file")?;
+        Ok(connection)
     }
 
     /// The writer itself, outside a transaction: for checkpoints and vacuum.

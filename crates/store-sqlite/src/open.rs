@@ -11,6 +11,7 @@ use lethe_jobs::Pace;
 use lethe_store::{Clock, PurgeWork, StoreError};
 use rusqlite::Connection;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::{
     bulk::FilterCache,
@@ -24,6 +25,9 @@ const DATABASE_FILE: &str = "lethe.db";
 /// Held locked by the one process that serves.
 const SERVE_LOCK_FILE: &str = "serve.lock";
 
+/// Previews at a time; others wait. Each keeps old pages in the write-ahead log while it looks.
+const PREVIEWS_MAX: usize = 2;
+
 /// The embedded store.
 pub struct SqliteStore {
     pub(crate) connections: Connections,
@@ -31,6 +35,8 @@ pub struct SqliteStore {
     pub(crate) checkpointer: Checkpointer,
     pub(crate) pace: Arc<Pace>,
     pub(crate) export_filters: FilterCache,
+    /// One turn for each preview at a time.
+    pub(crate) previews: Semaphore,
     _serve_lock: Option<File>,
 }
 
@@ -82,7 +88,15 @@ impl SqliteStore {
         drop(first);
         let connections = Connections::open(&path).map_err(failed)?;
         let checkpointer = Checkpointer::start(&path).map_err(failed)?;
-        Ok(Self { connections, clock, checkpointer, pace: Arc::default(), export_filters: FilterCache::default(), _serve_lock: None })
+        Ok(Self {
+            connections,
+            clock,
+            checkpointer,
+            pace: Arc::default(),
+            export_filters: FilterCache::default(),
+            previews: Semaphore::new(PREVIEWS_MAX),
+            _serve_lock: None,
+        })
     }
 
     /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.

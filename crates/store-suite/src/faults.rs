@@ -262,6 +262,9 @@ impl Purges for FaultyStore {
     async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
         self.call(self.inner.kick_off(purge)).await
     }
+    async fn preview(&self, query: &PreviewQuery) -> Result<Preview> {
+        self.inner.preview(query).await
+    }
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
         self.call(self.inner.purge_job(owner, job_id)).await
     }

@@ -128,7 +128,7 @@ impl<B: Backend> Harness<B> {
     pub async fn kick_off_for(&self, owner: &Scope, selection: Selection) -> JobId {
         match self.try_kick_off(owner, selection).await {
             KickOff::Started(job) => job.job_id,
-            KickOff::Conflict { running } => panic!("{running} is in progress"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -145,6 +145,7 @@ impl<B: Backend> Harness<B> {
             selection,
             bases: LocalBases::new([BASE]),
             reason: None,
+            expect: None,
             digest_key: [1; 32],
         }
     }

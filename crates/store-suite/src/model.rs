@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_jobs::JobState;
 use lethe_purge::{Counts, Selection, holds::HoldTarget};
-use lethe_store::{HoldId, NextBatch};
+use lethe_store::{HoldId, JobId, KickOff, NewPurge, NextBatch, Preview};
 use serde_json::{Value, json};
 
 use crate::{
     Backend, Harness,
     harness::{local, types},
+    previews::preview,
 };
 
 const TYPES: [&str; 4] = ["Patient", "Media", "Binary", "Provenance"];
@@ -208,7 +209,12 @@ impl<B: Backend> Run<'_, B> {
         self.log.push(format!("purge {selection:?}"));
         let (selected, held) = (selected(&self.model, &selection, before), held(&self.model, &self.holds));
         let expected = must_go(&self.model, &selected, &held);
-        let job = self.harness.purge(selection).await;
+        let said = preview(self.harness, &self.harness.account, selection.clone()).await;
+        let job_id = self.kick_off_as_previewed(selection, &said).await;
+        self.harness.work().await;
+        let job = self.harness.job(job_id).await;
+        let versions: usize = expected.iter().map(|reference| self.model[reference].versions.len()).sum();
+        assert_eq!(said.counts.iter().map(|(_, counts)| counts.versions).sum::<u64>(), versions as u64, "{:#?}", self.log);
         let (deleted, held) = (expected.len() as u64, selected.intersection(&held).count() as u64);
         assert_eq!(
             (job.state, job.totals()),
@@ -218,6 +224,23 @@ impl<B: Backend> Run<'_, B> {
         );
         self.model.retain(|reference, _| !expected.contains(reference));
         self.compare().await;
+    }
+
+    /// Starts what was previewed; and nothing else, if asked to.
+    async fn kick_off_as_previewed(&mut self, selection: Selection, said: &Preview) -> JobId {
+        let mut purge = NewPurge { expect: Some(said.digest), ..self.harness.new_purge(&self.harness.account, selection) };
+        let other = NewPurge {
+            selection: Selection { before: Some(lethe_fhir::Instant::from_unix_ms(0)), ..purge.selection.clone() },
+            ..purge.clone()
+        };
+        assert!(matches!(self.harness.store().kick_off(&other).await.unwrap(), KickOff::Changed { .. }), "{:#?}", self.log);
+        if self.random.below(3) == 0 {
+            purge.expect = None;
+        }
+        match self.harness.store().kick_off(&purge).await.unwrap() {
+            KickOff::Started(job) => job.job_id,
+            other => panic!("{other:?} after {:#?}", self.log),
+        }
     }
 
     /// Holds are set and lifted between the batches.

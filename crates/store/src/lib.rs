@@ -30,8 +30,8 @@ pub use exports::{
 pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold};
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use purges::{
-    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, PurgeEnd,
-    PurgeJob, PurgeWork, Purges, SweepTask,
+    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, Preview,
+    PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SweepTask,
 };
 pub use resources::{
     Change, ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError,

@@ -4,7 +4,12 @@ use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Instant, LocalBases, ResourceType};
 use lethe_jobs::{JobEvent, JobState, Lease, Refused};
-use lethe_purge::{Counts, Phase, Selection, Seq, certify::Residue, plan::BatchLimits};
+use lethe_purge::{
+    Counts, Phase, Selection, Seq,
+    certify::Residue,
+    plan::BatchLimits,
+    preview::{PreviewCounts, PreviewDigest, Stays},
+};
 use uuid::Uuid;
 
 use crate::{HoldId, SharedIssuer, StoreError};
@@ -25,8 +30,34 @@ pub struct NewPurge {
     pub bases: LocalBases,
     /// Why, in the words of whoever asked.
     pub reason: Option<String>,
+    /// What a preview said: start only if it would say so still.
+    pub expect: Option<PreviewDigest>,
     /// The key of the digests of what it deletes: random bytes.
     pub digest_key: [u8; 32],
+}
+
+/// What to preview: see [`NewPurge`].
+#[derive(Clone, Debug)]
+pub struct PreviewQuery {
+    /// For which account, or for all of a client.
+    pub owner: Scope,
+    /// What is selected.
+    pub selection: Selection,
+    /// Addresses of this server.
+    pub bases: LocalBases,
+}
+
+/// What a purge would do at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// Stands for all of it.
+    pub digest: PreviewDigest,
+    /// By type, in order of type.
+    pub counts: Vec<(ResourceType, PreviewCounts)>,
+    /// What stays, and why.
+    pub stays: Stays,
+    /// The holds that keep something, at most [`PurgeJob::HOLDS_MAX`], oldest first.
+    pub holds: Vec<HoldId>,
 }
 
 /// What came of a kick-off.
@@ -38,6 +69,11 @@ pub enum KickOff {
     Conflict {
         /// The one in progress.
         running: JobId,
+    },
+    /// A preview would not say what was expected, but this. Nothing changed.
+    Changed {
+        /// What it would say.
+        digest: PreviewDigest,
     },
 }
 
@@ -144,8 +180,14 @@ pub enum CanceledOrRetried {
 #[async_trait]
 pub trait Purges: Send + Sync {
     /// Starts a job: takes the writers' lock, checks that none is in progress for the account or its client, reads the watermark, stores
-    /// the job and opens its audit record (INV-5), in one short transaction whose cost does not depend on what is stored.
+    /// the job and opens its audit record (INV-5), in one short transaction whose cost does not depend on what is stored. With an
+    /// expectation it previews first, and that transaction starts nothing if anything has changed since.
     async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff, StoreError>;
+    /// What a purge would do at this moment. Stores nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooCostly`] if it takes too long.
+    async fn preview(&self, query: &PreviewQuery) -> Result<Preview, StoreError>;
     /// One job.
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>, StoreError>;
     /// Jobs, newest first, at most `count`, older than `before` if given.

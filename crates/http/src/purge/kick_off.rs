@@ -9,21 +9,15 @@ use axum::{
 };
 use lethe_auth::Scope;
 use lethe_fhir::IssueType;
-use lethe_purge::request::PurgeRequest;
 use lethe_store::{JobId, KickOff, NewPurge};
 use uuid::Uuid;
 
 use super::{
-    parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs},
+    parameters::read_request,
+    preview::too_costly,
     wire::{answer_kick_off, status_url},
 };
-use crate::{
-    App,
-    authenticate::Authenticated,
-    edge::{HostBases, read_body},
-    error::ApiError,
-    randomness::random_bytes,
-};
+use crate::{App, authenticate::Authenticated, edge::HostBases, error::ApiError, randomness::random_bytes};
 
 /// Reads the parameters strictly and stores the job; the worker is woken to plan it.
 pub async fn kick_off(
@@ -32,26 +26,26 @@ pub async fn kick_off(
     HostBases(bases): HostBases,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    refuse_async(&parts.headers)?;
-    let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
-    let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
-    pairs.extend(body_pairs(&parts.headers, &body, &[])?);
-    let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    refuse_async(request.headers())?;
+    let (_, request) = read_request(request).await?;
     let purge = NewPurge {
         job_id: Uuid::new_v4(),
         owner: scope,
         selection: request.selection(),
         bases,
         reason: request.reason,
+        expect: request.expect,
         digest_key: random_bytes()?,
     };
-    match app.store.kick_off(&purge).await? {
+    match app.store.kick_off(&purge).await.map_err(too_costly)? {
         KickOff::Started(job) => {
             app.wake.notify_one();
             Ok(answer_kick_off(&app, &job))
         }
         KickOff::Conflict { running } => Err(conflict_with(&app, &purge.owner, running).await),
+        KickOff::Changed { digest } => Err(ApiError::VersionMismatch(format!(
+            "what would be removed is not what '_expect' stands for, so nothing was started: look at $purge-preview again; its digest is now {digest}"
+        ))),
     }
 }
 

@@ -7,6 +7,7 @@ mod jobs;
 mod keys;
 mod kick_off;
 mod parameters;
+mod preview;
 mod proof;
 mod retry;
 mod status;
@@ -29,6 +30,7 @@ pub use wire::plain_json;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/r4/$purge", get(jobs::jobs).post(kick_off::kick_off))
+        .route("/r4/$purge-preview", get(preview::preview).post(preview::preview))
         .route("/r4/$purge/{job_id}", get(status::status).put(retry::retry).delete(cancel::cancel))
         .route("/r4/$purge/{job_id}/certificate", get(certificate::certificate))
         .route("/r4/$purge/{job_id}/certificate/proof", get(proof::proof))

@@ -1,11 +1,15 @@
 //! The parameters of a kick-off as they arrive: query, form or FHIR `Parameters`. Whatever is not expected is refused: nothing starts.
 
-use axum::http::HeaderMap;
+use axum::{
+    extract::Request,
+    http::{HeaderMap, request::Parts},
+};
 use lethe_fhir::IssueType;
+use lethe_purge::request::PurgeRequest;
 use serde_json::Value;
 
 use crate::{
-    edge::{BodyKind, body_kind, json_object, parse_pairs},
+    edge::{BodyKind, body_kind, json_object, parse_pairs, read_body},
     error::ApiError,
 };
 
@@ -14,6 +18,19 @@ pub const KICK_OFF_BYTES_MAX: usize = 64 << 10;
 
 /// Kinds of value that a parameter may come as.
 const VALUE_KEYS: [&str; 6] = ["valueString", "valueCode", "valueDate", "valueDateTime", "valueInstant", "valueBoolean"];
+
+/// What a kick-off or a preview asks for, from query and body together.
+///
+/// # Errors
+/// Anything that is not expected: nothing is ever ignored.
+pub async fn read_request(request: Request) -> Result<(Parts, PurgeRequest), ApiError> {
+    let (parts, body) = request.into_parts();
+    let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
+    let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
+    pairs.extend(body_pairs(&parts.headers, &body, &[])?);
+    let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok((parts, request))
+}
 
 /// The pairs in the body of a kick-off. `references` are parameters that may come as a `valueReference`.
 ///

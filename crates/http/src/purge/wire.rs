@@ -6,8 +6,11 @@ use axum::{
 };
 use lethe_auth::Scope;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_purge::{Counts, Phase};
-use lethe_store::{JobId, PurgeJob};
+use lethe_purge::{
+    Counts, Phase, Selection,
+    preview::{PreviewCounts, Stays},
+};
+use lethe_store::{JobId, Preview, PurgeJob};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -68,7 +71,11 @@ fn user_id(owner: &Scope) -> String {
 }
 
 fn type_list(job: &PurgeJob) -> Vec<&'static str> {
-    job.selection.types.iter().flatten().map(|resource_type| resource_type.name()).collect()
+    type_names(&job.selection)
+}
+
+fn type_names(selection: &Selection) -> Vec<&'static str> {
+    selection.types.iter().flatten().map(|resource_type| resource_type.name()).collect()
 }
 
 fn time(instant: Option<Instant>) -> Value {
@@ -128,6 +135,50 @@ pub fn status_json(job: &PurgeJob) -> Value {
     })
 }
 
+/// A preview. What a job has, too, has the same name.
+pub fn preview_json(owner: &Scope, selection: &Selection, preview: &Preview) -> Value {
+    let sum = |of: fn(&PreviewCounts) -> u64| preview.counts.iter().map(|(_, counts)| of(counts)).sum::<u64>();
+    let along = |wanted: ResourceType| {
+        preview.counts.iter().filter(|(resource_type, _)| *resource_type == wanted).map(|(_, counts)| counts.along).sum::<u64>()
+    };
+    let counts: Map<String, Value> = preview
+        .counts
+        .iter()
+        .map(|(resource_type, counts)| {
+            let PreviewCounts { planned, held, along, versions, bytes } = counts;
+            let json = json!({
+                "planned": planned, "held": held, "removed": counts.removed(), "goAlong": along, "versions": versions, "bytes": bytes,
+            });
+            (resource_type.to_string(), json)
+        })
+        .collect();
+    let Stays { not_before, deleted, needed_provenance, needed_binary } = preview.stays;
+    json!({ "preview": {
+        "clientId": owner.client_id(),
+        "userId": user_id(owner),
+        "typeList": type_names(selection),
+        "beforeDate": time(selection.before),
+        "includeDeleted": selection.include_deleted,
+        "digest": preview.digest.to_string(),
+        "resourceCount": sum(|counts| counts.planned),
+        "heldCount": sum(|counts| counts.held),
+        "removedCount": sum(PreviewCounts::removed),
+        "versionCount": sum(|counts| counts.versions),
+        "byteCount": sum(|counts| counts.bytes),
+        "provenanceAlong": along(ResourceType::PROVENANCE),
+        "binaryAlong": along(ResourceType::BINARY),
+        "holds": preview.holds.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "counts": counts,
+        "stays": {
+            "onHold": sum(|counts| counts.held),
+            "notBefore": not_before,
+            "deletedHistory": deleted,
+            "neededProvenance": needed_provenance,
+            "neededBinary": needed_binary,
+        },
+    }})
+}
+
 fn phase(phase: Phase) -> &'static str {
     phase.stored()
 }
@@ -163,7 +214,7 @@ mod tests {
     use lethe_auth::{AccountId, ClientId};
     use lethe_fhir::LocalBases;
     use lethe_jobs::JobState;
-    use lethe_purge::{Selection, Seq};
+    use lethe_purge::Seq;
     use lethe_store::{BatchFailure, BatchTally};
 
     use super::*;

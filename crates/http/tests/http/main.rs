@@ -22,6 +22,7 @@ mod negotiation;
 mod pages;
 mod patch;
 mod purge_contract;
+mod purge_preview;
 mod search;
 mod test_server;
 mod token_endpoint;

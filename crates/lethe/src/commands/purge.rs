@@ -22,6 +22,7 @@ use crate::{
 /// Start and manage purges on a running server
 #[derive(Debug, Subcommand)]
 pub(crate) enum PurgeCommand {
+    Preview(Preview),
     Start(Start),
     Status(OneJob),
     Watch(Watch),
@@ -33,9 +34,9 @@ pub(crate) enum PurgeCommand {
     ForgetKey(purge_evidence::ForgetKey),
 }
 
-/// Remove resources for good: all of the account, or what the options select
+/// What to select
 #[derive(Debug, Args)]
-pub(crate) struct Start {
+struct Selected {
     /// Only these R4 resource types
     #[arg(long = "type", value_name = "TYPE,…", value_delimiter = ',')]
     types: Vec<String>,
@@ -45,6 +46,25 @@ pub(crate) struct Start {
     /// Also what a FHIR delete left behind
     #[arg(long)]
     include_deleted: bool,
+}
+
+/// Show what a purge would remove now, what stays and why, and the digest that --expect takes
+#[derive(Debug, Args)]
+pub(crate) struct Preview {
+    #[command(flatten)]
+    selected: Selected,
+    #[command(flatten)]
+    call: Call,
+}
+
+/// Remove resources for good: all of the account, or what the options select
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    selected: Selected,
+    /// Start only if a preview would still give this digest
+    #[arg(long, value_name = "DIGEST")]
+    expect: Option<String>,
     /// Why; kept with the job
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -108,6 +128,7 @@ struct Call {
 impl PurgeCommand {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         match self {
+            Self::Preview(command) => command.run().await,
             Self::Start(command) => command.run().await,
             Self::Status(job) => job.call(Method::GET).await,
             Self::Watch(Watch { job }) => {
@@ -124,6 +145,69 @@ impl PurgeCommand {
     }
 }
 
+impl Selected {
+    /// As the API names them.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = Vec::new();
+        if !self.types.is_empty() {
+            parameters.push(("_type", self.types.join(",")));
+        }
+        parameters.extend(self.before.clone().map(|before| ("_before", before)));
+        parameters.extend(self.include_deleted.then(|| ("_includeDeleted", "true".to_owned())));
+        parameters
+    }
+}
+
+impl Preview {
+    async fn run(self) -> Result<ExitCode> {
+        let parameters = self.selected.parameters();
+        PurgeRequest::parse(parameters.iter().map(|(name, value)| (*name, value.as_str()))).map_err(|error| wrong(&error))?;
+        let client = self.call.server.client()?;
+        let answer = client.send(client.request(Method::GET, "/$purge-preview").query(&parameters)).await?.success()?;
+        if self.call.json {
+            println!("{}", answer.text);
+        } else {
+            let json = answer.json()?;
+            for line in preview_lines(json.get("preview").context("the answer holds no preview: is this a Lethe server?")?) {
+                println!("{line}");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A preview for people.
+pub(crate) fn preview_lines(preview: &Value) -> Vec<String> {
+    let number = |value: &Value| terminal::grouped(value.as_u64().unwrap_or_default());
+    let mut table = terminal::table(["type", "would go", "versions", "bytes", "goes along", "on hold"]);
+    terminal::align_numbers(&mut table, 1);
+    for (name, counts) in preview["counts"].as_object().into_iter().flatten() {
+        let column = |column: &str| number(&counts[column]);
+        table.add_row([name.clone(), column("removed"), column("versions"), column("bytes"), column("goAlong"), column("held")]);
+    }
+    let mut lines: Vec<String> = table.to_string().lines().map(str::to_owned).collect();
+    lines.push(format!(
+        "{} resources with {} versions would go, {} bytes",
+        number(&preview["removedCount"]),
+        number(&preview["versionCount"]),
+        number(&preview["byteCount"])
+    ));
+    let reasons = [
+        ("onHold", "stay because of a hold"),
+        ("notBefore", "stay because they were updated too late"),
+        ("deletedHistory", "were deleted, and their history stays without --include-deleted"),
+        ("neededProvenance", "Provenances stay because they are also about something that stays"),
+        ("neededBinary", "Binaries stay because something that stays refers to them"),
+    ];
+    for (reason, text) in reasons {
+        if preview["stays"][reason].as_u64().is_some_and(|count| count > 0) {
+            lines.push(format!("{} {text}", number(&preview["stays"][reason])));
+        }
+    }
+    lines.push(format!("digest {}", preview["digest"].as_str().unwrap_or_default()));
+    lines
+}
+
 impl Start {
     async fn run(self) -> Result<ExitCode> {
         let parameters = self.parameters();
@@ -131,7 +215,7 @@ impl Start {
         let client = self.call.server.client()?;
         let scope = client.scope();
         // As it was typed: the request holds the first instant of it.
-        eprintln!("{}", describe(&request, self.before.as_deref(), &scope));
+        eprintln!("{}", describe(&request, self.selected.before.as_deref(), &scope));
         self.confirm()?;
         let answer = client.send(client.request(Method::POST, "/$purge").query(&parameters)).await?.success()?;
         let job = JobView::of(&answer)?;
@@ -145,12 +229,8 @@ impl Start {
 
     /// As the API names them.
     fn parameters(&self) -> Vec<(&'static str, String)> {
-        let mut parameters = Vec::new();
-        if !self.types.is_empty() {
-            parameters.push(("_type", self.types.join(",")));
-        }
-        parameters.extend(self.before.clone().map(|before| ("_before", before)));
-        parameters.extend(self.include_deleted.then(|| ("_includeDeleted", "true".to_owned())));
+        let mut parameters = self.selected.parameters();
+        parameters.extend(self.expect.clone().map(|expect| ("_expect", expect)));
         parameters.extend(self.reason.clone().map(|reason| ("_reason", reason)));
         parameters
     }
@@ -193,10 +273,16 @@ fn wrong(error: &PurgeRequestError) -> UsageError {
     }
     let text = error.to_string();
     UsageError(
-        [("_type", "--type"), ("_before", "--before"), ("_includeDeleted", "--include-deleted"), ("_reason", "--reason")]
-            .into_iter()
-            .find_map(|(parameter, option)| text.strip_prefix(parameter).map(|rest| format!("{option}{rest}")))
-            .unwrap_or_else(|| text.replace("'_type'", "--type").replace("'_before'", "--before").replace("'_reason'", "--reason")),
+        [
+            ("_type", "--type"),
+            ("_before", "--before"),
+            ("_includeDeleted", "--include-deleted"),
+            ("_reason", "--reason"),
+            ("_expect", "--expect"),
+        ]
+        .into_iter()
+        .find_map(|(parameter, option)| text.strip_prefix(parameter).map(|rest| format!("{option}{rest}")))
+        .unwrap_or_else(|| text.replace("'_type'", "--type").replace("'_before'", "--before").replace("'_reason'", "--reason")),
     )
 }
 
@@ -293,6 +379,7 @@ mod tests {
             ("_type", "", "--type has an empty"),
             ("_before", "soon", "--before: "),
             ("_reason", " ", "--reason "),
+            ("_expect", "x", "--expect: "),
         ] {
             let text = wrong(&PurgeRequest::parse([(parameter, value)]).unwrap_err()).to_string();
             assert!(text.starts_with(expected), "{text}");

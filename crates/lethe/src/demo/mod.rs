@@ -22,7 +22,10 @@ use reqwest::Method;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    commands::client::{AddedClient, add_client},
+    commands::{
+        client::{AddedClient, add_client},
+        purge::preview_lines,
+    },
     population::{Marker, Population},
     progress::rate,
     purge_watch::{JobView, watch_to_end},
@@ -35,8 +38,8 @@ use proof::Proof;
 /// Strings planted in each account, spread over narrative, identifiers, names, Binary content and earlier versions.
 const MARKERS_PER_ACCOUNT: usize = 50;
 
-/// Kick-off of the demo: everything, what FHIR deletes left behind included.
-const KICK_OFF: &str = "/$purge?_includeDeleted=true&_reason=demo";
+/// What the demo purges: everything, what FHIR deletes left behind included.
+const SELECTION: &str = "_includeDeleted=true";
 
 /// What is shown.
 pub(crate) struct DemoPlan {
@@ -113,14 +116,18 @@ async fn show(plan: &DemoPlan, directory: &Path) -> Result<Shown> {
     let before = Proof::look(plan, directory, &purged, &bystander).await?;
     println!("   {}", before.describe_bytes());
 
-    step(paint, 3, &format!("POST /r4{KICK_OFF}"));
-    let (job_id, job) = purge(paint, &purged).await?;
+    step(paint, 3, &format!("GET /r4/$purge-preview?{SELECTION}"));
+    let digest = preview(paint, &purged).await?;
 
-    step(paint, 4, "The certificate");
+    let kick_off = format!("/$purge?{SELECTION}&_reason=demo&_expect={digest}");
+    step(paint, 4, &format!("POST /r4{kick_off}"));
+    let (job_id, job) = purge(paint, &purged, &kick_off).await?;
+
+    step(paint, 5, "The certificate");
     let first = plan.population().next().context("a population has resources")?;
     let evidence = certificate::look(paint, &server, &purged, &job, &format!("{}/{}", first.resource_type, first.id)).await?;
 
-    step(paint, 5, "The proof");
+    step(paint, 6, "The proof");
     let after = Proof::look(plan, directory, &purged, &bystander).await?;
     proof::print_counts(&before, &after);
     println!();
@@ -128,10 +135,22 @@ async fn show(plan: &DemoPlan, directory: &Path) -> Result<Shown> {
     Ok(Shown { server, client, purged, bystander, job_id, holds })
 }
 
+/// Shows what the purge would do; gives back the digest that holds it to that.
+async fn preview(paint: Paint, account: &DemoAccount) -> Result<String> {
+    let path = format!("/$purge-preview?{SELECTION}");
+    let answer = account.api.send(account.api.request(Method::GET, &path)).await?.success()?.json()?;
+    let preview = &answer["preview"];
+    for line in preview_lines(preview) {
+        println!("   {}", paint.dim(&line));
+    }
+    println!("   nothing has been removed, and the kick-off starts nothing if this has changed by then");
+    preview["digest"].as_str().map(str::to_owned).context("the preview has a digest")
+}
+
 /// Purges the account and prints the job as the API gives it.
-async fn purge(paint: Paint, account: &DemoAccount) -> Result<(String, JobView)> {
+async fn purge(paint: Paint, account: &DemoAccount, kick_off: &str) -> Result<(String, JobView)> {
     let kicked_off = Instant::now();
-    let answer = account.api.send(account.api.request(Method::POST, KICK_OFF)).await?.success()?;
+    let answer = account.api.send(account.api.request(Method::POST, kick_off)).await?.success()?;
     println!("   answered in {:.1} ms, whatever is stored", kicked_off.elapsed().as_secs_f64() * 1_000.0);
     let job_id = JobView::of(&answer)?.id()?.to_owned();
     let (_, job) = watch_to_end(&account.api, &format!("/$purge/{job_id}")).await?;

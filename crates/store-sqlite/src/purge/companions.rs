@@ -22,6 +22,7 @@ use super::{
     job::JobRow,
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
+    planner::Planner,
 };
 use crate::{
     SqliteStore,
@@ -30,6 +31,8 @@ use crate::{
 
 const HAS_GOING_TARGETS: &str = include_str!("../../sql/purge/has_going_targets.sql");
 const SELECT_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/provenance_targets_from.sql");
+const SELECT_PROVENANCES: &str = include_str!("../../sql/preview/provenances_from.sql");
+const SELECT_BINARIES: &str = include_str!("../../sql/preview/ids_from.sql");
 const SELECT_REFERRED: &str = include_str!("../../sql/purge/referred_ids_from.sql");
 const SELECT_REFERRED_BY_COMPANIONS: &str = include_str!("../../sql/purge/referred_by_companions.sql");
 const INSERT_COMPANION: &str = include_str!("../../sql/purge/insert_companion.sql");
@@ -58,15 +61,14 @@ const COMPANION_TYPES: [ResourceType; 2] = [ResourceType::BINARY, ResourceType::
 /// A companion: its type and place.
 type Companion = (ResourceType, Seq);
 
-pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-    let job = store.renew(lease).await?;
-    let now = store.clock.now();
+pub(super) async fn plan(planner: Planner<'_>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let job = planner.job().await?;
+    let now = planner.held_on(&job);
     if job.job.selection.takes_all_of(&[ResourceType::PROVENANCE, ResourceType::BINARY]) {
         return Ok(());
     }
     let number = job.number;
-    let is_any_going: bool = store
-        .connections
+    let is_any_going: bool = planner
         .read(move |tx| Ok(tx.prepare_cached(HAS_GOING_TARGETS)?.query_row(params![number, account_id.0], |row| row.get(0))?))
         .await?;
     if !is_any_going {
@@ -74,32 +76,31 @@ pub(super) async fn plan(store: &SqliteStore, lease: Lease<JobId>, account_id: A
     }
     let selection = &job.job.selection;
     let start = job.clone();
-    let sources = store.connections.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id, now)?.binary_sources())).await?;
+    let sources = planner.read(move |tx| Ok(Neighbourhood::new(tx, &start, account_id, now)?.binary_sources())).await?;
     // Every candidate that nothing else already keeps …
     let mut added = 0;
     for source in sources.iter().copied().filter(|source| selection.selects_type(*source)) {
-        added += add_binaries(store, lease, &job, account_id, Referrers::Targets(source)).await?;
+        added += add_binaries(planner, &job, account_id, Referrers::Targets(source)).await?;
     }
-    added += add_provenances(store, lease, &job, account_id).await?;
+    added += add_provenances(planner, &job, account_id).await?;
     // … and those that they make candidates in turn.
     while added > 0 {
         let mut binaries = 0;
         for source in COMPANION_TYPES.into_iter().filter(|source| sources.contains(source)) {
-            binaries += add_binaries(store, lease, &job, account_id, Referrers::Companions(source)).await?;
+            binaries += add_binaries(planner, &job, account_id, Referrers::Companions(source)).await?;
         }
         let start = job.clone();
-        let is_chained =
-            store.connections.read(move |tx| Neighbourhood::new(tx, &start, account_id, now)?.has_provenance_about_provenance()).await?;
-        let provenances = if binaries > 0 || is_chained { add_provenances(store, lease, &job, account_id).await? } else { 0 };
+        let is_chained = planner.read(move |tx| Neighbourhood::new(tx, &start, account_id, now)?.has_provenance_about_provenance()).await?;
+        let provenances = if binaries > 0 || is_chained { add_provenances(planner, &job, account_id).await? } else { 0 };
         added = binaries + provenances;
     }
-    strike_out(store, lease, &job, account_id).await?;
-    cut_batches(store, lease, &job, account_id, limits).await
+    strike_out(planner, &job, account_id, now).await?;
+    cut_batches(planner, &job, account_id, limits).await
 }
 
 pub(super) async fn prepare(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
     let job = store.renew(lease).await?;
-    let number = job.number;
+    let (number, now) = (job.number, store.clock.now());
     let accounts = store
         .connections
         .read(move |tx| {
@@ -108,7 +109,7 @@ pub(super) async fn prepare(store: &SqliteStore, lease: Lease<JobId>) -> Result<
         })
         .await?;
     for account_id in accounts {
-        strike_out(store, lease, &job, account_id).await?;
+        strike_out(Planner::Job(store, lease), &job, account_id, now).await?;
     }
     store
         .write_under(lease, |tx, job| {
@@ -119,15 +120,15 @@ pub(super) async fn prepare(store: &SqliteStore, lease: Lease<JobId>) -> Result<
 }
 
 /// Lists the Provenances of which a target goes and none is known to stay; returns how many are new.
-async fn add_provenances(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<usize> {
+async fn add_provenances(planner: Planner<'_>, job: &JobRow, account_id: AccountId) -> Result<usize> {
     let mut added = 0;
-    let now = store.clock.now();
+    let now = planner.held_on(job);
     let mut after = Some(Seq(0));
     while let Some(start) = after {
         let scan = job.clone();
-        let (found, next) = store.connections.read(move |tx| scan_provenances(tx, &scan, account_id, start, now)).await?;
+        let (found, next) = planner.read(move |tx| scan_provenances(tx, &scan, account_id, start, now)).await?;
         after = next;
-        added += list(store, lease, account_id, found).await?;
+        added += list(planner, account_id, found).await?;
     }
     Ok(added)
 }
@@ -175,6 +176,77 @@ fn scan_provenances(
     Ok((found, None))
 }
 
+/// How many Provenances are about something that goes and stay, and how many Binaries something that goes refers to and stay.
+pub(super) async fn count_needed(planner: Planner<'_>, account_id: AccountId) -> Result<(u64, u64)> {
+    let job = planner.job().await?;
+    let now = planner.held_on(&job);
+    let (mut provenances, mut binaries) = (0, 0);
+    let mut after = Some(Seq(0));
+    while let Some(start) = after {
+        let scan = job.clone();
+        let (found, next) = planner.read(move |tx| needed_provenances(tx, &scan, account_id, start, now)).await?;
+        provenances += found;
+        after = next;
+    }
+    let mut after = Some(None);
+    while let Some(start) = after {
+        let scan = job.clone();
+        let (found, next) = planner.read(move |tx| needed_binaries(tx, &scan, account_id, start, now)).await?;
+        binaries += found;
+        after = next.map(Some);
+    }
+    Ok((provenances, binaries))
+}
+
+/// One chunk of Provenances: how many are needed, and where the next chunk begins.
+fn needed_provenances(
+    tx: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    after: Seq,
+    now: Instant,
+) -> crate::error::Result<(u64, Option<Seq>)> {
+    let neighbourhood = Neighbourhood::new(tx, job, account_id, now)?;
+    let mut statement = tx.prepare_cached(SELECT_PROVENANCES)?;
+    let seqs: Vec<Seq> = statement
+        .query_map(params![account_id.0, SeqColumn(after), CHUNK_COMPANIONS_MAX as i64], |row| {
+            row.get::<_, SeqColumn>(0).map(|column| column.0)
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut needed = 0;
+    for seq in &seqs {
+        // All targets are looked at: one that goes may come behind one that stays.
+        let goes = neighbourhood.goes(ResourceType::PROVENANCE, *seq)?;
+        needed += u64::from(!goes && neighbourhood.has_going_target(*seq)?);
+    }
+    Ok((needed, (seqs.len() == CHUNK_COMPANIONS_MAX).then(|| seqs.last().copied()).flatten()))
+}
+
+/// One chunk of Binaries: how many are needed, and where the next chunk begins.
+fn needed_binaries(
+    tx: &Connection,
+    job: &JobRow,
+    account_id: AccountId,
+    after: Option<LogicalId>,
+    now: Instant,
+) -> crate::error::Result<(u64, Option<LogicalId>)> {
+    let neighbourhood = Neighbourhood::new(tx, job, account_id, now)?;
+    let after: Box<dyn ToSql> = after.map_or_else(|| Box::new(-1) as Box<dyn ToSql>, |id| Box::new(IdColumn(id)));
+    let mut statement = tx.prepare_cached(SELECT_BINARIES)?;
+    let ids: Vec<LogicalId> = statement
+        .query_map(params![account_id.0, TypeColumn(ResourceType::BINARY), after, CHUNK_COMPANIONS_MAX as i64], |row| {
+            row.get::<_, IdColumn>(0).map(|column| column.0)
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut needed = 0;
+    for id in &ids {
+        let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, id)? else { continue };
+        let goes = neighbourhood.goes(ResourceType::BINARY, seq)?;
+        needed += u64::from(!goes && neighbourhood.has_going_referrer(id)?);
+    }
+    Ok((needed, (ids.len() == CHUNK_COMPANIONS_MAX).then(|| ids.last().cloned()).flatten()))
+}
+
 /// The resources whose references make a Binary a candidate.
 #[derive(Clone, Copy)]
 enum Referrers {
@@ -185,21 +257,15 @@ enum Referrers {
 }
 
 /// Lists the Binaries to which something that goes refers and nothing that is known to stay; returns how many are new.
-async fn add_binaries(
-    store: &SqliteStore,
-    lease: Lease<JobId>,
-    job: &JobRow,
-    account_id: AccountId,
-    referrers: Referrers,
-) -> Result<usize> {
+async fn add_binaries(planner: Planner<'_>, job: &JobRow, account_id: AccountId, referrers: Referrers) -> Result<usize> {
     let mut added = 0;
-    let now = store.clock.now();
+    let now = planner.held_on(job);
     let mut after = Some(None);
     while let Some(start) = after {
         let scan = job.clone();
-        let (found, next) = store.connections.read(move |tx| scan_binaries(tx, &scan, account_id, referrers, start, now)).await?;
+        let (found, next) = planner.read(move |tx| scan_binaries(tx, &scan, account_id, referrers, start, now)).await?;
         after = next.map(Some);
-        added += list(store, lease, account_id, found).await?;
+        added += list(planner, account_id, found).await?;
     }
     Ok(added)
 }
@@ -243,12 +309,12 @@ fn scan_binaries(
     Ok((found, next))
 }
 
-async fn list(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, found: Vec<Companion>) -> Result<usize> {
+async fn list(planner: Planner<'_>, account_id: AccountId, found: Vec<Companion>) -> Result<usize> {
     if found.is_empty() {
         return Ok(0);
     }
-    store
-        .write_under(lease, move |tx, job| {
+    planner
+        .write(move |tx, job| {
             let mut insert = tx.prepare_cached(INSERT_COMPANION)?;
             let mut added = 0;
             for (resource_type, seq) in found {
@@ -260,15 +326,13 @@ async fn list(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, f
 }
 
 /// Strikes out, round after round, the companions that something remaining keeps.
-async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId) -> Result<()> {
-    let now = store.clock.now();
+async fn strike_out(planner: Planner<'_>, job: &JobRow, account_id: AccountId, now: Instant) -> Result<()> {
     loop {
         let mut struck = 0;
         let mut after = Some((0, Seq(0)));
         while let Some(start) = after {
             let scan = job.clone();
-            let (kept, next) = store
-                .connections
+            let (kept, next) = planner
                 .read(move |tx| {
                     let listed = listed_from(tx, &scan, account_id, start)?;
                     let next = (listed.len() == CHUNK_COMPANIONS_MAX)
@@ -281,7 +345,7 @@ async fn strike_out(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acco
             after = next;
             struck += kept.len();
             if !kept.is_empty() {
-                store.write_under(lease, move |tx, job| unlist(tx, job, account_id, &kept)).await?;
+                planner.write(move |tx, job| unlist(tx, job, account_id, &kept)).await?;
             }
         }
         if struck == 0 {
@@ -326,7 +390,7 @@ impl Kept {
 }
 
 /// Takes them off the list, and notes the holds. Where batches have been cut, those on hold count as held in theirs.
-fn unlist(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, kept: &Kept) -> crate::error::Result<()> {
+fn unlist(tx: &Connection, job: &JobRow, account_id: AccountId, kept: &Kept) -> crate::error::Result<()> {
     let mut delete = tx.prepare_cached(DELETE_COMPANION)?;
     let mut count = tx.prepare_cached(COUNT_HELD)?;
     for (resource_type, seq) in kept.needed.iter().chain(kept.held.iter().map(|(key, _)| key)) {
@@ -376,7 +440,7 @@ fn listed_from(tx: &Connection, job: &JobRow, account_id: AccountId, after: (u8,
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+async fn cut_batches(planner: Planner<'_>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
     let limits = BatchLimits {
         batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
         batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
@@ -386,7 +450,7 @@ async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acc
         let mut after = Some((resource_type.code(), Seq(0)));
         while let Some(start) = after {
             let scan = job.clone();
-            let mut listed = store.connections.read(move |tx| listed_from(tx, &scan, account_id, start)).await?;
+            let mut listed = planner.read(move |tx| listed_from(tx, &scan, account_id, start)).await?;
             let is_full = listed.len() == CHUNK_COMPANIONS_MAX;
             listed.retain(|companion| companion.resource_type == resource_type);
             after = listed.last().filter(|_| is_full).map(|last| (last.resource_type.code(), last.seq));
@@ -395,7 +459,7 @@ async fn cut_batches(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, acc
                 ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
             }
             if !ranges.is_empty() {
-                store.write_under(lease, move |tx, job| insert_batches(tx, job, account_id, BatchKind::Companions, &ranges)).await?;
+                planner.write(move |tx, job| insert_batches(tx, job, account_id, BatchKind::Companions, &ranges)).await?;
             }
         }
     }

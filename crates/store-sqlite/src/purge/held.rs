@@ -10,7 +10,7 @@ use lethe_fhir::{LogicalId, ResourceType};
 use lethe_purge::{Seq, holds::HoldsInForce};
 use lethe_search::{Entries, extract, patient_compartment};
 use lethe_store::StoreError;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{batch::BatchRow, job::JobRow};
 use crate::{
@@ -128,7 +128,7 @@ fn patients_before(
 }
 
 /// Notes what stays; returns how much of it was not noted before.
-pub(super) fn note(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, resource_type: ResourceType, held: &Held) -> Result<u64> {
+pub(super) fn note(tx: &Connection, job: &JobRow, account_id: AccountId, resource_type: ResourceType, held: &Held) -> Result<u64> {
     let mut insert = tx.prepare_cached(INSERT_HELD)?;
     let mut noted = 0;
     for seq in &held.seqs {
@@ -139,7 +139,7 @@ pub(super) fn note(tx: &Transaction<'_>, job: &JobRow, account_id: AccountId, re
 }
 
 /// Notes that a job has met holds.
-pub(super) fn note_met<'a>(tx: &Transaction<'_>, job: &JobRow, met: impl IntoIterator<Item = &'a i64>) -> Result<()> {
+pub(super) fn note_met<'a>(tx: &Connection, job: &JobRow, met: impl IntoIterator<Item = &'a i64>) -> Result<()> {
     let mut insert = tx.prepare_cached(INSERT_MET)?;
     for number in met {
         insert.execute(params![job.number, number])?;

@@ -4,7 +4,7 @@ use lethe_auth::{AccountId, ClientId, Scope};
 use lethe_fhir::{LocalBases, ResourceType};
 use lethe_jobs::JobState;
 use lethe_purge::{Counts, Phase, Selection};
-use lethe_store::{BatchFailure, BatchTally, JobId, PurgeJob, StoreError};
+use lethe_store::{BatchFailure, BatchTally, HoldId, JobId, PurgeJob, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{
@@ -70,8 +70,7 @@ pub(super) fn job(connection: &Connection, number: i64) -> Result<PurgeJob> {
     job.batches = connection
         .prepare_cached(SELECT_TALLY)?
         .query_row([number], |row| Ok(BatchTally { total: row.get(0)?, completed: row.get(1)?, failed: row.get(2)? }))?;
-    let mut holds = connection.prepare_cached(SELECT_MET_HOLDS)?;
-    job.holds = holds.query_map(params![number, PurgeJob::HOLDS_MAX as i64], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    job.holds = met_holds(connection, number)?;
     let mut failures = connection.prepare_cached(SELECT_FAILED)?;
     job.failures = failures
         .query_map(params![number, PurgeJob::FAILURES_MAX as i64], |row| {
@@ -84,6 +83,13 @@ pub(super) fn job(connection: &Connection, number: i64) -> Result<PurgeJob> {
         })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(job)
+}
+
+/// The holds that kept something from a job, oldest first.
+pub(super) fn met_holds(connection: &Connection, number: i64) -> Result<Vec<HoldId>> {
+    let mut statement = connection.prepare_cached(SELECT_MET_HOLDS)?;
+    let holds = statement.query_map(params![number, PurgeJob::HOLDS_MAX as i64], |row| row.get(0))?;
+    Ok(holds.collect::<rusqlite::Result<_>>()?)
 }
 
 fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {

@@ -16,6 +16,8 @@ mod kick_off;
 mod lease;
 mod neighbours;
 mod plan;
+mod planner;
+mod preview;
 mod probe;
 mod proof;
 mod sweep;
@@ -30,12 +32,14 @@ use lethe_jobs::Lease;
 use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
 use lethe_store::{
     AuditRecord, Audits, BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff,
-    NewPurge, NextBatch, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
+    NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
 };
 
 use uuid::Uuid;
 
 use crate::SqliteStore;
+
+use planner::Planner;
 
 pub(crate) use erase::{Checkpointer, give_some_back};
 pub(crate) use job::{read_types, write_types};
@@ -48,6 +52,10 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl Purges for SqliteStore {
     async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
         kick_off::kick_off(self, purge.clone()).await
+    }
+
+    async fn preview(&self, query: &PreviewQuery) -> Result<Preview> {
+        preview::preview(self, query.clone()).await.map(|(preview, _)| preview)
     }
 
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
@@ -82,11 +90,11 @@ impl PurgeWork for SqliteStore {
     }
 
     async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        plan::targets(self, *lease, account_id, self.paced(limits)).await
+        plan::targets(Planner::Job(self, *lease), account_id, self.paced(limits)).await
     }
 
     async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        companions::plan(self, *lease, account_id, self.paced(limits)).await
+        companions::plan(Planner::Job(self, *lease), account_id, self.paced(limits)).await
     }
 
     async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {

@@ -93,6 +93,47 @@ impl<'a> Neighbourhood<'a> {
         Ok(!is_target && !self.is_listed(resource_type, seq)?)
     }
 
+    /// Whether a current version of a Provenance or Binary goes, as a target or along.
+    pub(super) fn goes(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(crate::resources::SELECT_VERSION_TIME)?;
+        let key = params![self.account_id.0, TypeColumn(resource_type), SeqColumn(seq)];
+        let Some(InstantColumn(last_updated)) = statement.query_row(key, |row| row.get(0)).optional()? else { return Ok(false) };
+        let is_target = self.selects(Candidate { resource_type, last_updated, seq, is_deletion: false });
+        let is_held = self.has_held && held::is_noted(self.connection, self.job, self.account_id, resource_type, seq)?;
+        Ok((is_target && !is_held) || self.is_listed(resource_type, seq)?)
+    }
+
+    /// Whether a Provenance is about something that goes.
+    pub(super) fn has_going_target(&self, provenance: Seq) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(SELECT_TARGETS)?;
+        let mut rows = statement.query(params![self.account_id.0, SeqColumn(provenance)])?;
+        while let Some(row) = rows.next()? {
+            if self.target(row.get(0)?, row.get(1)?, Unlisted::Remains)? == Neighbour::Going {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether something that goes refers to a Binary.
+    pub(super) fn has_going_referrer(&self, binary: &LogicalId) -> Result<bool> {
+        let mut statement = self.connection.prepare_cached(SELECT_SOURCES)?;
+        for source in &self.binary_sources {
+            let mut rows = statement.query(params![
+                self.account_id.0,
+                TypeColumn(*source),
+                TypeColumn(ResourceType::BINARY),
+                IdColumn(binary.clone())
+            ])?;
+            while let Some(row) = rows.next()? {
+                if self.neighbour(*source, &row.get::<_, IdColumn>(1)?.0, Unlisted::Remains)? == Neighbour::Going {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// The targets of a Provenance.
     pub(super) fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
         let mut statement = self.connection.prepare_cached(SELECT_TARGETS)?;

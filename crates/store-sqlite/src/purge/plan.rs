@@ -8,13 +8,14 @@ use lethe_purge::{
     plan::{BatchCutter, BatchLimits, BatchRange},
 };
 use lethe_store::JobId;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     Result,
     batch::BatchRow,
     held::{self, Held},
     job::JobRow,
+    planner::Planner,
 };
 use crate::{
     SqliteStore,
@@ -71,22 +72,21 @@ pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
         .await
 }
 
-pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-    let job = store.renew(lease).await?;
-    let now = store.clock.now();
-    let on_account = store.connections.read(move |tx| Ok(holds::in_force(tx, account_id, now)?.on_account().to_vec())).await?;
+pub(super) async fn targets(planner: Planner<'_>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let job = planner.job().await?;
+    let now = planner.held_on(&job);
+    let on_account = planner.read(move |tx| Ok(holds::in_force(tx, account_id, now)?.on_account().to_vec())).await?;
     if !on_account.is_empty() {
-        store.write_under(lease, move |tx, job| held::note_met(tx, job, &on_account)).await?;
-        return held_targets(store, lease, &job, account_id, limits).await;
+        planner.write(move |tx, job| held::note_met(tx, job, &on_account)).await?;
+        return held_targets(planner, &job, account_id, limits).await;
     }
-    let types = store.connections.read(move |tx| types_of(tx, account_id)).await?;
+    let types = planner.read(move |tx| types_of(tx, account_id)).await?;
     for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some(Seq(0));
         while let Some(start) = after {
-            let (scan, now) = (job.clone(), store.clock.now());
-            let (targets, held) = store
-                .connections
+            let scan = job.clone();
+            let (targets, held) = planner
                 .read(move |tx| {
                     let targets = scan_targets(tx, &scan, account_id, resource_type, start)?;
                     let held = scan_held(tx, &scan, account_id, resource_type, &targets, now)?;
@@ -99,8 +99,8 @@ pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id
             if after.is_none() {
                 ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
             }
-            store
-                .write_under(lease, move |tx, job| {
+            planner
+                .write(move |tx, job| {
                     held::note(tx, job, account_id, resource_type, &held)?;
                     insert_batches(tx, job, account_id, BatchKind::Targets, &ranges)
                 })
@@ -111,20 +111,20 @@ pub(super) async fn targets(store: &SqliteStore, lease: Lease<JobId>, account_id
 }
 
 /// The targets of an account that is on hold as a whole: batches that have their outcome, so that nothing has to be noted of each resource.
-async fn held_targets(store: &SqliteStore, lease: Lease<JobId>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-    let types = store.connections.read(move |tx| types_of(tx, account_id)).await?;
+async fn held_targets(planner: Planner<'_>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+    let types = planner.read(move |tx| types_of(tx, account_id)).await?;
     for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some(Seq(0));
         while let Some(start) = after {
             let scan = job.clone();
-            let targets = store.connections.read(move |tx| scan_targets(tx, &scan, account_id, resource_type, start)).await?;
+            let targets = planner.read(move |tx| scan_targets(tx, &scan, account_id, resource_type, start)).await?;
             after = (targets.len() == SCAN_TARGETS_MAX).then(|| targets.last().map(|(seq, _)| *seq)).flatten();
             let mut ranges: Vec<BatchRange> = targets.into_iter().filter_map(|(seq, _)| cutter.push_held(seq)).collect();
             if after.is_none() {
                 ranges.extend(std::mem::replace(&mut cutter, BatchCutter::new(resource_type, limits)).finish());
             }
-            store.write_under(lease, move |tx, job| insert_batches(tx, job, account_id, BatchKind::Targets, &ranges)).await?;
+            planner.write(move |tx, job| insert_batches(tx, job, account_id, BatchKind::Targets, &ranges)).await?;
         }
     }
     Ok(())
@@ -203,7 +203,7 @@ fn last_seq_before(
 
 /// Appends ranges to the plan.
 pub(super) fn insert_batches(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     job: &JobRow,
     account_id: AccountId,
     kind: BatchKind,

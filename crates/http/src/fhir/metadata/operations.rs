@@ -72,6 +72,11 @@ pub const OPERATIONS: [Operation; 3] = [
             ),
             optional("_includeDeleted", "boolean", "true: also the history of resources that a FHIR delete left behind"),
             optional("_reason", "string", "Text of up to 1,000 characters that is kept with the job"),
+            optional(
+                "_expect",
+                "string",
+                "The digest of a preview (GET /r4/$purge-preview with the same parameters): start only if the same would be removed still",
+            ),
         ],
     },
     Operation {

@@ -1,0 +1,3 @@
+select coalesce(sum(kind <> 3 and not coalesce(last_updated_ms < ?3, 1)), 0), coalesce(sum(kind = 3 and coalesce(last_updated_ms < ?3, 1)), 0)
+from version
+where account_id = ?1 and type_id = ?2 and replaced_by_seq is null

@@ -1,0 +1,2 @@
+select coalesce(max(hold_number), 0), coalesce(sum(ended_on_ms is null and (until_ms is null or until_ms > ?2)), 0) from legal_hold
+where account_id = ?1
