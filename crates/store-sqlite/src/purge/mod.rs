@@ -32,7 +32,8 @@ use lethe_jobs::Lease;
 use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
 use lethe_store::{
     AuditRecord, Audits, BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff,
-    NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate, SweepTask,
+    NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate,
+    SweepTask,
 };
 
 use uuid::Uuid;
