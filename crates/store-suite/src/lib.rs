@@ -44,6 +44,7 @@ macro_rules! store_suite {
             accounts: users_are_listed_in_pages_and_only_to_their_client;
             accounts: a_user_is_switched_by_its_own_client_and_loses_codes_and_tokens_for_good;
             accounts: a_code_serves_once_in_time_and_its_own_client;
+            accounts: a_code_that_is_presented_again_takes_back_what_it_bought;
             accounts: an_access_token_is_valid_only_while_all_it_stands_on_is;
             accounts: a_refresh_token_serves_once_and_its_reuse_revokes_the_family;
             accounts: many_uses_of_a_refresh_token_at_once_leave_nothing_valid;

@@ -92,7 +92,7 @@ pub trait Accounts: Send + Sync {
     /// Stores a code.
     async fn put_code(&self, code_hash: &KeyedHash, account_id: AccountId, expires_on_ms: i64) -> Result<(), StoreError>;
     /// Uses a code up and stores the tokens that it buys, in one transaction. `None` if it is unknown, used, expired, of another client,
-    /// or of a user who is not active.
+    /// or of a user who is not active. One that is presented again while it could still be used takes back what it had bought.
     async fn take_code(&self, code_hash: &KeyedHash, client_id: &ClientId, tokens: &IssuedTokens) -> Result<Option<User>, StoreError>;
     /// Stores tokens without a code: for development, from the command line.
     async fn put_tokens(&self, account_id: AccountId, tokens: &IssuedTokens) -> Result<(), StoreError>;

@@ -57,12 +57,17 @@ async fn a_code_serves_once_even_when_it_is_presented_many_times_at_once() {
             tokio::spawn(async move { server.redeem(&client, &code).await })
         })
         .collect();
-    let mut issued = 0;
+    let mut issued = Vec::new();
     for call in calls {
         let answer = call.await.unwrap();
-        if answer.status == StatusCode::OK { issued += 1 } else { assert_error(&answer, StatusCode::BAD_REQUEST, "invalid_grant") }
+        if answer.status == StatusCode::OK {
+            issued.push(answer.field("access_token"));
+        } else {
+            assert_error(&answer, StatusCode::BAD_REQUEST, "invalid_grant");
+        }
     }
-    assert_eq!(issued, 1);
+    assert_eq!(issued.len(), 1);
+    assert!(!reads(&server, &issued[0]).await, "who presented it first cannot be known, so that nobody keeps what it bought");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-select user_account.account_id, user_account.client_id, user_account.app_user_id, user_account.active
+select user_account.account_id, user_account.client_id, user_account.app_user_id, user_account.active,
+    auth_code.family
 from auth_code
 join user_account on user_account.account_id = auth_code.account_id
 join client on client.client_id = user_account.client_id

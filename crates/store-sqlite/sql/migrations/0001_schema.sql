@@ -27,7 +27,9 @@ create index user_account_by_client on user_account (client_id, account_id);
 create table auth_code (
     code_hash blob primary key,
     account_id integer not null,
-    expires_on_ms integer not null
+    expires_on_ms integer not null,
+    -- of the tokens that it has bought; null: none yet
+    family blob
 ) strict, without rowid;
 
 create index auth_code_by_account on auth_code (account_id, expires_on_ms);

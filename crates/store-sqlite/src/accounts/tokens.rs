@@ -9,7 +9,7 @@ use crate::error::Result;
 
 const INSERT_CODE: &str = include_str!("../../sql/accounts/insert_code.sql");
 const SELECT_USER_OF_CODE: &str = include_str!("../../sql/accounts/user_of_code.sql");
-const DELETE_CODE: &str = include_str!("../../sql/accounts/delete_code.sql");
+const USE_CODE: &str = include_str!("../../sql/accounts/use_code.sql");
 const DELETE_EXPIRED_CODES: &str = include_str!("../../sql/accounts/delete_expired_codes.sql");
 const INSERT_TOKEN: &str = include_str!("../../sql/accounts/insert_token.sql");
 const SELECT_ACCESS_TOKEN: &str = include_str!("../../sql/accounts/valid_access_token.sql");
@@ -39,10 +39,15 @@ pub(super) fn take_code(
     now_ms: i64,
 ) -> Result<Option<User>> {
     let mut statement = connection.prepare_cached(SELECT_USER_OF_CODE)?;
-    let Some(user) = statement.query_row(params![code_hash.0, now_ms, client_id.0], read_user).optional()? else {
+    let found = statement.query_row(params![code_hash.0, now_ms, client_id.0], |row| Ok((read_user(row)?, row.get(4)?))).optional()?;
+    let Some((user, bought)) = found else { return Ok(None) };
+    let bought: Option<Vec<u8>> = bought;
+    if let Some(family) = bought {
+        // Somebody else has the code too, and who of the two was first cannot be known (RFC 6749 §4.1.2).
+        connection.prepare_cached(REVOKE_FAMILY)?.execute(params![family, user.account_id.0])?;
         return Ok(None);
-    };
-    connection.prepare_cached(DELETE_CODE)?.execute(params![code_hash.0])?;
+    }
+    connection.prepare_cached(USE_CODE)?.execute(params![code_hash.0, issued.family.0])?;
     put_pair(connection, user.account_id, issued, now_ms)?;
     Ok(Some(user))
 }

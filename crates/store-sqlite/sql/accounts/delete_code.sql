@@ -1,1 +1,0 @@
-delete from auth_code where code_hash = ?1
