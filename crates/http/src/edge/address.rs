@@ -58,6 +58,11 @@ fn logical_id(text: &str, method: &Method) -> Result<LogicalId, ApiError> {
 }
 
 fn no_such_operation(name: &str) -> ApiError {
+    if name == "$everything" {
+        let text =
+            "$everything is of one patient, /r4/Patient/{id}/$everything, or encounter: of all patients, /r4/Patient/$export tells all";
+        return ApiError::bad(IssueType::NotSupported, text);
+    }
     let shown: String = name.chars().take(80).collect();
     ApiError::NotFound(format!("the operation '{shown}' is not served here; GET /r4/metadata says what is"))
 }

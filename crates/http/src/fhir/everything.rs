@@ -10,8 +10,10 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{FhirDate, Instant, IssueType, LocalBases, LocalReference, LogicalId, Resource, ResourceType, limits};
 use lethe_search::{
-    Criterion, IndexEntries, LastUpdatedFilter, index_entries,
-    query::{Search, compartment_types, in_compartment},
+    Criterion, IndexEntries, LastUpdatedFilter,
+    definitions::{ParameterKind, parameter},
+    index_entries,
+    query::{Search, Strictness, compartment_types, in_compartment},
 };
 use lethe_store::StoredVersion;
 
@@ -35,6 +37,8 @@ pub const EVERYTHING_TYPES: [&str; 2] = ["Encounter", "Patient"];
 struct Wanted {
     types: Option<Vec<ResourceType>>,
     since: Option<Instant>,
+    /// `start` and `end`, as they were sent: the dates of care.
+    care: [Option<String>; 2],
     count: usize,
     page: Option<String>,
 }
@@ -51,7 +55,7 @@ pub async fn everything(
         let text = format!("$everything is served for {}, not for {resource_type}", EVERYTHING_TYPES.join(" and "));
         return Err(ApiError::NotFound(text));
     }
-    let wanted = Wanted::read(&pairs)?;
+    let wanted = Wanted::read(resource_type, &pairs)?;
     let centre = current(&app, &scope, resource_type, &id).await?;
     // Told as gone, if it is.
     render_version(&centre)?;
@@ -66,12 +70,12 @@ pub async fn everything(
 }
 
 impl Wanted {
-    fn read(pairs: &Pairs) -> Result<Self, ApiError> {
-        const KNOWN: [&str; 6] = ["_type", "_since", "_count", "_page", "_format", "_pretty"];
+    fn read(resource_type: ResourceType, pairs: &Pairs) -> Result<Self, ApiError> {
+        const KNOWN: [&str; 8] = ["_type", "_since", "start", "end", "_count", "_page", "_format", "_pretty"];
         for (index, (name, _)) in pairs.0.iter().enumerate() {
             let shown: String = name.chars().take(80).collect();
-            if matches!(name.as_str(), "start" | "end") {
-                let text = format!("'{shown}' (dates of care) is not supported: leave it out, and filter by the dates of the resources");
+            if matches!(name.as_str(), "start" | "end") && resource_type != ResourceType::PATIENT {
+                let text = format!("'{shown}' goes with everything of a Patient: leave it out");
                 return Err(ApiError::bad(IssueType::NotSupported, text));
             }
             if !KNOWN.contains(&name.as_str()) {
@@ -97,7 +101,15 @@ impl Wanted {
             Some(Ok(count)) if count > 0 => count.min(limits::PAGE_COUNT_MAX),
             Some(_) => return Err(ApiError::bad(IssueType::Value, "'_count': a whole number from 1 is expected")),
         };
+        let care = |name: &str| match pairs.get(name) {
+            None => Ok(None),
+            Some(text) => match text.parse::<FhirDate>() {
+                Ok(_) => Ok(Some(text.to_owned())),
+                Err(error) => Err(ApiError::bad(IssueType::Value, format!("'{name}': {error}"))),
+            },
+        };
         Ok(Self {
+            care: [care("start")?, care("end")?],
             types: (!types.is_empty()).then_some(types),
             since: since.transpose()?,
             count,
@@ -123,7 +135,7 @@ fn asked(centre: &LocalReference, wanted: &Wanted, pairs: Vec<(String, String)>,
         if let Some(since) = wanted.since.filter(|_| !is_through) {
             criteria.push(Criterion::LastUpdated(vec![LastUpdatedFilter::Within(since, Instant::from_unix_ms(i64::MAX))]));
         }
-        let whole = Search::parse(member, &[], lethe_search::query::Strictness::Strict, bases)?;
+        let whole = Search::parse(member, &[], Strictness::Strict, bases)?;
         stages.push((member, Search { criteria, count: wanted.count, ..whole }));
         Ok(())
     };
@@ -132,6 +144,7 @@ fn asked(centre: &LocalReference, wanted: &Wanted, pairs: Vec<(String, String)>,
     }
     for member in members.iter().copied().filter(|member| is_stage(*member)) {
         let mut criteria = vec![in_compartment(centre, member).map_err(|_| ApiError::Defect)?];
+        criteria.extend(in_care(member, &wanted.care, bases)?);
         if member == centre.resource_type {
             criteria.push(Criterion::NotIds(own(&centre.id)));
         }
@@ -141,6 +154,46 @@ fn asked(centre: &LocalReference, wanted: &Wanted, pairs: Vec<(String, String)>,
     let steering = Steering { count: wanted.count, page: wanted.page.clone(), shown };
     let path = format!("/r4/{}/{}/$everything", centre.resource_type, centre.id);
     Ok(Asked::plain(path, pairs, stages, steering))
+}
+
+/// Parameters that tell when care was given, the nearest to it first: of a type, the first that it has counts.
+const CARE_DATES: [&str; 20] = [
+    "onset-date",
+    "occurrence",
+    "effective-time",
+    "effective",
+    "whenhandedover",
+    "event-date",
+    "started",
+    "collected",
+    "start-date",
+    // A MedicationRequest has also a date, of its doses, which few tell.
+    "authoredon",
+    "date",
+    "period",
+    "authored",
+    "authored-on",
+    "datetime",
+    "datewritten",
+    "identified",
+    "sent",
+    "recorded",
+    "created",
+];
+
+/// Care between these dates; what does not tell its date is not left out.
+fn in_care(member: ResourceType, care: &[Option<String>; 2], bases: &LocalBases) -> Result<Option<Criterion>, ApiError> {
+    let is_date = |name: &&&str| parameter(member, name).is_some_and(|parameter| parameter.kind == ParameterKind::Date);
+    let Some(name) = CARE_DATES.iter().find(is_date) else { return Ok(None) };
+    let bounds =
+        care.iter().zip(["ge", "le"]).filter_map(|(date, prefix)| Some(((*name).to_owned(), format!("{prefix}{}", date.as_ref()?))));
+    let bounds: Vec<(String, String)> = bounds.collect();
+    if bounds.is_empty() {
+        return Ok(None);
+    }
+    let criteria = |pairs: &[(String, String)]| Search::parse(member, pairs, Strictness::Strict, bases).map(|search| search.criteria);
+    let undated = criteria(&[(format!("{name}:missing"), "true".to_owned())])?;
+    Ok(Some(Criterion::Either(vec![criteria(&bounds)?, undated])))
 }
 
 /// What the matches refer to and is no member of the compartment: members have their own turn.

@@ -101,7 +101,10 @@ async fn everything_of_nobody_and_wrong_parameters_are_refused() {
         ("/r4/Patient/pat/$everything?_type=Patiant", StatusCode::BAD_REQUEST),
         ("/r4/Patient/pat/$everything?_count=0", StatusCode::BAD_REQUEST),
         ("/r4/Patient/pat/$everything?_since=yesterday", StatusCode::BAD_REQUEST),
-        ("/r4/Patient/pat/$everything?start=2024", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?start=spring", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/pat/$everything?start=2024&start=2025", StatusCode::BAD_REQUEST),
+        ("/r4/Encounter/enc/$everything?start=2024", StatusCode::BAD_REQUEST),
+        ("/r4/Patient/$everything", StatusCode::BAD_REQUEST),
         ("/r4/Patient/pat/$everything?_page=x", StatusCode::BAD_REQUEST),
     ] {
         assert_eq!(caller.get(path).await.status, status, "{path}");
@@ -109,4 +112,41 @@ async fn everything_of_nobody_and_wrong_parameters_are_refused() {
     assert_eq!(neighbour.get("/r4/Patient/pat/$everything").await.status, StatusCode::NOT_FOUND);
     let for_all = caller.as_client("GET", "/r4/Patient/pat/$everything", "").await.json();
     assert_eq!(ids(&for_all, "match"), MEMBERS);
+}
+
+#[tokio::test]
+async fn everything_can_be_of_the_care_between_two_dates() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    let subject = json!({ "reference": "Patient/pat" });
+    let of = |resource_type: &str, id: &str, element: &str, value: Value| {
+        let mut resource = json!({ "resourceType": resource_type, "id": id, "subject": subject });
+        resource[element] = value;
+        resource
+    };
+    caller
+        .stored_together([
+            json!({ "resourceType": "Patient", "id": "pat" }),
+            of("Condition", "old", "onsetDateTime", json!("2019-05-05")),
+            of("Encounter", "long", "period", json!({ "start": "2019-01-01", "end": "2021-01-01" })),
+            of("MedicationRequest", "new", "authoredOn", json!("2022-02-02")),
+            of("Observation", "middle", "effectiveDateTime", json!("2020-06-15T10:00:00Z")),
+            of("Observation", "undated", "status", json!("final")),
+            of("Procedure", "edge", "performedDateTime", json!("2020-12-31")),
+        ])
+        .await;
+    let always = ["Patient/pat", "Observation/undated"];
+    for (query, expected) in [
+        ("start=2020-01-01", &["Encounter/long", "MedicationRequest/new", "Observation/middle", "Procedure/edge"][..]),
+        ("end=2020-12-31", &["Condition/old", "Encounter/long", "Observation/middle", "Procedure/edge"]),
+        ("start=2020-01-01&end=2020-12-31", &["Encounter/long", "Observation/middle", "Procedure/edge"]),
+        ("start=2020-06-16&end=2020-12-30", &["Encounter/long"]),
+        ("start=2030", &[]),
+        ("end=2020&_type=Observation&_count=1", &["Observation/middle"]),
+    ] {
+        let (matches, _) = all(&caller, &format!("/r4/Patient/pat/$everything?{query}")).await;
+        let is_of_type = |id: &&str| !query.contains("_type") || id.starts_with("Observation/");
+        let expected: BTreeSet<String> = expected.iter().chain(&always).copied().filter(is_of_type).map(str::to_owned).collect();
+        assert_eq!((matches.len(), matches.into_iter().collect::<BTreeSet<_>>()), (expected.len(), expected), "{query}");
+    }
 }

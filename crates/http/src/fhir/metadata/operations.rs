@@ -97,6 +97,8 @@ pub const OPERATIONS: [Operation; 3] = [
                 documentation: "Only resources of these types; separated by commas in a query",
             },
             optional("_since", "instant", "Only resources that were stored then or later"),
+            optional("start", "date", "Of a patient: only care on this date or later; what does not tell its date is not left out"),
+            optional("end", "date", "Of a patient: only care on this date or earlier"),
             optional("_count", "integer", "Members on one page; at most 1,000, which is also the default"),
             answer("Bundle", "A searchset; the link 'next' leads to the next page"),
         ],
