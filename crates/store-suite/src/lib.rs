@@ -62,6 +62,7 @@ macro_rules! store_suite {
             search_pages: a_page_neither_shifts_nor_repeats_while_others_write;
             search_pages: sorted_pages_go_by_their_keys_and_what_has_none_comes_last;
             searches: chains_lead_through_references_both_ways;
+            searches: the_time_of_a_version_is_compared_to_the_millisecond;
             searches: a_chain_looks_into_what_is_contained;
             searches: many_and_few_are_found_through_others_alike;
             searches: nobody_finds_what_is_anothers;

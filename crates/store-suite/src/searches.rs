@@ -87,6 +87,7 @@ pub async fn a_resource_is_found_by_what_its_current_version_says<B: Backend>(ha
     assert_eq!(found(&harness, "Patient?family:missing=true").await, [""; 0]);
     assert_eq!(found(&harness, "Patient?family=b&birthdate=gt1985").await, ["b"]);
     assert_eq!(found(&harness, "Patient?_id=a,b,x&birthdate=1980").await, ["a"]);
+    assert_eq!(found(&harness, "Patient?_id:not=a,x&family=b").await, ["b"]);
     harness.delete("Patient/a").await;
     assert_eq!(found(&harness, "Patient?family=b").await, ["b"]);
     harness.put(named("a", "Ash", "1980-01-01")).await;
@@ -105,7 +106,16 @@ pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harne
         harness.put(named(id, "Cedar", "2000-01-01")).await;
         harness.put(observation(&format!("{id}1"), id, "3-3", 1.0)).await;
     }
+    // A group with the id of a patient is somebody else.
+    let mut of_group = observation("g", "a", "9-9", 5.0);
+    of_group["subject"] = json!({"reference": "Group/a"});
+    harness.put(of_group).await;
     let cases = [
+        ("Patient?_has:Observation:subject:code=9-9", ""),
+        ("Observation?code=9-9&subject:Patient.family=ash", ""),
+        ("Observation?code=9-9&subject=Group/a", "g"),
+        ("Observation?value-quantity=7||kg", "o2"),
+        ("Observation?value-quantity=7||mg", ""),
         ("Patient?_has:Observation:patient:code=3-3", "c d e"),
         ("Observation?patient.family=cedar", "c1 d1 e1"),
         ("Observation?subject:Patient.family=birch", "o2 o3"),
@@ -124,6 +134,28 @@ pub async fn chains_lead_through_references_both_ways<B: Backend>(harness: Harne
     assert!(found(&harness, "Observation?subject:Patient.family=birch").await.is_empty(), "a deleted target has no name");
     harness.delete("Observation/o3").await;
     assert!(found(&harness, "Patient?_has:Observation:patient:code=2-2").await.is_empty());
+}
+
+pub async fn the_time_of_a_version_is_compared_to_the_millisecond<B: Backend>(harness: Harness<B>) {
+    harness.put(named("a", "Ash", "1980-01-01")).await;
+    let query = query_of(read("Patient?family=ash").1, 1);
+    let stored = harness.store().search(&harness.account, patient(), &query).await.unwrap().found.remove(0).last_updated;
+    // Of the millisecond before, of its own, and of the one behind it.
+    let cases = [
+        ("", [false, true, false]),
+        ("ne", [true, false, true]),
+        ("lt", [false, false, true]),
+        ("le", [false, true, true]),
+        ("gt", [true, false, false]),
+        ("ge", [true, true, false]),
+    ];
+    for (prefix, expected) in cases {
+        let is_found = async |by: i64| {
+            let query = format!("Patient?family=ash&_lastUpdated={prefix}{}", stored.plus_ms(by));
+            !found(&harness, &query).await.is_empty()
+        };
+        assert_eq!([is_found(-1).await, is_found(0).await, is_found(1).await], expected, "{prefix}");
+    }
 }
 
 pub async fn a_chain_looks_into_what_is_contained<B: Backend>(harness: Harness<B>) {

@@ -288,6 +288,8 @@ fn a_patient_is_found_by_name_identifier_and_birth() {
             (r"identifier=urn:mrn|A\|1", true),
             ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|A\\|1", true),
             ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|A", false),
+            ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0131|MR|A\\|1", false),
+            ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|M|A\\|1", false),
             ("identifier:text=medical", true),
             ("phone=555 1234", true),
             ("email:missing=true", true),
