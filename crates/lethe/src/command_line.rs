@@ -58,6 +58,8 @@ enum Command {
     Audit(commands::audit::AuditCommand),
     #[command(subcommand)]
     Certificate(commands::certificate::CertificateCommand),
+    Backup(commands::backup::Backup),
+    Restore(commands::restore::Restore),
     Demo(commands::demo::Demo),
     Check(commands::check::Check),
     Migrate(commands::migrate::Migrate),
@@ -107,6 +109,8 @@ impl Command {
             Self::Hold(command) => command.run().await,
             Self::Audit(command) => command.run().await,
             Self::Certificate(command) => command.run().await,
+            Self::Backup(command) => command.run().await,
+            Self::Restore(command) => command.run().await,
             Self::Demo(command) => command.run().await,
             Self::Check(command) => command.run().await,
             Self::Migrate(command) => command.run().await,

@@ -21,7 +21,7 @@ use crate::{
 /// Where the data is when nobody says otherwise.
 const DEFAULT_DIRECTORY: &str = "./lethe-data";
 /// The file that makes a directory a store.
-const DATABASE_FILE: &str = "lethe.db";
+pub(crate) const DATABASE_FILE: &str = "lethe.db";
 
 /// Where the data is.
 #[derive(Clone, Debug, Args)]
@@ -53,6 +53,20 @@ impl StoreOptions {
     /// # Errors
     /// There is no store, or it cannot be used.
     pub(crate) async fn open(&self) -> Result<EmbeddedStore> {
+        self.refuse_missing()?;
+        self.open_or_create_database()
+    }
+
+    /// As [`StoreOptions::open`], for a command that must have the store to itself.
+    ///
+    /// # Errors
+    /// As [`StoreOptions::open`]; and another process serves it.
+    pub(crate) async fn open_alone(&self) -> Result<EmbeddedStore> {
+        self.refuse_missing()?;
+        self.open_served().await
+    }
+
+    fn refuse_missing(&self) -> Result<()> {
         self.refuse_database_url()?;
         let path = self.data.join(DATABASE_FILE);
         let is_there = fs::exists(&path).with_context(|| {
@@ -64,7 +78,7 @@ impl StoreOptions {
                 format!("name the right directory with --data, or make a store there with lethe client add NAME{}", self.flag()),
             ));
         }
-        self.open_or_create_database()
+        Ok(())
     }
 
     /// As [`StoreOptions::open`], with the key.
@@ -102,14 +116,19 @@ impl StoreOptions {
     /// As [`StoreOptions::open_or_create`]; and another process serves it.
     pub(crate) async fn open_for_serving(&self) -> Result<KeyedStore> {
         self.refuse_database_url()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = SqliteStore::open_for_serving(&self.data, Arc::clone(&clock)).await.map_err(|error| self.advise(error))?;
-        self.with_key(EmbeddedStore { store: Arc::new(store), clock, options: self.clone() }).await
+        let embedded = self.open_served().await?;
+        self.with_key(embedded).await
     }
 
     /// ` --data DIR` as it is pasted behind a command; empty for the default.
     pub(crate) fn flag(&self) -> String {
         if self.data == Path::new(DEFAULT_DIRECTORY) { String::new() } else { format!(" --data {}", pasted(&self.data.to_string_lossy())) }
+    }
+
+    async fn open_served(&self) -> Result<EmbeddedStore> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = SqliteStore::open_for_serving(&self.data, Arc::clone(&clock)).await.map_err(|error| self.advise(error))?;
+        Ok(EmbeddedStore { store: Arc::new(store), clock, options: self.clone() })
     }
 
     fn open_or_create_database(&self) -> Result<EmbeddedStore> {
@@ -137,7 +156,8 @@ impl StoreOptions {
         Ok(())
     }
 
-    fn advise(&self, error: OpenError) -> anyhow::Error {
+    /// What to do about a store that cannot be opened.
+    pub(crate) fn advise(&self, error: OpenError) -> anyhow::Error {
         let next = match &error {
             OpenError::Served { .. } => "stop the other server, or choose another directory with --data",
             OpenError::Directory { .. } => "choose a directory that this user may write, with --data",

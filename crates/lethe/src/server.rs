@@ -14,6 +14,7 @@ use crate::{
     certificate_keys::FileIssuer,
     embedded::{KeyedStore, StoreOptions},
     failure::Advice,
+    recovery::{JournalOptions, open_journal},
 };
 
 /// How long a stopping server waits for calls that are still being answered.
@@ -44,6 +45,8 @@ pub(crate) struct ServeSettings {
     pub(crate) organization: Option<String>,
     /// Pages of these origins may call from a browser.
     pub(crate) cors_origins: Vec<CorsOrigin>,
+    /// Where the purge journal is.
+    pub(crate) journal: JournalOptions,
 }
 
 impl Server {
@@ -68,12 +71,16 @@ impl Server {
         let address = listener.local_addr()?;
         let store = options.open_for_serving().await?;
         store.embedded.store.pace().set_bounds(settings.pace);
+        let embedded = &store.embedded;
+        let journal = settings.journal.path(&options.data);
+        let journal = open_journal(&embedded.store, Arc::clone(&embedded.clock), &journal, &options.flag()).await?;
         let public_url = public_url.map_or_else(|| own_url(address), |url| url.trim_end_matches('/').to_owned());
         let issuer: SharedIssuer = Arc::new(FileIssuer::open(&options.data, settings.organization.as_deref(), &public_url)?);
 
         let (stopping, stop) = watch::channel(false);
         let port: Arc<dyn Store> = Arc::clone(&store.embedded.store) as Arc<dyn Store>;
         let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.embedded.clock), Arc::clone(&issuer), WorkerOptions::default());
+        let worker = worker.with_journal(journal);
         let app = lethe_http::App {
             store: port,
             clock: Arc::clone(&store.embedded.clock),

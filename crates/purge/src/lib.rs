@@ -20,7 +20,9 @@ pub mod selection;
 
 mod counts;
 mod phase;
+mod seq_set;
 
 pub use counts::Counts;
 pub use phase::{Phase, UnknownPhase};
 pub use selection::{Selection, Seq};
+pub use seq_set::{NoSeqSet, SeqSet};

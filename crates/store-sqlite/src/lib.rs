@@ -3,6 +3,7 @@
 //! How rows are laid out, and why, is in docs/adr/0004 and docs/schema.md. SQL stands in `sql/`, one statement a file.
 
 mod accounts;
+mod backup;
 mod bulk;
 mod check;
 mod clean_writes;
@@ -17,11 +18,13 @@ mod page;
 mod plans;
 mod purge;
 mod readers;
+mod recovery;
 mod resources;
 mod searches;
 mod stored_seqs;
 mod time_limit;
 mod writer;
 
+pub use backup::{CopyError, back_up, verify_copy};
 pub use migrate::MigrateError;
-pub use open::{OpenError, SqliteStore};
+pub use open::{OpenError, ServeLock, SqliteStore};

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Name of the database file within the data directory.
-const DATABASE_FILE: &str = "lethe.db";
+pub(crate) const DATABASE_FILE: &str = "lethe.db";
 /// Held locked by the one process that serves.
 const SERVE_LOCK_FILE: &str = "serve.lock";
 
@@ -37,7 +37,7 @@ pub struct SqliteStore {
     pub(crate) export_filters: FilterCache,
     /// One turn for each preview at a time.
     pub(crate) previews: Semaphore,
-    _serve_lock: Option<File>,
+    _serve_lock: Option<ServeLock>,
 }
 
 /// Why the store cannot be opened.
@@ -110,17 +110,31 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError::Served`] if another process serves it, and the rest of [`OpenError`].
     pub async fn open_for_serving(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let lock = ServeLock::take(directory)?;
+        let store = Self { _serve_lock: Some(lock), ..Self::open(directory, clock)? };
+        store.release_leases().await?;
+        Ok(store)
+    }
+}
+
+/// Keeps every server from a data directory while it lives.
+#[derive(Debug)]
+pub struct ServeLock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
+
+impl ServeLock {
+    /// Takes it, and makes the directory if there is none.
+    ///
+    /// # Errors
+    /// [`OpenError::Served`] if another process has it, [`OpenError::Directory`].
+    pub fn take(directory: &Path) -> Result<Self, OpenError> {
         let io_failed = |source| OpenError::Directory { path: directory.to_owned(), source };
         create_private(directory).map_err(io_failed)?;
         let lock = File::options().create(true).truncate(false).write(true).open(directory.join(SERVE_LOCK_FILE)).map_err(io_failed)?;
         match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(OpenError::Served { path: directory.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => return Err(io_failed(source)),
+            Ok(()) => Ok(Self(lock)),
+            Err(fs::TryLockError::WouldBlock) => Err(OpenError::Served { path: directory.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => Err(io_failed(source)),
         }
-        let store = Self { _serve_lock: Some(lock), ..Self::open(directory, clock)? };
-        store.release_leases().await?;
-        Ok(store)
     }
 }
 

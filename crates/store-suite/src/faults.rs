@@ -209,6 +209,12 @@ impl PurgeWork for FaultyStore {
         }
         self.step(self.inner.probe(lease)).await
     }
+    async fn removed_parts(&self, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
+        self.step(self.inner.removed_parts(job_id, after)).await
+    }
+    async fn forget_parts(&self, lease: &Lease<JobId>, mark: Option<JournalMark>) -> Result<()> {
+        self.step(self.inner.forget_parts(lease, mark)).await
+    }
     async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
         self.step(self.inner.finish_purge(lease, end, issuer)).await
     }

@@ -12,7 +12,7 @@ use lethe_purge::{
 };
 use uuid::Uuid;
 
-use crate::{HoldId, SharedIssuer, StoreError};
+use crate::{HoldId, JournalMark, RemovedPart, SharedIssuer, StoreError};
 
 /// Id of a purge job.
 pub type JobId = Uuid;
@@ -316,6 +316,10 @@ pub trait PurgeWork: Send + Sync {
     async fn erase(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
     /// Looks into every residence for rows of what was purged.
     async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>, StoreError>;
+    /// What the job removed and is not on record yet: some parts behind number `after`, in order; empty if there are no more.
+    async fn removed_parts(&self, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>, StoreError>;
+    /// Forgets the parts of the job: they are on record, up to `mark`, or nobody keeps a record.
+    async fn forget_parts(&self, lease: &Lease<JobId>, mark: Option<JournalMark>) -> Result<(), StoreError>;
     /// Ends the job, closes its audit record (INV-5) and stores its certificate, in one transaction: an end that can be read has its certificate.
     async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob, StoreError>;
 }

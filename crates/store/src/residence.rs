@@ -44,7 +44,8 @@ pub const RESIDENCES: [Residence; 8] = [
 ];
 
 /// Every other table: no content, no resource ids.
-pub const WITHOUT_RESOURCE_DATA: [&str; 20] = [
+pub const WITHOUT_RESOURCE_DATA: [&str; 22] = [
+    "lineage",
     "client",
     "user_account",
     "auth_code",
@@ -54,6 +55,7 @@ pub const WITHOUT_RESOURCE_DATA: [&str; 20] = [
     "index_part",
     "purge_job",
     "purge_batch",
+    "purge_removed",
     "purge_audit",
     "purge_held",
     "purge_met_hold",

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use lethe_jobs::AttemptLimits;
 use lethe_purge::plan::BatchLimits;
-use lethe_store::{ClaimedExport, ClaimedPurge, Clock, SharedIssuer, Store};
+use lethe_store::{ClaimedExport, ClaimedPurge, Clock, PurgeJournal, SharedIssuer, Store};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -47,6 +47,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     issuer: SharedIssuer,
     options: WorkerOptions,
+    journal: Option<Arc<dyn PurgeJournal>>,
     wake: Arc<Notify>,
 }
 
@@ -54,7 +55,13 @@ impl Worker {
     /// A worker over `store`, whose purges `issuer` certifies.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, issuer: SharedIssuer, options: WorkerOptions) -> Self {
-        Self { store, clock, issuer, options, wake: Arc::new(Notify::new()) }
+        Self { store, clock, issuer, options, journal: None, wake: Arc::new(Notify::new()) }
+    }
+
+    /// Puts on record what each purge removed, before it ends.
+    #[must_use]
+    pub fn with_journal(self, journal: Arc<dyn PurgeJournal>) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// Call `notify_one` on this after a kick-off or retry, so that work begins at once.
@@ -150,6 +157,7 @@ impl Worker {
             clock: Arc::clone(&self.clock),
             issuer: Arc::clone(&self.issuer),
             options: self.options,
+            journal: self.journal.clone(),
             lease: claimed.lease,
             job: claimed.job,
             shutdown,

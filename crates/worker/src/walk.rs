@@ -7,7 +7,7 @@ use lethe_purge::{
     Phase,
     certify::{Verdict, verdict},
 };
-use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeEnd, PurgeJob, SharedIssuer, Store, StoreError};
+use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::{
@@ -21,6 +21,7 @@ pub(crate) struct Walk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) issuer: SharedIssuer,
     pub(crate) options: WorkerOptions,
+    pub(crate) journal: Option<Arc<dyn PurgeJournal>>,
     pub(crate) lease: Lease<JobId>,
     pub(crate) job: PurgeJob,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -63,6 +64,9 @@ impl Walk {
 
     /// Ends the job as failed, however long that takes: what kept a step from being done, a full disk for one, keeps this from being stored, too.
     async fn record_failure(&self, cause: &str) {
+        if let Err(error) = self.put_on_record(JobEvent::Fail).await {
+            tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "what a purge job removed could not be put on record; its retry or the next start does it");
+        }
         let mut end = PurgeEnd::without_probe(JobEvent::Fail, Some(cause), false);
         loop {
             match self.store.finish_purge(&self.lease, &end, &self.issuer).await {
@@ -171,7 +175,18 @@ impl Walk {
         self.finish(PurgeEnd { event, failure, is_settled: true, probe: Some(residue) }).await
     }
 
+    /// Puts what the job removed on record outside of the database, so that no older copy brings it back. Before the end of the job is stored:
+    /// nobody may be told of an end that a copy could undo.
+    async fn put_on_record(&self, event: JobEvent) -> Result<(), StoreError> {
+        let mark = match &self.journal {
+            Some(journal) => Some(journal.record(self.store.as_ref(), &self.job, event).await?),
+            None => None,
+        };
+        self.store.forget_parts(&self.lease, mark).await
+    }
+
     async fn finish(&self, end: PurgeEnd) -> Result<PurgeJob, Halt> {
+        self.persist(|| self.put_on_record(end.event)).await?;
         match self.store.finish_purge(&self.lease, &end, &self.issuer).await {
             Ok(job) => Ok(job),
             Err(StoreError::LeaseLost) => Err(Halt::Leave),

@@ -1,6 +1,7 @@
 //! One file per sub-command.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod client;
@@ -11,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod purge_evidence;
+pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod user;
 pub(crate) mod version;

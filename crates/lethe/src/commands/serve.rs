@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     embedded::StoreOptions,
+    recovery::JournalOptions,
     server::{ServeSettings, Server},
 };
 
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) struct Serve {
     #[command(flatten)]
     store: StoreOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -67,6 +70,7 @@ impl Serve {
             pace: PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) },
             organization: self.organization.clone(),
             cors_origins: self.cors_origin,
+            journal: self.journal.clone(),
         };
         let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), settings).await?;
         let data = self.store.data.display();

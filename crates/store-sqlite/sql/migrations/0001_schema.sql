@@ -177,11 +177,11 @@ create index purge_job_by_owner on purge_job (client_id, account_id, job_number)
 create index purge_job_unproven on purge_job (client_id, account_id)
 where phase <> 'plan' and state <> 'successful';
 
--- A batch is a range of targets, or a range of the list of companions.
+-- A batch is a range of targets, a range of the list of companions, or a part of what a purge on record had removed, which has its number.
 create table purge_batch (
     job_number integer not null,
     batch integer not null,
-    kind text not null check (kind in ('targets', 'companions')),
+    kind text not null check (kind in ('targets', 'companions', 'recorded')),
     account_id integer not null,
     type_id integer not null,
     first_seq integer not null,
@@ -255,6 +255,28 @@ create table hold_target (
     type_id integer not null,
     id any not null
 ) strict;
+
+-- Versions that a job has removed and that are not in the purge journal yet; or, of a purge on record, that are to be removed again.
+create table purge_removed (
+    job_number integer not null,
+    part integer not null,
+    account_id integer not null,
+    type_id integer not null,
+    -- a set of seqs: crates/purge/src/seq_set.rs
+    seqs blob not null,
+    primary key (job_number, part)
+) strict, without rowid;
+
+-- On which line the store is written to, and how far it knows the purge journal. One row.
+create table lineage (
+    only_row integer primary key check (only_row = 1),
+    line blob,
+    journal_record integer,
+    journal_hash blob,
+    check ((journal_record is null) = (journal_hash is null))
+) strict;
+
+insert into lineage (only_row) values (1);
 
 -- Opens with the kick-off, closes with the end of the job (INV-5), and stays.
 create table purge_audit (
@@ -415,4 +437,5 @@ insert into sqlite_stat1 (tbl, idx, stat) values
 ('purge_batch', 'purge_batch_by_state', '100000 1000 300 150 1'),
 ('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1'),
 ('purge_held', 'purge_held', '1000000 10000 5000 2500 1'),
+('purge_removed', 'purge_removed', '100000 1000 1'),
 ('export_file', 'export_file', '100000 1000 1');

@@ -1,4 +1,4 @@
-select version.id
+select version.id, version.seq
 from purge_companion
 join version
     on version.account_id = ?2 and version.type_id = ?3 and version.seq = purge_companion.seq

@@ -23,3 +23,4 @@ with recursive earlier (seq) as (
     where version.previous_seq is not null
 )
 delete from version where account_id = ?1 and type_id = ?2 and seq in (select seq from earlier)
+returning seq

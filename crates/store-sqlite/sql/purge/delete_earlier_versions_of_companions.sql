@@ -17,3 +17,4 @@ with recursive earlier (seq) as (
     where version.previous_seq is not null
 )
 delete from version where account_id = ?2 and type_id = ?3 and seq in (select seq from earlier)
+returning seq

@@ -1,4 +1,4 @@
-select id
+select id, seq
 from version
 where
     account_id = ?1

@@ -7,7 +7,7 @@ use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Result, companions, digests::Digests, held, job::JobRow, plan::BatchKind};
+use super::{Result, companions, digests::Digests, held, job::JobRow, plan::BatchKind, recorded, removed};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
@@ -42,6 +42,9 @@ fn next(tx: &Transaction<'_>, job: &JobRow, now: Instant) -> crate::error::Resul
         return Ok(NextBatch::Canceled);
     }
     if let Some(next) = next_of(tx, job, BatchKind::Targets, now)? {
+        return Ok(next);
+    }
+    if let Some(next) = next_of(tx, job, BatchKind::Recorded, now)? {
         return Ok(next);
     }
     if tx.prepare_cached(HAS_FAILED_TARGETS)?.query_row([job.number], |row| row.get(0))? {
@@ -81,6 +84,7 @@ pub(super) struct BatchRow {
 }
 
 /// What one batch removed.
+#[derive(Default)]
 pub(super) struct Removed {
     /// Resources whose current version had content.
     pub(super) live: u64,
@@ -88,10 +92,10 @@ pub(super) struct Removed {
     pub(super) deletions: u64,
     /// Resources that were found to be on hold, and were not when the plan was made.
     pub(super) held: u64,
-    /// Versions before the current ones.
-    pub(super) earlier: u64,
     /// What they were called.
     pub(super) digests: Digests,
+    /// The places of all their versions.
+    pub(super) seqs: Vec<Seq>,
 }
 
 pub(super) async fn purge(store: &SqliteStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
@@ -117,6 +121,7 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
     let removed = match kind.as_str() {
         "targets" => remove_targets(tx, job, row, now)?,
         "companions" => companions::remove(tx, job, row, now)?,
+        "recorded" => recorded::remove(tx, job, batch.batch)?,
         _ => return Err(StoreError::NotUnderstood(format!("purge_batch.kind = '{kind}'")).into()),
     };
     if row.resource_type == ResourceType::PROVENANCE {
@@ -126,6 +131,10 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
             SeqColumn(row.first_seq),
             SeqColumn(row.last_seq)
         ])?;
+    }
+    // What is removed again is on record.
+    if kind != BatchKind::Recorded.stored() {
+        removed::note(tx, job.number, &row, &removed.seqs)?;
     }
     if removed.live > 0 {
         add_to_total(tx, row.account_id, row.resource_type, -(removed.live as i64))?;
@@ -141,7 +150,7 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
         return Err(StoreError::NotUnderstood(text).into());
     }
     let digest_root = removed.digests.store(tx, job.number, batch.batch)?;
-    let versions = deleted + removed.earlier;
+    let versions = removed.seqs.len() as u64;
     tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared, held, versions, digest_root])?;
     Ok(BatchOutcome { deleted, spared, held })
 }
@@ -157,12 +166,13 @@ fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instan
     let last_seq = SeqColumn(row.last_seq.min(job.job.watermark));
     let (first_seq, before) = (SeqColumn(row.first_seq), selection.before.map(InstantColumn));
     let range = params![account, type_id, first_seq, last_seq, before, selection.include_deleted, job.number];
-    let digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
-    let earlier = tx.prepare_cached(DELETE_EARLIER)?.execute(range)? as u64;
+    let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
+    let mut seqs = digests.take_seqs();
+    seqs.extend(removed::seqs(tx, DELETE_EARLIER, range)?);
     let current = params![account, type_id, first_seq, last_seq, before, job.number];
     let live = tx.prepare_cached(DELETE_CURRENT)?.execute(current)? as u64;
     let deletions = if selection.include_deleted { tx.prepare_cached(DELETE_DELETIONS)?.execute(current)? as u64 } else { 0 };
-    Ok(Removed { live, deletions, held, earlier, digests })
+    Ok(Removed { live, deletions, held, digests, seqs })
 }
 
 pub(super) async fn fail(

@@ -23,6 +23,7 @@ use super::{
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
     planner::Planner,
+    removed,
 };
 use crate::{
     SqliteStore,
@@ -484,9 +485,10 @@ pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Ins
     let neighbourhood = Neighbourhood::new(tx, job, row.account_id, now)?;
     let kept = Kept::among(listed, &neighbourhood)?;
     unlist(tx, job, row.account_id, &kept)?;
-    let digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
-    let earlier = tx.prepare_cached(DELETE_EARLIER)?.execute(range)? as u64;
+    let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
+    let mut seqs = digests.take_seqs();
+    seqs.extend(removed::seqs(tx, DELETE_EARLIER, range)?);
     let live = tx.prepare_cached(DELETE_VERSIONS)?.execute(range)? as u64;
     tx.prepare_cached(CLEAR_BETWEEN)?.execute(range)?;
-    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64, earlier, digests })
+    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64, digests, seqs })
 }

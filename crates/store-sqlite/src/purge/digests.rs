@@ -6,11 +6,12 @@ use lethe_certificate::{
     tree::{Hash, Tree},
 };
 use lethe_fhir::ResourceType;
+use lethe_purge::Seq;
 use lethe_store::StoreError;
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params, types::ValueRef};
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::{columns::SeqColumn, error::Result};
 
 const SELECT_KEY: &str = include_str!("../../sql/purge/digest_key.sql");
 const INSERT: &str = include_str!("../../sql/purge/insert_digests.sql");
@@ -23,6 +24,7 @@ pub(super) const DIGEST_BYTES: usize = 32;
 pub(super) struct Digests {
     bytes: Vec<u8>,
     tree: Tree,
+    seqs: Vec<Seq>,
 }
 
 /// The key of a job; `None` if it was forgotten.
@@ -32,7 +34,7 @@ pub(super) fn key(connection: &Connection, number: i64) -> Result<Option<DigestK
 }
 
 impl Digests {
-    /// The digests of the ids that a statement gives.
+    /// The digests of the ids that a statement gives, each with its place.
     ///
     /// # Errors
     /// The job has no key, which only a job that has ended can be without.
@@ -46,19 +48,25 @@ impl Digests {
     ) -> Result<Self> {
         let key = key(tx, number)?.ok_or_else(|| StoreError::NotUnderstood("a job that runs without the key of its digests".to_owned()))?;
         let mut digests = Self::default();
+        let mut names = Names::of(account_id, resource_type);
         let mut statement = tx.prepare_cached(select_ids)?;
         let mut rows = statement.query(range)?;
-        // One buffer for all names: this runs for every resource that is purged.
-        let mut name = format!("{account_id}/{resource_type}/").into_bytes();
-        let prefix = name.len();
         while let Some(row) = rows.next()? {
-            name.truncate(prefix);
-            append_id(row.get_ref(0)?, &mut name)?;
-            let leaf = key.leaf(&name);
-            digests.bytes.extend_from_slice(&leaf);
-            digests.tree.push(leaf);
+            digests.push(key.leaf(names.name(row.get_ref(0)?)?), row.get::<_, SeqColumn>(1)?.0);
         }
         Ok(digests)
+    }
+
+    /// Adds one.
+    pub(super) fn push(&mut self, leaf: Hash, seq: Seq) {
+        self.bytes.extend_from_slice(&leaf);
+        self.tree.push(leaf);
+        self.seqs.push(seq);
+    }
+
+    /// The places of the resources, in their order.
+    pub(super) fn take_seqs(&mut self) -> Vec<Seq> {
+        std::mem::take(&mut self.seqs)
     }
 
     /// How many there are.
@@ -73,6 +81,26 @@ impl Digests {
         }
         tx.prepare_cached(INSERT)?.execute(params![number, batch, self.bytes])?;
         Ok(Some(self.tree.root()))
+    }
+}
+
+/// Names of resources of one account and type, in one buffer: this runs for every resource that is purged.
+pub(super) struct Names {
+    name: Vec<u8>,
+    prefix: usize,
+}
+
+impl Names {
+    pub(super) fn of(account_id: AccountId, resource_type: ResourceType) -> Self {
+        let name = format!("{account_id}/{resource_type}/").into_bytes();
+        Self { prefix: name.len(), name }
+    }
+
+    /// The name of the resource with this id.
+    pub(super) fn name(&mut self, id: ValueRef<'_>) -> Result<&[u8]> {
+        self.name.truncate(self.prefix);
+        append_id(id, &mut self.name)?;
+        Ok(&self.name)
     }
 }
 

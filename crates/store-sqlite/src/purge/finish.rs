@@ -29,7 +29,14 @@ pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, end: PurgeE
         .await
 }
 
-fn finish_in(tx: &Transaction<'_>, row: &JobRow, end: &PurgeEnd, issuer: &dyn Issuer, now: Instant) -> crate::error::Result<PurgeJob> {
+/// Ends a job, closes its audit record and issues its certificate.
+pub(super) fn finish_in(
+    tx: &Transaction<'_>,
+    row: &JobRow,
+    end: &PurgeEnd,
+    issuer: &dyn Issuer,
+    now: Instant,
+) -> crate::error::Result<PurgeJob> {
     let state = match change_state(tx, row.number, end.event, now)? {
         Ok(state) => state,
         // A cancel came between: the worker asks again and stops.

@@ -20,6 +20,8 @@ mod planner;
 mod preview;
 mod probe;
 mod proof;
+pub(crate) mod recorded;
+mod removed;
 mod sweep;
 mod sweep_index;
 
@@ -31,9 +33,9 @@ use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_jobs::Lease;
 use lethe_purge::{Phase, certify::Residue, plan::BatchLimits};
 use lethe_store::{
-    AuditRecord, Audits, BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId, KickOff,
-    NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SharedIssuer, StoreError, StoredCertificate,
-    SweepTask,
+    AuditRecord, Audits, BatchOutcome, CanceledOrRetried, Certificates, ClaimedBatch, ClaimedPurge, Deletion, Forgotten, JobId,
+    JournalMark, KickOff, NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, RemovedPart, SharedIssuer,
+    StoreError, StoredCertificate, SweepTask,
 };
 
 use uuid::Uuid;
@@ -136,6 +138,14 @@ impl PurgeWork for SqliteStore {
 
     async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>> {
         probe::probe(self, *lease).await
+    }
+
+    async fn removed_parts(&self, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
+        removed::parts(self, job_id, after).await
+    }
+
+    async fn forget_parts(&self, lease: &Lease<JobId>, mark: Option<JournalMark>) -> Result<()> {
+        removed::forget(self, *lease, mark).await
     }
 
     async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {

@@ -45,6 +45,8 @@ pub(super) enum BatchKind {
     Targets,
     /// The list of companions, within a range.
     Companions,
+    /// A part of what a purge on record had removed.
+    Recorded,
 }
 
 impl BatchKind {
@@ -52,6 +54,7 @@ impl BatchKind {
         match self {
             Self::Targets => "targets",
             Self::Companions => "companions",
+            Self::Recorded => "recorded",
         }
     }
 }
@@ -230,12 +233,13 @@ pub(super) fn insert_batches(
 
 pub(super) async fn seal(store: &SqliteStore, lease: Lease<JobId>) -> Result<()> {
     let now = store.clock.now();
-    store
-        .write_under(lease, move |tx, job| {
-            tx.prepare_cached(SEAL)?.execute(params![job.number, InstantColumn(now)])?;
-            Ok(())
-        })
-        .await
+    store.write_under(lease, move |tx, job| seal_in(tx, job.number, now)).await
+}
+
+/// Seals the plan of a job: from now on it has counts.
+pub(super) fn seal_in(tx: &Connection, job: i64, now: Instant) -> crate::error::Result<()> {
+    tx.prepare_cached(SEAL)?.execute(params![job, InstantColumn(now)])?;
+    Ok(())
 }
 
 pub(super) async fn enter_phase(store: &SqliteStore, lease: Lease<JobId>, phase: Phase) -> Result<()> {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::{
     Result, file_probe,
     job::{self, JobRow},
-    sweep,
+    recorded, sweep,
 };
 use crate::{
     SqliteStore, bulk,
@@ -99,7 +99,7 @@ fn undeleted(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
             |row| row.get::<_, u64>(0),
         )?;
     }
-    Ok(left)
+    Ok(left + recorded::undeleted(tx, job.number)?)
 }
 
 fn companions(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
