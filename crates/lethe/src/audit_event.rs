@@ -1,11 +1,11 @@
-//! A record of the audit trail as FHIR R4 AuditEvents. That of a successful end follows IHE's Basic Audit Log Patterns:
+//! Records of the audit trail, purges and holds, as FHIR R4 AuditEvents. That of a successful end follows IHE's Basic Audit Log Patterns:
 //! <https://profiles.ihe.net/ITI/BALP/StructureDefinition-IHE.BasicAudit.Delete.html>. No id of a resource is in any of them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lethe_auth::Scope;
 use lethe_jobs::JobState;
 use lethe_purge::Counts;
-use lethe_store::{AuditEnd, AuditRecord};
+use lethe_store::{AuditEnd, AuditRecord, Hold};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,6 +27,42 @@ pub(crate) fn events(record: &AuditRecord, observer: &Observer) -> Vec<Value> {
     let mut events = vec![start(record, observer)];
     events.extend(record.closed.map(|closed| end(record, closed, observer)));
     events
+}
+
+/// That a legal hold was set, and that it ended, if it has. What a hold on a resource names is left out.
+pub(crate) fn hold_events(hold: &Hold, observer: &Observer) -> Vec<Value> {
+    let mut set = hold_event(hold, &hold.set_by, observer);
+    set["id"] = json!(format!("{}-set", hold.hold_id));
+    set["type"] = json!({ "system": LIFECYCLE, "code": "hold", "display": "Add Legal Hold Record Lifecycle Event" });
+    set["action"] = json!("C");
+    set["recorded"] = json!(hold.set_on.to_string());
+    set["purposeOfEvent"] = json!([{ "text": hold.reason }]);
+    let ended = hold.ended_on.map(|ended_on| {
+        // A hold that expired was ended by nobody: who set it chose the day.
+        let mut event = hold_event(hold, hold.lifted_by.as_ref().unwrap_or(&hold.set_by), observer);
+        event["id"] = json!(format!("{}-end", hold.hold_id));
+        event["type"] = json!({ "system": LIFECYCLE, "code": "unhold", "display": "Remove Legal Hold Record Lifecycle Event" });
+        event["action"] = json!("U");
+        event["recorded"] = json!(ended_on.to_string());
+        event["outcomeDesc"] = json!(if hold.lifted_by.is_some() { "lifted" } else { "expired" });
+        event
+    });
+    [set].into_iter().chain(ended).collect()
+}
+
+fn hold_event(hold: &Hold, who: &str, observer: &Observer) -> Value {
+    json!({
+        "resourceType": "AuditEvent",
+        "outcome": "0",
+        "agent": [{ "who": { "display": who }, "requestor": true }, custodian(observer)],
+        "source": source(observer),
+        "entity": [{
+            "what": { "identifier": { "system": URI, "value": format!("urn:uuid:{}", hold.hold_id) } },
+            "type": system_object(),
+            "role": { "system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "13", "display": "Security Resource" },
+            "description": format!("legal hold on {} of user {}", if hold.kind == "account" { "the account" } else { hold.kind }, hold.account_id),
+        }],
+    })
 }
 
 fn start(record: &AuditRecord, observer: &Observer) -> Value {
@@ -66,9 +102,6 @@ fn end(record: &AuditRecord, closed: AuditEnd, observer: &Observer) -> Value {
 /// What both events have.
 fn event(record: &AuditRecord, observer: &Observer) -> Value {
     let client_id = &record.owner.client_id().0;
-    let store = json!({ "system": URI, "value": format!("urn:uuid:{}", observer.store_id) });
-    let unknown = json!({ "_address": { "extension": [{ "url": DATA_ABSENT, "valueCode": "unknown" }] } });
-    let at = observer.public_url.as_ref().map_or_else(|| unknown.clone(), |url| json!({ "address": url, "type": "5" }));
     let mut event = json!({
         "resourceType": "AuditEvent",
         "type": { "system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest", "display": "Restful Operation" },
@@ -78,28 +111,20 @@ fn event(record: &AuditRecord, observer: &Observer) -> Value {
                 "who": { "identifier": { "value": client_id }, "display": record.client_name },
                 "requestor": true,
                 // Callers' addresses are not kept.
-                "network": unknown,
+                "network": unknown_address(),
             },
-            {
-                "type": coded("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian", "Custodian"),
-                "who": { "identifier": store.clone() },
-                "requestor": false,
-                "network": at,
-            },
+            custodian(observer),
         ],
-        "source": {
-            "observer": { "identifier": store },
-            "type": [{ "system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4", "display": "Application Server" }],
-        },
+        "source": source(observer),
         "entity": [
             {
                 "what": { "identifier": { "system": URI, "value": format!("urn:uuid:{}", record.job_id) } },
-                "type": { "system": "http://terminology.hl7.org/CodeSystem/audit-entity-type", "code": "2", "display": "System Object" },
+                "type": system_object(),
                 "role": { "system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "20", "display": "Job" },
                 "description": format!("purge of {}", whose(&record.owner)),
             },
             {
-                "type": { "system": "http://terminology.hl7.org/CodeSystem/audit-entity-type", "code": "2", "display": "System Object" },
+                "type": system_object(),
                 "role": { "system": "http://terminology.hl7.org/CodeSystem/object-role", "code": "24", "display": "Query" },
                 "query": STANDARD.encode(query(record)),
             },
@@ -109,6 +134,35 @@ fn event(record: &AuditRecord, observer: &Observer) -> Value {
         event["purposeOfEvent"] = json!([{ "text": reason }]);
     }
     event
+}
+
+fn custodian(observer: &Observer) -> Value {
+    let at = observer.public_url.as_ref().map_or_else(unknown_address, |url| json!({ "address": url, "type": "5" }));
+    json!({
+        "type": coded("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "custodian", "Custodian"),
+        "who": { "identifier": store(observer) },
+        "requestor": false,
+        "network": at,
+    })
+}
+
+fn source(observer: &Observer) -> Value {
+    json!({
+        "observer": { "identifier": store(observer) },
+        "type": [{ "system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4", "display": "Application Server" }],
+    })
+}
+
+fn store(observer: &Observer) -> Value {
+    json!({ "system": URI, "value": format!("urn:uuid:{}", observer.store_id) })
+}
+
+fn unknown_address() -> Value {
+    json!({ "_address": { "extension": [{ "url": DATA_ABSENT, "valueCode": "unknown" }] } })
+}
+
+fn system_object() -> Value {
+    json!({ "system": "http://terminology.hl7.org/CodeSystem/audit-entity-type", "code": "2", "display": "System Object" })
 }
 
 fn coded(system: &str, code: &str, display: &str) -> Value {
@@ -185,5 +239,32 @@ mod tests {
             assert_eq!(query, b"POST $purge?_type=Patient&_before=1970-01-01T00:00:00.000Z&_includeDeleted=true");
         }
         assert_eq!(events(&record(None), &observer(None)).len(), 1, "a job in progress has begun and not ended");
+    }
+    #[test]
+    fn holds_are_told_when_they_are_set_and_when_they_end_without_what_they_name() {
+        let observer = Observer { store_id: Uuid::from_u128(1), public_url: None };
+        let hold = Hold {
+            hold_id: Uuid::from_u128(8),
+            account_id: AccountId(251),
+            target: None,
+            kind: "patient",
+            reason: "case 9".to_owned(),
+            set_by: "Ada".to_owned(),
+            set_on: Instant::from_unix_ms(1_000),
+            until: None,
+            lifted_by: None,
+            ended_on: None,
+        };
+        assert_eq!(hold_events(&hold, &observer).len(), 1, "one that is in force has not ended");
+        let lifted = Hold { lifted_by: Some("Bob".to_owned()), ended_on: Some(Instant::from_unix_ms(2_000)), ..hold.clone() };
+        let events = hold_events(&lifted, &observer);
+        let told: Vec<_> = events.iter().map(|event| [&event["type"]["code"], &event["agent"][0]["who"]["display"]]).collect();
+        assert_eq!(told, [[&json!("hold"), &json!("Ada")], [&json!("unhold"), &json!("Bob")]]);
+        for event in events {
+            assert_eq!(validate(&Resource::from_json(event.clone()).unwrap()), []);
+            assert_eq!(event["entity"][0]["description"], "legal hold on patient of user 251");
+        }
+        let expired = Hold { ended_on: lifted.ended_on, ..hold };
+        assert_eq!(hold_events(&expired, &observer)[1]["outcomeDesc"], "expired");
     }
 }

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use lethe_store::Audits;
+use lethe_store::{Audits, HoldFilter, Holds};
 
 use super::serve::parse_public_url;
 use crate::{
-    audit_event::{Observer, events},
+    audit_event::{Observer, events, hold_events},
     embedded::StoreOptions,
     terminal::grouped,
 };
@@ -24,7 +24,7 @@ pub(crate) enum AuditCommand {
 
 /// Print the trail as FHIR R4 AuditEvents, one a line; may run beside a server
 ///
-/// Each purge gives an event for its kick-off and one for its end. That of a successful end follows IHE BALP's profile of a delete.
+/// Purges first, then legal holds: each gives an event for its beginning and one for its end. That of a successful end follows IHE BALP's profile of a delete.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// Where clients reach the server, without /r4
@@ -45,6 +45,16 @@ impl AuditCommand {
             let Some(last) = page.last() else { break };
             after = last.number;
             for event in page.iter().flat_map(|record| events(record, &observer)) {
+                println!("{event}");
+                count += 1;
+            }
+        }
+        let mut filter = HoldFilter { with_ended: true, count: PAGE, ..HoldFilter::default() };
+        loop {
+            let page = store.holds(&filter).await?;
+            let Some(last) = page.last() else { break };
+            filter.before = Some(last.hold_id);
+            for event in page.iter().flat_map(|hold| hold_events(hold, &observer)) {
                 println!("{event}");
                 count += 1;
             }
