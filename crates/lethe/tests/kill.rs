@@ -128,6 +128,11 @@ async fn a_purge_survives_kill_minus_nine_at_any_moment() {
         assert_eq!(running.wait(), Some(0));
         let check = workplace.run(&["check"]);
         assert_eq!(check.code, Some(0), "seed {seed}: {check:?}");
+        let chain = workplace.run(&["certificate", "export"]).stdout;
+        assert_eq!(chain.lines().count() as u64, 2 * round, "one certificate for each of the jobs, however often it was taken up");
+        workplace.write("chain.ndjson", chain);
+        let verified = workplace.run(&["certificate", "verify", "chain.ndjson"]);
+        assert_eq!(verified.code, Some(0), "seed {seed}: {verified:?}");
     }
     println!("{kills} kills in {round} purges");
 }

@@ -273,6 +273,9 @@ pub async fn with_its_key_goes_every_proof_and_the_certificate_stays<B: Backend>
     let job_id = harness.purge(everything()).await.job_id;
     let before = certificate(&harness, job_id).await;
     proof(&harness, job_id, "Patient/p0").await;
+    let key = Harness::<B>::digest_key(job_id);
+    let is_in_files = || harness.backend.files().iter().filter_map(|path| std::fs::read(path).ok()).any(|file| holds_key(&file, key));
+    assert_eq!(is_in_files(), B::erases_files(), "the control");
     harness.put(json!({"resourceType": "Patient", "id": "p0"})).await;
     let other = harness.purge(everything()).await.job_id;
     let store = harness.store();
@@ -281,12 +284,17 @@ pub async fn with_its_key_goes_every_proof_and_the_certificate_stays<B: Backend>
         assert_eq!(store.forget_digests(&harness.account, job_id).await.unwrap(), Forgotten::Yes, "twice without harm");
     }
     assert_eq!((harness.backend.rows("purge_digest").await, harness.backend.rows("purge_digest_key").await), (1, 1));
+    assert!(!is_in_files(), "not a byte of the key is left");
     for reference in ["Patient/p0", "Patient/never"] {
         assert_eq!(ask(&harness, job_id, &harness.account, reference).await, Deletion::Forgotten, "both alike");
     }
     assert_eq!(certificate(&harness, job_id).await, before);
     proof(&harness, other, "Patient/p0").await;
     harness.assert_bystander_is_whole().await;
+}
+
+fn holds_key(file: &[u8], key: [u8; 32]) -> bool {
+    file.windows(key.len()).any(|bytes| bytes == key)
 }
 
 /// Has its key only when it is told so.

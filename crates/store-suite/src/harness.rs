@@ -137,16 +137,22 @@ impl<B: Backend> Harness<B> {
         self.store().kick_off(&self.new_purge(owner, selection)).await.unwrap()
     }
 
+    /// The key of a job's digests in this harness: another for each.
+    pub fn digest_key(job_id: JobId) -> [u8; 32] {
+        std::array::from_fn(|index| !job_id.as_bytes()[index % 16] ^ u8::from(index > 15))
+    }
+
     /// What is asked of a kick-off.
     pub fn new_purge(&self, owner: &Scope, selection: Selection) -> NewPurge {
+        let job_id = Uuid::now_v7();
         NewPurge {
-            job_id: Uuid::now_v7(),
+            job_id,
             owner: owner.clone(),
             selection,
             bases: LocalBases::new([BASE]),
             reason: None,
             expect: None,
-            digest_key: [1; 32],
+            digest_key: Self::digest_key(job_id),
         }
     }
 

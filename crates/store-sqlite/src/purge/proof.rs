@@ -20,12 +20,14 @@ use super::{
     erase::truncate_log,
     job,
 };
-use crate::{SqliteStore, columns::TypeColumn, connections::Durability};
+use crate::{SqliteStore, columns::TypeColumn, connections::Durability, error::store_error};
 
 const SELECT_DIGESTS: &str = include_str!("../../sql/purge/digests_from.sql");
 const FORGET_DIGESTS: &str = include_str!("../../sql/purge/forget_digests.sql");
 const FORGET_KEY: &str = include_str!("../../sql/purge/forget_digest_key.sql");
 
+/// Batches whose digests go in one transaction: about 2 MiB.
+const FORGET_BATCHES: i64 = 16;
 /// Tries to cut the log.
 const CUT_TRIES_MAX: u32 = 20;
 /// Between two of them.
@@ -99,15 +101,24 @@ fn place_of_batch(tx: &Connection, number: i64, batch: u64) -> crate::error::Res
 }
 
 pub(super) async fn forget(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<Forgotten> {
-    let forgotten = store
+    let key_is_gone = store
         .connections
-        .write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> { Ok(forget_in(tx, &owner, job_id)?) })
+        .write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> { Ok(forget_key(tx, &owner, job_id)?) })
         .await?;
-    if forgotten == Forgotten::Yes {
-        // What was freed is overwritten in the database; older copies of its pages are in the log until that is cut.
-        cut_log(store).await?;
-    }
-    Ok(forgotten)
+    let number = match key_is_gone {
+        Ok(number) => number,
+        Err(refused) => return Ok(refused),
+    };
+    // Noise by now. In steps, since a purge of millions has tens of megabytes of it; what a crash leaves goes when it is asked for again.
+    while store.connections.write(Durability::InOrder, move |tx| forget_some(tx, number)).await? > 0 {}
+    // What was freed is overwritten in the database; older copies of its pages are in the log until that is cut.
+    cut_log(store).await?;
+    Ok(Forgotten::Yes)
+}
+
+fn forget_some(tx: &Transaction<'_>, number: i64) -> Result<usize> {
+    let mut delete = tx.prepare_cached(FORGET_DIGESTS).map_err(store_error)?;
+    delete.execute(params![number, FORGET_BATCHES]).map_err(store_error)
 }
 
 /// Cuts the write-ahead log. Given up without an error when somebody reads for long: the next purge cuts it.
@@ -123,15 +134,15 @@ async fn cut_log(store: &SqliteStore) -> Result<()> {
     Ok(())
 }
 
-fn forget_in(tx: &Transaction<'_>, owner: &Scope, job_id: JobId) -> crate::error::Result<Forgotten> {
-    let Some(number) = job::number_of(tx, owner, job_id)? else { return Ok(Forgotten::Unknown) };
+/// Destroys the key; returns the job's number, or why not.
+fn forget_key(tx: &Transaction<'_>, owner: &Scope, job_id: JobId) -> crate::error::Result<std::result::Result<i64, Forgotten>> {
+    let Some(number) = job::number_of(tx, owner, job_id)? else { return Ok(Err(Forgotten::Unknown)) };
     match job::row(tx, number)?.job.state {
         JobState::Successful | JobState::Canceled => {
-            tx.prepare_cached(FORGET_DIGESTS)?.execute([number])?;
             tx.prepare_cached(FORGET_KEY)?.execute([number])?;
-            Ok(Forgotten::Yes)
+            Ok(Ok(number))
         }
         // A retry goes on with the tree.
-        JobState::Queued | JobState::Running | JobState::Canceling | JobState::Failed => Ok(Forgotten::NotYet),
+        JobState::Queued | JobState::Running | JobState::Canceling | JobState::Failed => Ok(Err(Forgotten::NotYet)),
     }
 }
