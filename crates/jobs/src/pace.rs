@@ -50,8 +50,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 const CALLS_MIN: u32 = 100;
 /// After so many looks a kind of call without that many is left out of account.
 const LOOKS_MAX: u32 = 10;
-/// Calls of one kind without a step after which the worker counts as idle.
-const IDLE_CALLS: u32 = 1_000;
+/// Calls of one kind from which it is learned what is usual.
+const LEARNED_CALLS: u32 = 1_000;
+/// Calls of one kind without a step after which the worker counts as idle: more than a quick server answers between two steps of a worker.
+const IDLE_CALLS: u32 = 100_000;
 /// Latencies below this are as good as any other: the bound of reads is not put below its double.
 const NOTICEABLE: Duration = Duration::from_micros(500);
 /// What is taken for usual while nothing is known.
@@ -108,11 +110,10 @@ impl Pace {
         let mut state = self.state();
         let kind = &mut state.kinds[call as usize];
         kind.window.add(took);
-        if kind.window.count >= IDLE_CALLS {
-            // A window that steps fell into and that nobody has looked at: the worker has ended meanwhile.
-            if !kind.has_steps {
-                kind.learn();
-            }
+        if kind.has_steps && kind.window.count >= IDLE_CALLS {
+            kind.begin_window(false);
+        } else if !kind.has_steps && kind.window.count >= LEARNED_CALLS {
+            kind.learn();
             kind.begin_window(false);
         }
     }
@@ -136,6 +137,18 @@ impl Pace {
             state.look();
         }
         rest
+    }
+
+    /// The share of time that a worker has now, from 0.05 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.state().share
+    }
+
+    /// What the 99th percentile of these calls is while no step is done, if that is known.
+    #[must_use]
+    pub fn usual(&self, call: LiveCall) -> Option<Duration> {
+        self.state().kinds[call as usize].usual
     }
 
     /// How much a step may do of what a full step would, so that it takes about 20 ms.
@@ -299,8 +312,20 @@ mod tests {
         let pace = Pace::default();
         record(&pace, LiveCall::Read, 5_000, 2 * MS);
         let _ = rest_beside(&pace, 100, LiveCall::Read, 20 * MS);
-        record(&pace, LiveCall::Read, 50_000, 20 * MS);
+        record(&pace, LiveCall::Read, 150_000, 20 * MS);
         assert_eq!(rest_beside(&pace, 1_000, LiveCall::Read, 20 * MS), Duration::ZERO);
+    }
+
+    #[test]
+    fn many_calls_between_two_steps_do_not_make_the_worker_idle() {
+        let pace = Pace::default();
+        record(&pace, LiveCall::Read, 5_000, 2 * MS);
+        let mut rest = pace.rest_after(10 * MS);
+        for _ in 0..200 {
+            record(&pace, LiveCall::Read, 5_000, 20 * MS);
+            rest = pace.rest_after(10 * MS);
+        }
+        assert_eq!(rest.as_millis(), 190);
     }
 
     #[test]

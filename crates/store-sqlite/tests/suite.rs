@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // OK because this file is nothing but tests.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use lethe_jobs::JobState;
+use lethe_jobs::{JobState, LiveCall};
 use lethe_purge::Selection;
 use lethe_store::{Clock, Store};
 use lethe_store_sqlite::SqliteStore;
@@ -162,4 +162,32 @@ async fn a_damaged_page_fails_the_job_with_its_cause_and_a_retry_finishes_once_i
     let job = harness.job(job_id).await;
     assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 300), "{job:?}");
     harness.assert_bystander_is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_gives_way_to_live_calls_that_become_slow() {
+    let harness = Harness::<Sqlite>::open().await.with_batches_of(1);
+    let pace = harness.backend.store.as_ref().unwrap().pace();
+    for _ in 0..1_000 {
+        pace.record(LiveCall::Read, Duration::from_millis(1));
+    }
+    // From here on what calls take is not learned as usual.
+    let _ = pace.rest_after(Duration::ZERO);
+    for _ in 0..30 {
+        fill(&harness).await;
+        let live = Arc::clone(&pace);
+        let slow = tokio::spawn(async move {
+            let mut often = tokio::time::interval(Duration::from_millis(1));
+            loop {
+                often.tick().await;
+                live.record(LiveCall::Read, Duration::from_millis(20));
+            }
+        });
+        assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
+        slow.abort();
+        if pace.share() < 1.0 {
+            return;
+        }
+    }
+    panic!("no purge rested");
 }

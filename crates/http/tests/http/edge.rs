@@ -1,6 +1,7 @@
 //! What every call goes through: paths, methods, formats, limits, credentials.
 
 use axum::http::{Request, StatusCode};
+use lethe_jobs::LiveCall;
 
 use crate::caller::{Caller, header_text};
 use crate::test_server::TestServer;
@@ -123,4 +124,17 @@ async fn metadata_needs_no_credentials_and_everything_else_does() {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
         assert_eq!(answer.json()["issue"][0]["code"], "login");
     }
+}
+
+#[tokio::test]
+async fn the_pace_is_told_how_long_live_calls_take() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Patient/p1", PATIENT).await;
+    for _ in 0..100 {
+        assert_eq!(caller.get("/r4/Patient/p1").await.status, StatusCode::OK);
+    }
+    let _ = server.app.pace.rest_after(std::time::Duration::ZERO);
+    let usual = [LiveCall::Read, LiveCall::Search, LiveCall::Write].map(|call| server.app.pace.usual(call).is_some());
+    assert_eq!(usual, [true, false, false], "a hundred reads and one write");
 }

@@ -42,7 +42,7 @@ pub struct TestServer {
     pub store: Arc<dyn Store>,
     pub issuer: SharedIssuer,
     pub directory: TempDir,
-    app: Arc<App>,
+    pub app: Arc<App>,
     router: Router,
     clients: AtomicU8,
 }
