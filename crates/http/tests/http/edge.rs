@@ -22,7 +22,7 @@ async fn wrong_paths_and_methods_are_outcomes() {
         ("/fhir/stu3/Patient/1", "R4 is the only version"),
         ("/fhir/dstu2/metadata", "R4 is the only version"),
         ("/r4/patient", "'patient' is not a FHIR R4 resource type"),
-        ("/r4/$purge-preview", "$purge-preview"),
+        ("/r4/$forecast", "$forecast"),
         ("/r4/Patient/$nothing", "$nothing"),
         ("/r4/Patient/a_b", "not a valid id"),
         ("/r4/Patient/%FF", "encoded"),
