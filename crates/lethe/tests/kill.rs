@@ -92,7 +92,7 @@ async fn a_purge_survives_kill_minus_nine_at_any_moment() {
         let address = format!("$purge/{}", job["job"]["id"].as_str().unwrap());
         let ended = loop {
             let mut ended = None;
-            for _ in 0..=random.below(40) {
+            for _ in 0..=random.below(12) {
                 let id = format!("late-{}", written.len());
                 if api.call(Method::PUT, &format!("Basic/{id}"), Some(json!({"resourceType": "Basic", "id": id}))).await.is_some() {
                     written.push(id);

@@ -20,6 +20,8 @@ const CLAIM: &str = include_str!("../../sql/purge/claim_job.sql");
 const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batches.sql");
 const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
 
+/// Steps that take longer than this are told in the log.
+const LONG_STEP: Duration = Duration::from_millis(50);
 /// How long a worker may be silent before another may take its job, in milliseconds. Each step renews it.
 const LEASE_MS: i64 = 300_000;
 
@@ -124,6 +126,9 @@ impl SqliteStore {
 
     /// Gives live calls the time that the pace asks for.
     pub(super) async fn rest_after(&self, step: Duration) {
+        if step > LONG_STEP {
+            tracing::debug!(ms = step.as_millis(), "a step of a purge took long; writers waited for it");
+        }
         let rest = self.pace.rest_after(step);
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
