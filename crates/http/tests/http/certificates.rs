@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     caller::{Caller, header_text, run_worker},
+    purge_contract::fail_every_batch,
     test_server::TestServer,
 };
 
@@ -61,6 +62,22 @@ async fn the_certificate_is_signed_and_readable() {
     assert_eq!(other.delete(&path(&id, "/key")).await.status, StatusCode::NOT_FOUND);
     assert_eq!(caller.get(&path(&id, "?_type=Patient")).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(caller.as_client("GET", &path(&id, ""), "").await.status, StatusCode::OK, "its client does");
+}
+
+#[tokio::test]
+async fn a_retried_job_shows_no_certificate_of_its_failure() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).await;
+    let id = caller.purge("").await;
+    fail_every_batch(&server).await;
+    let (json, said) = certificate(&caller, &id).await;
+    assert_eq!((&json["certificate"]["destruction"]["outcome"], said.counts.total.failed), (&json!("failed"), 1));
+    assert_eq!(caller.put(&format!("/r4/$purge/{id}"), "").await.status, StatusCode::OK);
+    let retried = caller.get(&format!("/r4/$purge/{id}/certificate")).await;
+    assert!(retried.status == StatusCode::NOT_FOUND && retried.outcome_text().contains("'in progress'"), "{}", retried.text);
+    assert!(run_worker(&server).await);
+    assert_eq!(certificate(&caller, &id).await.1.replaces, Some(1));
 }
 
 #[tokio::test]

@@ -342,7 +342,7 @@ async fn a_cancel_waits_for_the_worker_that_has_the_job() {
 }
 
 /// Plans the job and lets its batches fail for good, as a worker would on a broken disk.
-async fn fail_every_batch(server: &TestServer) {
+pub async fn fail_every_batch(server: &TestServer) {
     let claimed = server.store.claim_purge().await.unwrap().expect("a job waits");
     let lease = &claimed.lease;
     for account_id in server.store.begin_plan(lease).await.unwrap() {
