@@ -175,7 +175,7 @@ create index purge_job_by_owner on purge_job (client_id, account_id, job_number)
 
 -- Jobs that may have removed versions and left rows of the index.
 create index purge_job_unproven on purge_job (client_id, account_id)
-where phase <> 'plan' and state <> 'successful';
+where state <> 'successful';
 
 -- A batch is a range of targets, a range of the list of companions, or a part of what a purge on record had removed, which has its number.
 create table purge_batch (

@@ -4,12 +4,12 @@ select
         where
             client_id = (select client_id from user_account where account_id = ?1)
             and account_id = ?1
-            and phase <> 'plan' and state <> 'successful'
+            and state <> 'successful'
     )
     or exists (
         select 1 from purge_job indexed by purge_job_unproven
         where
             client_id = (select client_id from user_account where account_id = ?1)
             and account_id is null
-            and phase <> 'plan' and state <> 'successful'
+            and state <> 'successful'
     )
