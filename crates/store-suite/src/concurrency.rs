@@ -80,7 +80,7 @@ pub async fn writers_at_full_speed_agree_with_the_model<B: Backend>(first: Harne
     for seed in 1..=seeds {
         println!("seed {seed}");
         let harness = Harness::<B>::open().await.with_batches_of(5);
-        // 0: not asked for yet; 1: asked for; 2: answered; 3: enough.
+        // 0: not asked for yet; 1: asked for; 2: answered; 3: the purge has ended.
         let kick_off = Arc::new(AtomicU8::new(0));
         let mut writers = JoinSet::new();
         for writer in 0..24_u64 {
@@ -89,13 +89,21 @@ pub async fn writers_at_full_speed_agree_with_the_model<B: Backend>(first: Harne
             writers.spawn(async move {
                 let id = format!("w{writer}");
                 let mut told: Vec<Told> = Vec::new();
+                let mut written_afterwards = 0;
                 for content in 0.. {
                     let asked_at = kick_off.load(Ordering::SeqCst);
+                    // A third is never touched again, so that there is something to purge; a third is, once the purge has ended.
+                    let is_quiet = match writer % 3 {
+                        0 => asked_at > 0,
+                        1 => asked_at == 1 || asked_at == 2,
+                        _ => false,
+                    };
                     if asked_at == 3 {
-                        break;
-                    }
-                    // Some are never touched again, so that there is something to purge.
-                    if asked_at > 0 && writer % 3 == 0 {
+                        written_afterwards += 1;
+                        if writer % 3 != 1 || written_afterwards > 3 {
+                            break;
+                        }
+                    } else if is_quiet {
                         tokio::task::yield_now().await;
                         continue;
                     }
@@ -110,7 +118,7 @@ pub async fn writers_at_full_speed_agree_with_the_model<B: Backend>(first: Harne
                     // A delete that came behind the purge found nothing, and is no version.
                     if outcome.kind.is_some() {
                         let content = (!is_delete).then_some(content);
-                        told.push(Told { content, version: outcome.version, is_after: asked_at == 2, is_before });
+                        told.push(Told { content, version: outcome.version, is_after: asked_at >= 2, is_before });
                     }
                 }
                 (id, told)
