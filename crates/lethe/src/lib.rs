@@ -23,5 +23,6 @@ mod progress;
 mod purge_watch;
 mod recovery;
 mod restore;
+mod retention;
 mod secret_key;
 mod terminal;

@@ -212,4 +212,4 @@ fn advise(error: JournalError, flag: &str) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use lethe_fhir::LocalBases;
 use lethe_http::{CorsOrigin, Validation};
 use lethe_jobs::PaceBounds;
+use lethe_purge::RetentionRule;
 use lethe_store::{Accounts, SharedIssuer, Store};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
@@ -15,6 +16,7 @@ use crate::{
     embedded::{KeyedStore, StoreOptions},
     failure::Advice,
     recovery::{JournalOptions, open_journal},
+    retention::{self, TimeOfDay},
 };
 
 /// How long a stopping server waits for calls that are still being answered.
@@ -47,6 +49,9 @@ pub(crate) struct ServeSettings {
     pub(crate) cors_origins: Vec<CorsOrigin>,
     /// Where the purge journal is.
     pub(crate) journal: JournalOptions,
+    /// Standing rules, and when they are kept.
+    pub(crate) retention: Vec<RetentionRule>,
+    pub(crate) retention_at: TimeOfDay,
 }
 
 impl Server {
@@ -81,6 +86,16 @@ impl Server {
         let port: Arc<dyn Store> = Arc::clone(&store.embedded.store) as Arc<dyn Store>;
         let worker = Worker::new(Arc::clone(&port), Arc::clone(&store.embedded.clock), Arc::clone(&issuer), WorkerOptions::default());
         let worker = worker.with_journal(journal);
+        let keeper = retention::Keeper {
+            store: Arc::clone(&port),
+            clock: Arc::clone(&store.embedded.clock),
+            bases: local_bases(address, &public_url),
+            rules: settings.retention,
+            at: settings.retention_at,
+            wake: worker.wake(),
+        };
+        // A rule about nobody is told of now, and not at night.
+        retention::all_due(port.as_ref(), &keeper.rules).await?;
         let app = lethe_http::App {
             store: port,
             clock: Arc::clone(&store.embedded.clock),
@@ -94,6 +109,7 @@ impl Server {
             wake: worker.wake(),
         };
         let worker = tokio::spawn(worker.run(stop.clone()));
+        drop(tokio::spawn(keeper.run(stop.clone())));
         let calls = tokio::spawn(async move {
             let stopped = async move {
                 let mut stop = stop;

@@ -20,9 +20,11 @@ pub mod selection;
 
 mod counts;
 mod phase;
+mod retention;
 mod seq_set;
 
 pub use counts::Counts;
 pub use phase::{Phase, UnknownPhase};
+pub use retention::{RetentionRule, RetentionRuleError};
 pub use selection::{Selection, Seq};
 pub use seq_set::{NoSeqSet, SeqSet};

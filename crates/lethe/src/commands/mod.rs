@@ -13,6 +13,7 @@ pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod purge_evidence;
 pub(crate) mod restore;
+pub(crate) mod retention;
 pub(crate) mod serve;
 pub(crate) mod user;
 pub(crate) mod version;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     embedded::StoreOptions,
     recovery::JournalOptions,
+    retention::{RetentionOptions, TimeOfDay},
     server::{ServeSettings, Server},
 };
 
@@ -23,6 +24,11 @@ pub(crate) struct Serve {
     store: StoreOptions,
     #[command(flatten)]
     journal: JournalOptions,
+    #[command(flatten)]
+    retention: RetentionOptions,
+    /// When the rules of retention are kept each day, in UTC
+    #[arg(long, value_name = "HH:MM", default_value = "03:00")]
+    retention_at: TimeOfDay,
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -71,6 +77,8 @@ impl Serve {
             organization: self.organization.clone(),
             cors_origins: self.cors_origin,
             journal: self.journal.clone(),
+            retention: self.retention.retention.clone(),
+            retention_at: self.retention_at,
         };
         let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), settings).await?;
         let data = self.store.data.display();

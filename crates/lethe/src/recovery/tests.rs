@@ -37,15 +37,16 @@ impl PurgeJournal for FaultyJournal {
     }
 }
 
-struct Scene {
-    directory: TempDir,
+/// A store, closed.
+pub(crate) struct Scene {
+    pub(crate) directory: TempDir,
     clock: Arc<dyn Clock>,
-    owner: Scope,
+    pub(crate) owner: Scope,
 }
 
 impl Scene {
     /// A store with two hundred resources, some of them with earlier versions.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = SqliteStore::open(directory.path(), Arc::clone(&clock)).unwrap();

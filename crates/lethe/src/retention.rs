@@ -1,0 +1,242 @@
+//! Standing rules, kept: once a day each starts an ordinary purge of what has reached its age.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::{Instant, LocalBases};
+use lethe_purge::RetentionRule;
+use lethe_store::{Clock, JobId, KickOff, NewPurge, Preview, PreviewQuery, Store};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::{failure::Advice, secret_key::random_bytes};
+
+/// How often to look whether it is time, and whether a purge that was in the way has ended.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 1_440 * MINUTE_MS;
+
+/// The rules.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RetentionOptions {
+    /// A standing rule, such as 'Observation,Condition older than 730 days', with 'of user ID' behind it for one user; may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub(crate) retention: Vec<RetentionRule>,
+}
+
+/// A time of day in UTC, in minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TimeOfDay(i64);
+
+impl FromStr for TimeOfDay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str, end| {
+            Some(text)
+                .filter(|text| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()))?
+                .parse::<u8>()
+                .ok()
+                .filter(|number| *number < end)
+        };
+        let time = text.split_once(':').and_then(|(hours, minutes)| Some((number(hours, 24)?, number(minutes, 60)?)));
+        let (hours, minutes) = time.ok_or_else(|| format!("'{text}' is no time of day such as 03:00"))?;
+        Ok(Self(i64::from(hours) * 60 + i64::from(minutes)))
+    }
+}
+
+impl TimeOfDay {
+    /// The first such time after `now`.
+    fn after(self, now: Instant) -> Instant {
+        let today = now.as_unix_ms().div_euclid(DAY_MS) * DAY_MS + self.0 * MINUTE_MS;
+        Instant::from_unix_ms(if today > now.as_unix_ms() { today } else { today + DAY_MS })
+    }
+}
+
+/// A rule for one user, or for all of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Due {
+    pub(crate) rule: RetentionRule,
+    pub(crate) owner: Scope,
+}
+
+/// For whom each rule is to be kept.
+///
+/// # Errors
+/// A rule is about a user that does not exist.
+pub(crate) async fn all_due(store: &dyn Store, rules: &[RetentionRule]) -> Result<Vec<Due>> {
+    let mut due = Vec::new();
+    for rule in rules {
+        if let Some(account) = rule.account {
+            let advice =
+                || Advice::new(format!("the rule '{rule}' is about a user that does not exist"), "lethe user list shows who there is");
+            let user = store.user(AccountId(account)).await?.with_context(advice)?;
+            due.push(Due { rule: rule.clone(), owner: Scope::Account { client_id: user.client_id, account_id: user.account_id } });
+            continue;
+        }
+        for client in store.clients().await? {
+            due.push(Due { rule: rule.clone(), owner: Scope::Client { client_id: client.client_id } });
+        }
+    }
+    Ok(due)
+}
+
+/// What a rule would remove now.
+///
+/// # Errors
+/// The store fails, or it takes too long.
+pub(crate) async fn preview(store: &dyn Store, due: &Due, bases: &LocalBases, now: Instant) -> Result<Preview> {
+    let query = PreviewQuery { owner: due.owner.clone(), selection: due.rule.selection(now), bases: bases.clone() };
+    Ok(store.preview(&query).await?)
+}
+
+/// What came of a rule.
+pub(crate) enum Kept {
+    /// This purge does it.
+    Started(JobId),
+    /// There is nothing that it would remove.
+    Nothing,
+    /// This purge is in the way.
+    Later(JobId),
+}
+
+/// Starts the purge of a rule, unless there is nothing to do.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now: Instant) -> Result<Kept> {
+    if preview(store, due, bases, now).await?.counts.iter().all(|(_, counts)| counts.removed() == 0) {
+        return Ok(Kept::Nothing);
+    }
+    let purge = NewPurge {
+        job_id: Uuid::now_v7(),
+        owner: due.owner.clone(),
+        selection: due.rule.selection(now),
+        bases: bases.clone(),
+        reason: Some(format!("retention: {}", due.rule)),
+        expect: None,
+        digest_key: random_bytes()?,
+    };
+    Ok(match store.kick_off(&purge).await? {
+        KickOff::Started(job) => Kept::Started(job.job_id),
+        KickOff::Conflict { running } => Kept::Later(running),
+        // OK because nothing was expected.
+        KickOff::Changed { .. } => Kept::Nothing,
+    })
+}
+
+/// What keeps the rules of a server.
+pub(crate) struct Keeper {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) bases: LocalBases,
+    pub(crate) rules: Vec<RetentionRule>,
+    pub(crate) at: TimeOfDay,
+    pub(crate) wake: Arc<Notify>,
+}
+
+impl Keeper {
+    /// Keeps the rules until `stop` turns true.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        if self.rules.is_empty() {
+            return;
+        }
+        let mut next = self.at.after(self.clock.now());
+        let mut waiting: Vec<Due> = Vec::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                _ = stop.wait_for(|is_stopping| *is_stopping) => return,
+            }
+            let now = self.clock.now();
+            if now >= next {
+                next = self.at.after(now);
+                match all_due(self.store.as_ref(), &self.rules).await {
+                    Ok(due) => waiting = due,
+                    Err(error) => tracing::error!(%error, "the rules of retention could not be kept today"),
+                }
+            }
+            waiting = self.start_all(waiting, now).await;
+        }
+    }
+
+    /// Starts what can be started; gives back what must wait for another purge.
+    async fn start_all(&self, due: Vec<Due>, now: Instant) -> Vec<Due> {
+        let mut waiting = Vec::new();
+        for due in due {
+            match start(self.store.as_ref(), &due, &self.bases, now).await {
+                Ok(Kept::Started(job)) => {
+                    tracing::info!(%job, rule = %due.rule, "a rule of retention has started a purge");
+                    self.wake.notify_one();
+                }
+                Ok(Kept::Nothing) => {}
+                Ok(Kept::Later(_)) => waiting.push(due),
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), rule = %due.rule, "a rule of retention could not be kept; it is tried again");
+                    waiting.push(due);
+                }
+            }
+        }
+        waiting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_store::SystemClock;
+    use lethe_store_sqlite::SqliteStore;
+
+    use super::*;
+    use crate::recovery::tests::Scene;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_rule_starts_a_purge_of_what_is_old_enough_and_waits_for_one_in_progress() {
+        let scene = Scene::new().await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(scene.directory.path(), Arc::clone(&clock)).unwrap());
+        let rules: Vec<RetentionRule> =
+            ["Basic older than 2 days", "Basic,Patient older than 3 days"].map(|rule| rule.parse().unwrap()).into();
+        let bases = LocalBases::new(["http://x"]);
+        let due = all_due(store.as_ref(), &rules).await.unwrap();
+        assert_eq!(due.len(), 2);
+        let in_days = |days: i64| clock.now().plus_ms(days * DAY_MS + MINUTE_MS);
+        let removed = async |at| {
+            preview(store.as_ref(), &due[0], &bases, at).await.unwrap().counts.iter().map(|(_, counts)| counts.removed()).sum::<u64>()
+        };
+        assert_eq!([removed(in_days(1)).await, removed(in_days(2)).await], [0_u64, 200]);
+
+        let keeper = Keeper { store: Arc::clone(&store), clock: Arc::clone(&clock), bases, rules, at: TimeOfDay(0), wake: Arc::default() };
+        assert!(keeper.start_all(due.clone(), in_days(1)).await.is_empty(), "nothing to do, and nothing to wait for");
+        assert!(store.purge_jobs(&due[0].owner, None, 9).await.unwrap().is_empty());
+        let waiting = keeper.start_all(due.clone(), in_days(4)).await;
+        assert_eq!(waiting.iter().map(|due| due.rule.days).collect::<Vec<_>>(), [3], "the second waits for the first");
+        let jobs = store.purge_jobs(&due[0].owner, None, 9).await.unwrap();
+        assert_eq!(jobs.len(), 1);
+        assert_eq!(jobs[0].reason.as_deref(), Some("retention: Basic older than 2 days"));
+        assert!(
+            jobs[0].selection.before.unwrap() < in_days(3) && jobs[0].selection.before.unwrap() > clock.now(),
+            "{:?}",
+            jobs[0].selection
+        );
+    }
+
+    #[test]
+    fn the_next_time_is_today_or_tomorrow() {
+        let at: TimeOfDay = "03:30".parse().unwrap();
+        let day = 20_000 * DAY_MS;
+        let three_thirty = 210 * MINUTE_MS;
+        for (now, next) in [
+            (0, three_thirty),
+            (three_thirty - 1, three_thirty),
+            (three_thirty, DAY_MS + three_thirty),
+            (DAY_MS - 1, DAY_MS + three_thirty),
+        ] {
+            assert_eq!(at.after(Instant::from_unix_ms(day + now)), Instant::from_unix_ms(day + next), "{now}");
+        }
+        for text in ["", "3:00", "24:00", "03:60", "03", "03:00:00", "+3:00", "noon"] {
+            assert!(text.parse::<TimeOfDay>().is_err(), "{text}");
+        }
+    }
+}
