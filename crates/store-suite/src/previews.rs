@@ -122,6 +122,8 @@ pub async fn a_kick_off_starts_only_if_the_same_would_go<B: Backend>(first: Harn
         // What is not selected, and nothing that goes along depends on.
         (Change::Put(r#"{"resourceType":"Location","id":"l"}"#), true),
         (Change::Hold("Location/l"), true),
+        // On hold before and after: it stays either way.
+        (Change::Put(r#"{"resourceType":"Media","id":"n","status":"completed","content":{"url":"Binary/stays"}}"#), true),
         (Change::Put(r#"{"resourceType":"Patient","id":"a","active":true}"#), false),
         (Change::Put(r#"{"resourceType":"Patient","id":"new"}"#), false),
         (Change::Put(r#"{"resourceType":"Provenance","id":"new","target":[{"reference":"Patient/a"}]}"#), false),

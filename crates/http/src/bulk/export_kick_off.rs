@@ -20,7 +20,7 @@ use crate::{
     authenticate::Authenticated,
     edge::{HostBases, read_body, reply, with_header},
     error::ApiError,
-    purge::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs},
+    purge::{KICK_OFF_BYTES_MAX, body_pairs, prefers_async, whole_pairs},
 };
 
 /// Of everything.
@@ -101,9 +101,7 @@ async fn kick_off(app: &App, owner: Scope, level: ExportLevel, bases: LocalBases
 
 /// Bulk Data has the header required: a caller without it waits for an answer that would not come.
 fn demand_async(headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut preferences =
-        headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
-    if preferences.any(|preference| preference.trim().eq_ignore_ascii_case("respond-async")) {
+    if prefers_async(headers) {
         return Ok(());
     }
     let text = "an export is asynchronous: send the header 'Prefer: respond-async', then poll the address in Content-Location; nothing was \

@@ -51,7 +51,8 @@ async fn wait_for_end(app: &App, scope: &Scope, mut job: PurgeJob) -> Result<Pur
     Ok(job)
 }
 
-fn not_running(app: &App, job_id: JobId, state: JobState) -> ApiError {
+/// 409: the job has ended.
+pub fn not_running(app: &App, job_id: JobId, state: JobState) -> ApiError {
     ApiError::Conflict {
         text: format!("the job is '{}': only a job in progress can be canceled; nothing changed", state.status()),
         content_location: Some(status_url(app, job_id)),

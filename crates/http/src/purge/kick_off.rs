@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::HeaderMap,
     response::Response,
 };
 use lethe_auth::Scope;
-use lethe_fhir::IssueType;
 use lethe_store::{JobId, KickOff, NewPurge};
 use uuid::Uuid;
 
 use super::{
     parameters::read_request,
     preview::too_costly,
+    respond_async::{answer_accepted, prefers_async},
     wire::{answer_kick_off, status_url},
 };
 use crate::{App, authenticate::Authenticated, edge::HostBases, error::ApiError, randomness::random_bytes};
@@ -26,8 +25,7 @@ pub async fn kick_off(
     HostBases(bases): HostBases,
     request: Request,
 ) -> Result<Response, ApiError> {
-    refuse_async(request.headers())?;
-    let (_, request) = read_request(request).await?;
+    let (parts, request) = read_request(request).await?;
     let purge = NewPurge {
         job_id: Uuid::new_v4(),
         owner: scope,
@@ -40,25 +38,13 @@ pub async fn kick_off(
     match app.store.kick_off(&purge).await.map_err(too_costly)? {
         KickOff::Started(job) => {
             app.wake.notify_one();
-            Ok(answer_kick_off(&app, &job))
+            Ok(if prefers_async(&parts.headers) { answer_accepted(&app, &job) } else { answer_kick_off(&app, &job) })
         }
         KickOff::Conflict { running } => Err(conflict_with(&app, &purge.owner, running).await),
         KickOff::Changed { digest } => Err(ApiError::VersionMismatch(format!(
             "what would be removed is not what '_expect' stands for, so nothing was started: look at $purge-preview again; its digest is now {digest}"
         ))),
     }
-}
-
-/// A caller that counts on 202 and another address to poll must not find out after the purge has begun.
-fn refuse_async(headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut preferences =
-        headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
-    if preferences.any(|preference| preference.trim().eq_ignore_ascii_case("respond-async")) {
-        let text = "'Prefer: respond-async' is not supported by $purge, so nothing was started: leave the header out; the job runs in the \
-                    background all the same, and its status is at Content-Location";
-        return Err(ApiError::bad(IssueType::NotSupported, text));
-    }
-    Ok(())
 }
 
 /// 409: one job at a time. Who cannot see the job that runs is told who can.

@@ -9,6 +9,7 @@ mod kick_off;
 mod parameters;
 mod preview;
 mod proof;
+mod respond_async;
 mod retry;
 mod status;
 mod wire;
@@ -24,6 +25,7 @@ use crate::App;
 
 pub use job_address::job_id;
 pub use parameters::{KICK_OFF_BYTES_MAX, body_pairs, whole_pairs};
+pub use respond_async::prefers_async;
 pub use wire::plain_json;
 
 /// The routes of `$purge`.
@@ -32,6 +34,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/r4/$purge", get(jobs::jobs).post(kick_off::kick_off))
         .route("/r4/$purge-preview", get(preview::preview).post(preview::preview))
         .route("/r4/$purge/{job_id}", get(status::status).put(retry::retry).delete(cancel::cancel))
+        .route("/r4/async/{job_id}", get(respond_async::poll).delete(respond_async::stop))
         .route("/r4/$purge/{job_id}/certificate", get(certificate::certificate))
         .route("/r4/$purge/{job_id}/certificate/proof", get(proof::proof))
         .route("/r4/$purge/{job_id}/certificate/key", delete(proof::forget))

@@ -48,6 +48,11 @@ fn answer(app: &App, job: &PurgeJob, json: Value) -> Response {
     if job.state.is_ended() {
         return response;
     }
+    progress_headers(response, job)
+}
+
+/// When to ask again, and how far a job in progress has come.
+pub fn progress_headers(response: Response, job: &PurgeJob) -> Response {
     let response = with_header(response, header::RETRY_AFTER, RETRY_AFTER_S);
     with_header(response, HeaderName::from_static("x-progress"), &progress(job))
 }

@@ -21,6 +21,7 @@ mod holds;
 mod negotiation;
 mod pages;
 mod patch;
+mod purge_async;
 mod purge_contract;
 mod purge_preview;
 mod search;
