@@ -110,6 +110,7 @@ macro_rules! store_suite {
             previews: a_preview_says_what_the_purge_then_does;
             previews: a_preview_says_what_stays_and_stores_nothing;
             previews: a_kick_off_starts_only_if_the_same_would_go;
+            previews: a_digest_tells_which_of_two_that_are_alike_would_go;
             previews: a_kick_off_that_was_promised_starts_nothing_else_while_others_write;
             previews: a_preview_of_a_client_is_of_all_its_accounts;
             control: one_job_at_a_time_per_account_and_per_client;

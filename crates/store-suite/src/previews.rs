@@ -83,6 +83,7 @@ pub async fn a_preview_says_what_the_purge_then_does<B: Backend>(first: Harness<
 
 pub async fn a_preview_says_what_stays_and_stores_nothing<B: Backend>(harness: Harness<B>) {
     fill(&harness).await;
+    harness.put(json!({"resourceType": "Provenance", "id": "goes-too", "target": [{"reference": "Patient/a"}]})).await;
     let tables = ["purge_job", "purge_batch", "purge_companion", "purge_held", "purge_met_hold", "purge_audit", "version"];
     let mut before = Vec::new();
     for table in tables {
@@ -91,7 +92,7 @@ pub async fn a_preview_says_what_stays_and_stores_nothing<B: Backend>(harness: H
     let said = preview(&harness, &harness.account, types(&["Patient", "Media"])).await;
     assert_eq!(said.stays, Stays { deleted: 1, needed_provenance: 1, needed_binary: 1, ..Stays::default() });
     let along: Vec<_> = said.counts.iter().map(|(resource_type, counts)| (resource_type.name(), counts.planned, counts.along)).collect();
-    assert_eq!(along, [("Binary", 1, 1), ("Media", 2, 0), ("Patient", 1, 0), ("Provenance", 1, 1)]);
+    assert_eq!(along, [("Binary", 1, 1), ("Media", 2, 0), ("Patient", 1, 0), ("Provenance", 2, 2)]);
     let patients = said.counts[2].1;
     assert!(patients.versions == 3 && patients.bytes > 3 * 10, "{patients:?}");
     for (table, rows) in tables.iter().zip(before) {
@@ -167,6 +168,23 @@ pub async fn a_kick_off_starts_only_if_the_same_would_go<B: Backend>(first: Harn
         assert_eq!(digest, preview(&harness, &harness.account, selection).await.digest, "{change:?}");
         assert_ne!(digest, said.digest, "{change:?}");
     }
+}
+
+pub async fn a_digest_tells_which_of_two_that_are_alike_would_go<B: Backend>(harness: Harness<B>) {
+    let mut digests = Vec::new();
+    for id in ["a", "b"] {
+        harness.put(json!({"resourceType": "Patient", "id": id, "active": true})).await;
+    }
+    for id in ["a", "b", "a"] {
+        let hold_id = harness.hold(HoldTarget::Patient(id.parse().unwrap())).await;
+        let said = preview(&harness, &harness.account, everything()).await;
+        let counts = said.counts[0].1;
+        assert_eq!((counts.planned, counts.held, counts.versions), (2, 1, 1));
+        digests.push(said.digest);
+        harness.lift(hold_id).await;
+    }
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
 }
 
 pub async fn a_kick_off_that_was_promised_starts_nothing_else_while_others_write<B: Backend>(harness: Harness<B>) {
