@@ -1,8 +1,8 @@
 //! The pace of background work: how long it rests between steps, so that live calls hardly notice it.
 //!
 //! Live calls report how long they took; the worker reports its steps. While no step is done, the latency of calls is noted as what is usual.
-//! While steps are done, it is compared with that: beyond the bounds the worker's share of time is cut, within them it grows again. The rules of
-//! additive growth and multiplicative cut keep it near the bound without swinging.
+//! While steps are done, it is compared with that: beyond the bounds the worker's share of time is cut, within them it grows again. A quick cut
+//! and a slow growth keep it below the bound without swinging.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -37,13 +37,15 @@ impl Default for PaceBounds {
 }
 
 /// The smallest share of time that a worker is left: a purge always goes on.
-const SHARE_MIN: f64 = 0.05;
+const SHARE_MIN: f64 = 0.02;
 /// What is left of the share when a bound is crossed.
-const SHARE_CUT: f64 = 0.7;
-/// What the share grows by when calls are well within the bounds.
-const SHARE_GROWTH: f64 = 0.05;
+const SHARE_CUT: f64 = 0.6;
+/// What the share grows by when calls are well within the bounds: a tenth of itself, and a little.
+const SHARE_GROWTH: (f64, f64) = (0.1, 0.002);
+/// Beyond this part of a bound the share is cut: a bound that is only noticed when it is crossed is crossed half of the time.
+const NEAR: f64 = 0.75;
 /// Below this part of a bound calls are well within it.
-const WELL_WITHIN: f64 = 0.8;
+const WELL_WITHIN: f64 = 0.6;
 /// How much worker time, rests included, lies between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Calls without which a percentile says nothing.
@@ -139,7 +141,7 @@ impl Pace {
         rest
     }
 
-    /// The share of time that a worker has now, from 0.05 to 1.
+    /// The share of time that a worker has now, from 0.02 to 1.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.state().share
@@ -192,10 +194,10 @@ impl State {
             kind.begin_window(true);
         }
         self.share = match worst {
-            Some(pressure) if pressure > 1.0 => self.share * SHARE_CUT,
+            Some(pressure) if pressure > NEAR => self.share * SHARE_CUT,
             Some(pressure) if pressure > WELL_WITHIN => self.share,
             None if is_waiting => self.share,
-            _ => self.share + SHARE_GROWTH,
+            _ => self.share * (1.0 + SHARE_GROWTH.0) + SHARE_GROWTH.1,
         }
         .clamp(SHARE_MIN, 1.0);
     }
@@ -284,17 +286,17 @@ mod tests {
     #[test]
     fn beyond_a_bound_the_share_is_cut_down_to_its_floor() {
         for (call, usual, within, beyond) in [
-            (LiveCall::Read, 2 * MS, 3 * MS, 5 * MS),
-            (LiveCall::Search, 20 * MS, 30 * MS, 50 * MS),
-            (LiveCall::Write, 10 * MS, 40 * MS, 70 * MS),
+            (LiveCall::Read, 4 * MS, 4 * MS, 10 * MS),
+            (LiveCall::Search, 20 * MS, 20 * MS, 50 * MS),
+            (LiveCall::Write, 10 * MS, 30 * MS, 70 * MS),
         ] {
             let pace = Pace::default();
             record(&pace, call, 5_000, usual);
             assert_eq!(rest_beside(&pace, 100, call, within), Duration::ZERO, "{call:?}");
             let rest = rest_beside(&pace, 50, call, beyond);
-            assert!(rest > 5 * MS && rest < 190 * MS, "{call:?} {rest:?}");
+            assert!(rest > 5 * MS && rest < 490 * MS, "{call:?} {rest:?}");
             let rest = rest_beside(&pace, 500, call, beyond);
-            assert_eq!(rest.as_millis(), 190, "{call:?}: a twentieth of the time");
+            assert_eq!(rest.as_millis(), 490, "{call:?}: a fiftieth of the time");
             assert_eq!(rest_beside(&pace, 1_000, call, usual), Duration::ZERO, "{call:?}: it recovers");
         }
     }
@@ -325,7 +327,7 @@ mod tests {
             record(&pace, LiveCall::Read, 5_000, 20 * MS);
             rest = pace.rest_after(10 * MS);
         }
-        assert_eq!(rest.as_millis(), 190);
+        assert_eq!(rest.as_millis(), 490);
     }
 
     #[test]

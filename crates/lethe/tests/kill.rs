@@ -13,7 +13,7 @@ use support::{Running, Workplace, serve};
 
 /// `LETHE_TEST_KILLS=1000` looks harder.
 fn kills_wanted() -> u32 {
-    std::env::var("LETHE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12)
+    std::env::var("LETHE_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(200)
 }
 
 fn ndjson(seed: u64, patients: u64) -> String {
