@@ -7,8 +7,10 @@ use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use lethe_store::StoreError;
 use rusqlite::Connection;
 
 use super::{Result, erase::truncate_log};
@@ -25,6 +27,10 @@ pub(super) const UNUSED_BYTES: &str = "unused bytes of the file";
 const BLOCK_PAGES: u64 = 128;
 /// Blocks looked at by one probe, spread evenly: 4 GiB. A larger file takes several probes to be seen whole.
 const BLOCKS_MAX: u64 = 4_096;
+/// Tries to look while the write-ahead log is empty: a reader, or another copy of the log, can stand in the way for a while.
+const LOOKS_MAX: u32 = 200;
+/// Wait between two of them.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// Where the file's header says which page lists free pages, and the first bytes of a page of that list.
 const FIRST_LIST_AT: usize = 32;
 /// A list of free pages begins with the next list's number and how many follow.
@@ -43,15 +49,20 @@ pub(super) async fn dirty_pages(store: &SqliteStore, turn: u64) -> Result<u64> {
     if suspects.is_empty() {
         return Ok(0);
     }
-    // The file was being written meanwhile, so that a page may have been read in the middle of it. Now nobody writes.
-    let dirty = store
-        .connections
-        .with_writer(move |writer| {
+    // The file was being written meanwhile, so that the list of free pages and the pages need not have belonged together. Now nobody writes.
+    for _ in 0..LOOKS_MAX {
+        store.checkpointer.checkpoint().await?;
+        let (path, suspects) = (path.clone(), suspects.clone());
+        let look_alone = move |writer: &Connection| {
             let is_whole = truncate_log(writer)?;
-            Ok(is_whole.then(|| look(&path, Which::Only(&suspects))).transpose().map_err(io_failed)?.unwrap_or(suspects))
-        })
-        .await?;
-    Ok(dirty.len() as u64)
+            is_whole.then(|| look(&path, Which::Only(&suspects))).transpose().map_err(io_failed)
+        };
+        if let Some(dirty) = store.connections.with_writer(look_alone).await? {
+            return Ok(dirty.len() as u64);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+    Err(StoreError::Unavailable("a long read keeps the file from being looked at as a whole".into()))
 }
 
 fn path_of(connection: &Connection) -> crate::error::Result<PathBuf> {
@@ -59,7 +70,7 @@ fn path_of(connection: &Connection) -> crate::error::Result<PathBuf> {
 }
 
 fn io_failed(error: io::Error) -> Error {
-    lethe_store::StoreError::Failed(Box::new(error)).into()
+    StoreError::Failed(Box::new(error)).into()
 }
 
 /// Which pages to look at.
