@@ -33,6 +33,8 @@ const LOOKS_MAX: u32 = 200;
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// Where the file's header says which page lists free pages, and the first bytes of a page of that list.
 const FIRST_LIST_AT: usize = 32;
+/// No page's number begins with a larger byte (`PAGES_MAX`).
+const LARGEST_NUMBER: u8 = 1;
 /// A list of free pages begins with the next list's number and how many follow.
 const LIST_HEAD_BYTES: usize = 8;
 
@@ -126,11 +128,15 @@ fn read_page(file: &mut File, number: u64, page: &mut [u8]) -> io::Result<()> {
 }
 
 fn is_clean(page: &[u8], number: u64, free: &FreePages) -> bool {
-    let idle = match free.used_of(number) {
-        Some(used) => Some(used..page.len()),
-        None => unused(page, number),
-    };
-    idle.and_then(|idle| page.get(idle)).is_none_or(|bytes| bytes.iter().all(|byte| *byte == 0))
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    match free.used_of(number) {
+        // A list shrinks from its end and leaves the numbers there. It was zeros before, and no word of text is as small as a page number.
+        Some(used) if used > 0 => {
+            page.get(used..).is_some_and(|bytes| bytes.chunks(4).all(|number| number.first().is_some_and(|byte| *byte <= LARGEST_NUMBER)))
+        }
+        Some(_) => is_zero(page),
+        None => unused(page, number).and_then(|unused| page.get(unused)).is_none_or(is_zero),
+    }
 }
 
 /// The list of free pages: a bit each, and how many bytes the pages use that are the list.
@@ -193,7 +199,8 @@ mod tests {
                 with recursive n (i) as (select 1 union all select i + 1 from n where i < 9000)
                 insert into t select i, hex(randomblob(i % 200)), zeroblob(i % 7 * 3000) from n;
                 delete from t where id % 3 = 0;
-                delete from t where id < 3000",
+                delete from t where id < 3000;
+                insert into t select i + 9000, 'again', zeroblob(20000) from (select id as i from t limit 50)",
             )
             .unwrap();
         assert!(truncate_log(&connection).unwrap());
@@ -221,7 +228,7 @@ mod tests {
             file.read_exact_at(&mut page, start).unwrap();
             let (kind, at) = match (free.used_of(number), unused(&page, number)) {
                 (Some(0), _) => (0, PAGE_BYTES / 2),
-                (Some(_), _) => (1, PAGE_BYTES - 1),
+                (Some(_), _) => (1, PAGE_BYTES - 4),
                 (None, Some(unused)) if !unused.is_empty() => (2, unused.end - 1),
                 _ => continue,
             };
