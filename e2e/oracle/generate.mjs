@@ -136,6 +136,13 @@ function quantity() {
   ])();
 }
 
+/// Both ends in the same unit, the higher one last, as R4 wants it; here and there one is open.
+function range() {
+  const { comparator, ...low } = quantity();
+  const high = low.value === undefined ? low : { ...low, value: low.value + 1 + (count % 5) };
+  return pick([() => ({ low, high }), () => ({ low }), () => ({ high })])();
+}
+
 function reference(path) {
   const allowed = r4.path2RefType[path] ?? ['Patient'];
   const type = pick(allowed);
@@ -197,6 +204,7 @@ const leaves = {
   Identifier: identifier,
   Period: period,
   Quantity: quantity,
+  Range: range,
   Age: quantity,
   Count: quantity,
   Distance: quantity,
