@@ -2,6 +2,7 @@
 
 mod codegen;
 mod e2e;
+mod postgres;
 mod tests;
 mod tidy;
 
@@ -15,7 +16,8 @@ use anyhow::{Context, Result};
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
-  test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed
+  test [ARGS…]  tidy, then all tests of the workspace; ARGS go to cargo-nextest, or to cargo test where that is not installed.
+                Starts a PostgreSQL for them, or takes the one that LETHE_TEST_DATABASE_URL names
   e2e [ARGS…]   searches compared with a brute-force evaluation, and clients that others wrote, against the real server; needs Python, and a
                 package registry the first time; without ARGS the fast run (cargo xtask e2e --help)
   tidy          the rules of the house that a program can check

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::tidy;
+use crate::{
+    postgres::{TestServer, URL_VARIABLE},
+    tidy,
+};
 
 /// Tidy first, because it takes no time; then the examples in documentation, which cargo-nextest does not run; then the tests, so that
 /// their sum is the last thing to be read.
@@ -17,11 +20,10 @@ use crate::tidy;
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     tidy::run(root)?;
     cargo(root, &["test", "--workspace", "--doc", "--quiet"], &[])?;
-    if has_nextest() {
-        cargo(root, &["nextest", "run", "--workspace"], arguments)
-    } else {
-        cargo(root, &["test", "--workspace", "--lib", "--bins", "--tests"], arguments)
-    }
+    let server = TestServer::start()?;
+    let command: &[&str] =
+        if has_nextest() { &["nextest", "run", "--workspace"] } else { &["test", "--workspace", "--lib", "--bins", "--tests"] };
+    cargo_on(Some(&server), root, command, arguments)
 }
 
 fn has_nextest() -> bool {
@@ -30,8 +32,19 @@ fn has_nextest() -> bool {
 }
 
 fn cargo(root: &Path, command: &[&str], arguments: &[String]) -> Result<()> {
-    eprintln!("$ cargo {} {}", command.join(" "), arguments.join(" "));
-    let status = Command::new(env!("CARGO")).args(command).args(arguments).current_dir(root).status().context("cargo cannot be run")?;
+    cargo_on(None, root, command, arguments)
+}
+
+fn cargo_on(server: Option<&TestServer>, root: &Path, command: &[&str], arguments: &[String]) -> Result<()> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(command).args(arguments).current_dir(root);
+    let mut shown = format!("cargo {} {}", command.join(" "), arguments.join(" "));
+    if let Some(server) = server {
+        cargo.env(URL_VARIABLE, server.url());
+        shown = format!("{URL_VARIABLE}={} {shown}", server.shown());
+    }
+    eprintln!("$ {shown}");
+    let status = cargo.status().context("cargo cannot be run")?;
     if !status.success() {
         bail!("cargo {} failed ({status})", command.join(" "));
     }

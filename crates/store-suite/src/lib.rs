@@ -34,11 +34,17 @@ pub use backend::{Backend, TestClock};
 pub use faults::{Fault, FaultyStore, Planting};
 pub use harness::Harness;
 
-/// Makes a test of every case for one [`Backend`].
+/// Makes a test of every case for one [`Backend`]; or, while an adapter is being written, of the cases in the modules that it names.
 #[macro_export]
 macro_rules! store_suite {
     ($backend:ty) => {
-        $crate::store_suite! { @cases $backend;
+        $crate::store_suite! { @of_all (@cases $backend) }
+    };
+    ($backend:ty; $($module:ident),+) => {
+        $crate::store_suite! { @of_all (@cases_of [$($module)+] ($) $backend) }
+    };
+    (@of_all ($($what:tt)*)) => {
+        $crate::store_suite! { $($what)*;
             accounts: clients_are_kept_switched_and_given_another_secret;
             accounts: a_user_is_added_once_even_by_many_at_once;
             accounts: users_are_listed_in_pages_and_only_to_their_client;
@@ -167,6 +173,13 @@ macro_rules! store_suite {
             imports: a_canceled_import_stores_no_further_batch;
             imports: an_import_fails_when_the_server_ends_and_says_after_which_line;
         }
+    };
+    (@cases_of [$($wanted:ident)+] ($dollar:tt) $backend:ty; $($module:ident: $case:ident;)*) => {
+        macro_rules! case_if_wanted {
+            $(($wanted $dollar case:ident) => { $crate::store_suite! { @cases $backend; $wanted: $dollar case; } };)+
+            ($dollar other:ident $dollar case:ident) => {};
+        }
+        $(case_if_wanted! { $module $case })*
     };
     (@cases $backend:ty; $($module:ident: $case:ident;)*) => {
         $(

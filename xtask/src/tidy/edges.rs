@@ -47,6 +47,11 @@ const TABLE: &[Edges] = &[
         &["fhir", "search", "search-sql", "jobs", "purge", "auth", "certificate", "store"],
         &["store-suite", "worker"],
     ),
+    acting(
+        "crates/store-postgres",
+        &["fhir", "search", "search-sql", "jobs", "purge", "auth", "certificate", "store"],
+        &["store-suite", "worker"],
+    ),
     acting("crates/store-suite", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "worker"], &[]),
     acting("crates/worker", &["jobs", "purge", "store"], &["fhir", "search", "auth", "certificate", "store-sqlite"]),
     acting("crates/http", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store"], &["store-sqlite", "worker"]),

@@ -1,0 +1,1 @@
+insert into commit_order (account_id) values ($1)

@@ -1,0 +1,1 @@
+update client set may_hold = $2 where client_id = $1

@@ -1,0 +1,1 @@
+select count(*) from purge_job where state in ('queued', 'running', 'canceling')

@@ -1,0 +1,1 @@
+select count(*) from purge_batch where state = 'done' and planned <> deleted + spared + held

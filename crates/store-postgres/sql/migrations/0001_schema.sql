@@ -1,0 +1,432 @@
+-- The same tables as of the embedded store; what differs says why. Keys and indexes of what belongs to an account begin with the account, so that the
+-- tables can be spread over several machines by it; clients, users, tokens and jobs are few, and stay in one place.
+create schema if not exists lethe;
+
+-- Clients, users, codes, tokens. Secrets are kept as keyed hashes.
+
+create table client (
+    client_id text primary key,
+    name text not null,
+    auth text not null check (auth in ('bearer', 'headers', 'both')),
+    secret_hash bytea not null,
+    active boolean not null,
+    -- It may set and lift holds on the accounts of its users.
+    may_hold boolean not null default false,
+    created_on_ms bigint not null
+);
+
+create table user_account (
+    account_id bigint generated always as identity primary key,
+    client_id text not null references client (client_id),
+    app_user_id text not null,
+    active boolean not null,
+    created_on_ms bigint not null,
+    unique (client_id, app_user_id)
+);
+
+create index user_account_by_client on user_account (client_id, account_id);
+
+create table auth_code (
+    code_hash bytea primary key,
+    account_id bigint not null,
+    expires_on_ms bigint not null,
+    -- of the tokens that it has bought; null: none yet
+    family bytea
+);
+
+create index auth_code_by_account on auth_code (account_id, expires_on_ms);
+
+create table token (
+    token_hash bytea primary key,
+    kind text not null check (kind in ('access', 'refresh')),
+    family bytea not null,
+    account_id bigint not null,
+    expires_on_ms bigint not null,
+    state text not null check (state in ('valid', 'used', 'revoked'))
+);
+
+create index token_by_account on token (account_id, expires_on_ms);
+
+-- Resources. Every key begins with the account (INV-8), then the type, so that what a purge removes lies together.
+
+-- The order of commits (docs/adr/0036): one series for the whole store, of which a transaction takes numbers while it holds its account's lock.
+create sequence place cache 1;
+
+-- Each account's lock: whoever writes to the account updates its row before anything else. One row for each account.
+create table commit_order (
+    account_id bigint primary key,
+    -- of the account
+    last_seq bigint not null default 0,
+    -- Time of the newest version: meta.lastUpdated never goes backwards within an account.
+    last_updated_ms bigint not null default 0
+) with (fillfactor = 50);
+
+-- Every version of every resource. A logical id that is a UUID is kept as the byte ff and its 16 bytes, any other as its text:
+-- texts come first, as in the embedded store.
+create table version (
+    account_id bigint not null,
+    type_id smallint not null,
+    seq bigint not null,
+    id bytea not null,
+    version_number bigint not null check (version_number >= 1),
+    last_updated_ms bigint not null,
+    -- 1 create, 2 update, 3 delete
+    kind smallint not null check (kind in (1, 2, 3)),
+    previous_seq bigint check (previous_seq < seq),
+    -- null: this is the current version
+    replaced_by_seq bigint check (replaced_by_seq > seq),
+    -- Of the current version: the values of its search parameters, in order.
+    index_values bytea,
+    body bytea check ((body is null) = (kind = 3)),
+    primary key (account_id, type_id, seq)
+);
+
+-- Bodies are compressed before they come here.
+alter table version alter column body set storage external;
+alter table version alter column index_values set storage external;
+
+-- Logical id → current version. After a batch and before its sweep a row may point at nothing: readers join the version.
+create table resource (
+    account_id bigint not null,
+    type_id smallint not null,
+    id bytea not null,
+    seq bigint not null,
+    primary key (account_id, type_id, id)
+);
+
+-- Values of search parameters → current versions. Rows of a type are kept in parts of some ten thousand versions each, in the order of commits:
+-- a write touches the last part alone, whatever is stored, and what is purged by age lies together.
+create table index_part (
+    account_id bigint not null,
+    type_id smallint not null,
+    -- It holds the versions from this place on, up to the next part.
+    first_seq bigint not null,
+    versions bigint not null,
+    primary key (account_id, type_id, first_seq)
+);
+
+create table index_value (
+    account_id bigint not null,
+    type_id smallint not null,
+    part bigint not null,
+    path_id integer not null,
+    value bytea not null,
+    seq bigint not null,
+    primary key (account_id, type_id, part, path_id, value, seq)
+);
+
+-- Binary or Provenance → versions, current and earlier, that refer to it: what a purge asks about those that go along.
+create table reference (
+    account_id bigint not null,
+    source_type_id smallint not null,
+    target_type_id smallint not null,
+    target_id bytea not null,
+    source_seq bigint not null,
+    primary key (account_id, source_type_id, target_type_id, target_id, source_seq)
+);
+
+-- The targets of current Provenances, in their order. Type 0 with an empty id is a target that no purge here removes.
+create table provenance_target (
+    account_id bigint not null,
+    provenance_seq bigint not null,
+    target_type_id smallint not null,
+    target_id bytea not null,
+    primary key (account_id, provenance_seq, target_type_id, target_id)
+);
+
+-- How many current resources of a type there are, deleted ones left out.
+create table type_total (
+    account_id bigint not null,
+    type_id smallint not null,
+    resources bigint not null check (resources >= 0),
+    primary key (account_id, type_id)
+);
+
+-- Purge jobs. They hold no content and no resource ids (INV-5).
+
+create table purge_job (
+    job_number bigint generated always as identity primary key,
+    job_id uuid not null unique,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id bigint,
+    -- comma-separated type codes; null: all
+    type_ids text,
+    before_ms bigint,
+    include_deleted boolean not null,
+    reason text,
+    -- addresses of this server, separated by spaces
+    bases text not null,
+    watermark_seq bigint not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    phase text not null check (phase in ('plan', 'execute', 'settle', 'certify')),
+    retry_count bigint not null default 0,
+    fence bigint not null default 0,
+    lease_expires_on_ms bigint,
+    companions_prepared boolean not null default false,
+    created_on_ms bigint not null,
+    initialized_on_ms bigint,
+    last_updated_ms bigint,
+    completed_on_ms bigint,
+    failure text
+);
+
+create unique index purge_job_one_per_account on purge_job (account_id)
+where account_id is not null and state in ('queued', 'running', 'canceling');
+
+create unique index purge_job_one_per_client on purge_job (client_id)
+where account_id is null and state in ('queued', 'running', 'canceling');
+
+-- Looking for work, and for what is in the way of a kick-off, costs nothing for jobs that have ended.
+create index purge_job_in_progress on purge_job (job_number)
+where state in ('queued', 'running', 'canceling');
+
+create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
+
+-- Jobs that may have removed versions and left rows of the index.
+create index purge_job_unproven on purge_job (client_id, account_id)
+where state <> 'successful';
+
+-- A batch is a range of targets, a range of the list of companions, or a part of what a purge on record had removed, which has its number.
+create table purge_batch (
+    job_number bigint not null,
+    batch bigint not null,
+    kind text not null check (kind in ('targets', 'companions', 'recorded')),
+    account_id bigint not null,
+    type_id smallint not null,
+    first_seq bigint not null,
+    last_seq bigint not null,
+    planned bigint not null,
+    deleted bigint not null default 0,
+    spared bigint not null default 0,
+    held bigint not null default 0,
+    -- with the resources went so many versions
+    deleted_versions bigint not null default 0,
+    -- root of the tree over its digests; null if it removed nothing
+    digest_root bytea,
+    state text not null check (state in ('pending', 'running', 'done', 'failed')),
+    attempts bigint not null default 0,
+    not_before_ms bigint not null default 0,
+    cause text,
+    primary key (job_number, batch),
+    -- INV-4
+    check (state <> 'done' or planned = deleted + spared + held)
+);
+
+create index purge_batch_by_state on purge_batch (job_number, state, kind, batch);
+
+create table purge_companion (
+    job_number bigint not null,
+    account_id bigint not null,
+    type_id smallint not null,
+    seq bigint not null,
+    primary key (job_number, account_id, type_id, seq)
+);
+
+-- Places of targets that stay because of a hold, though their range says that they go.
+create table purge_held (
+    job_number bigint not null,
+    account_id bigint not null,
+    type_id smallint not null,
+    seq bigint not null,
+    primary key (job_number, account_id, type_id, seq)
+);
+
+-- The holds that kept something from a job.
+create table purge_met_hold (
+    job_number bigint not null,
+    hold_number bigint not null,
+    primary key (job_number, hold_number)
+);
+
+-- Legal holds. A row is the audit record of its hold, and stays.
+create table legal_hold (
+    hold_number bigint generated always as identity primary key,
+    hold_id uuid not null unique,
+    account_id bigint not null,
+    kind text not null check (kind in ('account', 'patient', 'resource')),
+    reason text not null,
+    set_by text not null,
+    set_on_ms bigint not null,
+    -- It keeps nothing from then on.
+    until_ms bigint,
+    lifted_by text,
+    -- Lifted, or found expired by a purge.
+    ended_on_ms bigint
+);
+
+create index legal_hold_in_force on legal_hold (account_id, hold_number) where ended_on_ms is null;
+create index legal_hold_by_account on legal_hold (account_id, hold_number);
+
+-- The patient or resource that a hold keeps. Goes when the hold is lifted, or found expired by a purge.
+create table hold_target (
+    hold_number bigint primary key references legal_hold (hold_number),
+    account_id bigint not null,
+    type_id smallint not null,
+    id bytea not null
+);
+
+-- Versions that a job has removed and that are not in the purge journal yet; or, of a purge on record, that are to be removed again.
+create table purge_removed (
+    job_number bigint not null,
+    part bigint not null,
+    account_id bigint not null,
+    type_id smallint not null,
+    -- a set of seqs: crates/purge/src/seq_set.rs
+    seqs bytea not null,
+    primary key (job_number, part)
+);
+
+-- On which line the store is written to, and how far it knows the purge journal. One row.
+create table lineage (
+    only_row bigint primary key check (only_row = 1),
+    line uuid,
+    journal_record bigint,
+    journal_hash bytea,
+    check ((journal_record is null) = (journal_hash is null))
+);
+
+insert into lineage (only_row) values (1);
+
+-- Opens with the kick-off, closes with the end of the job (INV-5), and stays.
+create table purge_audit (
+    job_number bigint primary key,
+    job_id uuid not null unique,
+    client_id text not null,
+    account_id bigint,
+    type_ids text,
+    before_ms bigint,
+    include_deleted boolean not null,
+    reason text,
+    watermark_seq bigint not null,
+    opened_on_ms bigint not null,
+    closed_on_ms bigint,
+    outcome text check (outcome in ('successful', 'failed', 'canceled')),
+    planned bigint,
+    deleted bigint,
+    spared bigint,
+    held bigint,
+    failed bigint
+);
+
+-- What was deleted, in the order of deletion: 32 bytes a resource, a salted hash of its name. The salt comes from the key of the job: with the
+-- key goes whatever could be learned from them.
+create table purge_digest (
+    job_number bigint not null,
+    batch bigint not null,
+    digests bytea not null,
+    primary key (job_number, batch)
+);
+
+create table purge_digest_key (
+    job_number bigint primary key,
+    key bytea not null check (length(key) = 32)
+);
+
+-- One chain: each certificate names the one before it. Never removed.
+create table purge_certificate (
+    number bigint primary key check (number >= 1),
+    job_number bigint not null,
+    jws text not null
+);
+
+create index purge_certificate_by_job on purge_certificate (job_number, number);
+
+-- Tells this store from every other. One row.
+create table store_identity (
+    only_row bigint primary key check (only_row = 1),
+    store_id uuid not null
+);
+
+insert into store_identity (only_row, store_id) values (1, gen_random_uuid());
+
+-- Bulk jobs. They hold no content and no resource ids, and go 24 hours after their end.
+
+create table export_job (
+    job_number bigint generated always as identity primary key,
+    job_id uuid not null unique,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id bigint,
+    level text not null check (level in ('system', 'patient', 'group')),
+    -- comma-separated type codes; null: all
+    type_ids text,
+    since_ms bigint,
+    -- addresses of this server, separated by spaces
+    bases text not null,
+    watermark_seq bigint not null,
+    transaction_time_ms bigint not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    fence bigint not null default 0,
+    lease_expires_on_ms bigint,
+    created_on_ms bigint not null,
+    completed_on_ms bigint,
+    expires_on_ms bigint,
+    failure text
+);
+
+create unique index export_job_one_per_account on export_job (account_id)
+where account_id is not null and state in ('queued', 'running', 'canceling');
+
+create unique index export_job_one_per_client on export_job (client_id)
+where account_id is null and state in ('queued', 'running', 'canceling');
+
+create index export_job_in_progress on export_job (job_number)
+where state in ('queued', 'running', 'canceling');
+
+create index export_job_by_owner on export_job (client_id, account_id, job_number);
+create index export_job_by_expiry on export_job (expires_on_ms) where expires_on_ms is not null;
+
+-- A file is a range of versions; its lines are read from them when it is fetched.
+create table export_file (
+    job_number bigint not null,
+    file bigint not null,
+    kind text not null check (kind in ('resources', 'deletions', 'issues')),
+    account_id bigint not null,
+    type_id smallint not null,
+    first_seq bigint not null,
+    last_seq bigint not null check (last_seq >= first_seq),
+    resources bigint not null check (resources > 0),
+    primary key (job_number, file)
+);
+
+-- What an export was asked for, if that names a resource or quotes a value: the Group, the conditions. A purge that was kicked off later and
+-- removed anything of the account removes the export.
+create table export_question (
+    job_number bigint primary key,
+    client_id text not null,
+    -- null: all accounts of the client
+    account_id bigint,
+    -- the last purge at the kick-off
+    purges_before bigint not null,
+    question text not null
+);
+
+create table import_job (
+    job_number bigint generated always as identity primary key,
+    job_id uuid not null unique,
+    client_id text not null,
+    account_id bigint not null,
+    state text not null check (state in ('queued', 'running', 'canceling', 'successful', 'failed', 'canceled')),
+    fence bigint not null default 0,
+    lease_expires_on_ms bigint,
+    -- lines that were left out at the beginning
+    after_line bigint not null,
+    -- the last line that has its outcome
+    last_line bigint not null check (last_line >= after_line),
+    created bigint not null default 0,
+    updated bigint not null default 0,
+    rejected bigint not null default 0,
+    created_on_ms bigint not null,
+    last_updated_ms bigint not null,
+    completed_on_ms bigint,
+    expires_on_ms bigint,
+    failure text,
+    check (created + updated + rejected <= last_line - after_line)
+);
+
+create unique index import_job_one_per_account on import_job (account_id)
+where state in ('queued', 'running', 'canceling');
+
+create index import_job_by_owner on import_job (client_id, account_id, job_number);
+create index import_job_by_expiry on import_job (expires_on_ms) where expires_on_ms is not null;

@@ -1,0 +1,1 @@
+insert into type_total (account_id, type_id, resources) values ($1, $2, $3)

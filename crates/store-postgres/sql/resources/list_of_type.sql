@@ -1,0 +1,5 @@
+select seq, id, version_number, last_updated_ms, kind, previous_seq, body
+from version
+where account_id = $1 and type_id = $2 and seq > $3 and replaced_by_seq is null and kind <> 3
+order by seq
+limit $4

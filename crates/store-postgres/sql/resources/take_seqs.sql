@@ -1,0 +1,1 @@
+select nextval('place') from generate_series(1, $1::bigint)

@@ -1,0 +1,3 @@
+select seq, id, version_number, last_updated_ms, kind, previous_seq, body
+from version
+where account_id = $1 and type_id = $2 and seq = $3

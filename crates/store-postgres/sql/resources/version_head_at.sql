@@ -1,0 +1,3 @@
+select version_number, previous_seq
+from version
+where account_id = $1 and type_id = $2 and seq = $3

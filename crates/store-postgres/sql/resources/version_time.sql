@@ -1,0 +1,1 @@
+select last_updated_ms from version where account_id = $1 and type_id = $2 and seq = $3 and replaced_by_seq is null

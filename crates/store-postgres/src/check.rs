@@ -1,0 +1,120 @@
+//! Verification of all that is stored against the invariants: each check is one statement that counts what violates it.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use lethe_purge::certify::Residue;
+use lethe_search::Entries;
+use lethe_store::{Check, Checks, JobId, StoreError};
+
+use crate::{
+    PostgresStore,
+    columns::{at_most, decode_body, number},
+    error::Result,
+    purge,
+    transaction::{ROWS_AT_A_TIME, Tx},
+};
+
+const IN_PROGRESS: &str = include_str!("../sql/check/purges_in_progress.sql");
+const SELECT_VERSIONS: &str = include_str!("../sql/check/versions.sql");
+const SELECT_INDEX_ROWS: &str = include_str!("../sql/check/index_rows.sql");
+
+/// What must hold at any time, and the statement that counts where it does not.
+const ALWAYS: [(&str, &str); 11] = [
+    (
+        "every resource has exactly one current version, and its logical id leads to it",
+        include_str!("../sql/check/unreachable_current_versions.sql"),
+    ),
+    ("every version is linked to the ones before and after it", include_str!("../sql/check/broken_chains.sql")),
+    ("no version is beyond the order of commits, or older than the one before it", include_str!("../sql/check/disorder.sql")),
+    ("the totals by type are right", include_str!("../sql/check/wrong_totals.sql")),
+    ("planned = deleted + spared + held in every batch that is done (INV-4)", include_str!("../sql/check/unbalanced_batches.sql")),
+    ("every purge has its audit record, closed if it has ended (INV-5)", include_str!("../sql/check/missing_audits.sql")),
+    ("every purge that was successful has its certificate", include_str!("../sql/check/missing_certificates.sql")),
+    ("no certificate is missing in the chain", include_str!("../sql/check/gaps_in_chain.sql")),
+    ("no account and no client has two purges in progress", include_str!("../sql/check/concurrent_purges.sql")),
+    ("nothing is left of what a hold named that has ended", include_str!("../sql/check/targets_of_ended_holds.sql")),
+    ("nothing is left of what a removed export was asked for", include_str!("../sql/check/orphan_export_questions.sql")),
+];
+
+/// What must hold when no purge is in progress: a purge removes index rows after the resources.
+const AT_REST: [(&str, &str); 5] = [
+    ("no logical id leads to a version that is gone", include_str!("../sql/check/orphan_resources.sql")),
+    ("no reference comes from a version that is gone", include_str!("../sql/check/orphan_references.sql")),
+    ("no value of a search parameter leads to a version that is gone or replaced", include_str!("../sql/check/orphan_index_values.sql")),
+    ("no Provenance target belongs to a Provenance that is gone or replaced", include_str!("../sql/check/orphan_provenance_targets.sql")),
+    ("no list of companions is left behind by a purge that has ended", include_str!("../sql/check/left_companions.sql")),
+];
+
+#[async_trait]
+impl Checks for PostgresStore {
+    async fn check(&self) -> std::result::Result<Vec<Check>, StoreError> {
+        // One view for all of it, so that writers between two checks cannot look like violations.
+        self.connections.read(check_all).await
+    }
+
+    async fn residue(&self, job_id: JobId) -> std::result::Result<Option<Vec<Residue>>, StoreError> {
+        purge::residue(self, job_id).await
+    }
+}
+
+async fn check_all(tx: Tx) -> Result<Vec<Check>> {
+    // It reads everything, however long that takes.
+    tx.run("set local statement_timeout = 0").await?;
+    let is_at_rest = count(&tx, IN_PROGRESS).await? == 0;
+    let versions = walk_versions(&tx).await?;
+    let mut checks = vec![Check { holds: "every body can be read", violations: Some(versions.unreadable) }];
+    for (holds, statement) in ALWAYS {
+        checks.push(Check { holds, violations: Some(count(&tx, statement).await?) });
+    }
+    for (holds, statement) in AT_REST {
+        let violations = if is_at_rest { Some(count(&tx, statement).await?) } else { None };
+        checks.push(Check { holds, violations });
+    }
+    let missing = if is_at_rest { Some(wrong_index_rows(&tx, versions.index_rows).await?) } else { None };
+    checks.push(Check { holds: "every value of a search parameter has its row in the index", violations: missing });
+    Ok(checks)
+}
+
+async fn count(tx: &Tx, statement: &str) -> Result<u64> {
+    number(&tx.row(statement, &[]).await?, 0)
+}
+
+/// What only a look at each version tells.
+#[derive(Default)]
+struct Versions {
+    unreadable: u64,
+    /// Rows that the index must have, by account and type.
+    index_rows: BTreeMap<(i64, i16), u64>,
+}
+
+async fn walk_versions(tx: &Tx) -> Result<Versions> {
+    let mut versions = Versions::default();
+    let mut after = (0_i64, 0_i16, 0_i64);
+    loop {
+        let rows = tx.rows(SELECT_VERSIONS, &[&after.0, &after.1, &after.2, &at_most(ROWS_AT_A_TIME)]).await?;
+        for row in &rows {
+            after = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            if let Some(stored) = row.try_get::<_, Option<&[u8]>>(3)? {
+                *versions.index_rows.entry((after.0, after.1)).or_insert(0) +=
+                    Entries::of(stored).filter(|(path, _)| path.has_rows()).count() as u64;
+            }
+            if let Some(stored) = row.try_get::<_, Option<&[u8]>>(4)? {
+                // LZ4 has no checksum: what it gives must at least be the JSON that was put in.
+                versions.unreadable += u64::from(!decode_body(stored).is_ok_and(|body| body.is_json()));
+            }
+        }
+        if rows.len() < ROWS_AT_A_TIME {
+            return Ok(versions);
+        }
+    }
+}
+
+/// Accounts and types whose index has more or fewer rows than their versions have values.
+async fn wrong_index_rows(tx: &Tx, mut expected: BTreeMap<(i64, i16), u64>) -> Result<u64> {
+    let mut wrong = 0;
+    for row in tx.rows(SELECT_INDEX_ROWS, &[]).await? {
+        wrong += u64::from(expected.remove(&(row.try_get(0)?, row.try_get(1)?)).unwrap_or(0) != number(&row, 2)?);
+    }
+    Ok(wrong + expected.into_values().filter(|rows| *rows > 0).count() as u64)
+}

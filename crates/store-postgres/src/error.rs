@@ -1,0 +1,93 @@
+//! PostgreSQL's errors in the words of the ports.
+
+use deadpool_postgres::PoolError;
+use lethe_store::{StoreError, WriteError};
+use tokio_postgres::error::SqlState;
+
+/// What a statement returned, for the ports.
+pub(crate) fn store_error(error: tokio_postgres::Error) -> StoreError {
+    if is_out_of_reach(&error) || is_conflict(&error) {
+        StoreError::Unavailable(Box::new(error))
+    } else {
+        StoreError::Failed(Box::new(error))
+    }
+}
+
+/// Whether the server is gone, going, or too busy for now: what is asked again later may be done.
+fn is_out_of_reach(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        // A server that failed over may still be read-only: the next connection goes to its successor.
+        Some(code) => {
+            let waits = [
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::QUERY_CANCELED,
+                SqlState::TOO_MANY_CONNECTIONS,
+                SqlState::CANNOT_CONNECT_NOW,
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+            ];
+            waits.contains(code) || code.code().starts_with("08")
+        }
+        // The server has said nothing: the connection is lost or was never made.
+        None => error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>()),
+    }
+}
+
+/// Whether others were in the way and all of the transaction may be run again.
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+}
+
+/// Lets the work on a connection use `?` on every kind of error.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the work on a connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What a write was refused for.
+    #[error(transparent)]
+    Write(WriteError),
+}
+
+impl Error {
+    /// Whether others were in the way and all of the transaction may be run again.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Postgres(error) if is_conflict(error))
+    }
+
+    /// Whether the server has given the statement up, because it took too long or because somebody asked.
+    pub(crate) fn is_canceled(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::QUERY_CANCELED))
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Postgres(error) => store_error(error),
+            Error::Pool(PoolError::Backend(error)) => store_error(error),
+            // No connection was free in time, or none could be made.
+            Error::Pool(error) => Self::Unavailable(Box::new(error)),
+            Error::Store(error) => error,
+            Error::Write(WriteError::Store(error)) => error,
+            Error::Write(refused) => Self::Failed(Box::new(refused)),
+        }
+    }
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Write(refused) => refused,
+            other => Self::Store(other.into()),
+        }
+    }
+}

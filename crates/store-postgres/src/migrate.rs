@@ -1,0 +1,74 @@
+//! Brings a database to the schema of this version, forward only, and twice without harm.
+
+use thiserror::Error;
+
+use crate::{
+    connections::{Connections, Durability},
+    error::{Error as SqlError, Result},
+    transaction::Tx,
+};
+
+/// In order; the position, from 1, is the number that the comment on the schema holds after it.
+const MIGRATIONS: [&str; 1] = [include_str!("../sql/migrations/0001_schema.sql")];
+
+/// All of the schema that this version makes, as text: for whoever keeps a database that has it.
+pub const SCHEMA: &str = MIGRATIONS[0];
+
+const SELECT_SCHEMA: &str = include_str!("../sql/migrations/schema_number.sql");
+const LOCK: &str = include_str!("../sql/migrations/lock.sql");
+
+/// Why a database cannot be used by this version.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// A later version of Lethe wrote it.
+    #[error("the database has schema {found}, this version of Lethe knows up to {known}: use the version that wrote it, or a later one")]
+    TooNew {
+        /// Schema of the database.
+        found: usize,
+        /// Newest schema that this version knows.
+        known: usize,
+    },
+    /// A statement failed; the database is as it was.
+    #[error("the schema could not be brought up to date; the database is as it was")]
+    Postgres(#[source] lethe_store::StoreError),
+}
+
+impl From<SqlError> for MigrateError {
+    fn from(error: SqlError) -> Self {
+        Self::Postgres(error.into())
+    }
+}
+
+/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart.
+pub(crate) async fn migrate(connections: &Connections) -> std::result::Result<(), MigrateError> {
+    let found = connections.write(Durability::OnDisk, migrate_in).await?;
+    if found > MIGRATIONS.len() {
+        return Err(MigrateError::TooNew { found, known: MIGRATIONS.len() });
+    }
+    Ok(())
+}
+
+/// The schema that was found.
+async fn migrate_in(tx: Tx) -> Result<usize> {
+    if let found @ 1.. = schema_of(&tx).await?
+        && found >= MIGRATIONS.len()
+    {
+        return Ok(found);
+    }
+    tx.row(LOCK, &[]).await?;
+    // Another may have been quicker.
+    let found = schema_of(&tx).await?;
+    for migration in MIGRATIONS.iter().skip(found) {
+        tx.run(migration).await?;
+    }
+    if found < MIGRATIONS.len() {
+        tx.run(&format!("comment on schema lethe is '{}'", MIGRATIONS.len())).await?;
+    }
+    Ok(found)
+}
+
+async fn schema_of(tx: &Tx) -> Result<usize> {
+    let stored: Option<String> = tx.row(SELECT_SCHEMA, &[]).await?.try_get(0)?;
+    let not_understood = |stored: &str| lethe_store::StoreError::NotUnderstood(format!("the comment on schema lethe: {stored}"));
+    Ok(stored.map_or(Ok(0), |stored| stored.parse().map_err(|_| not_understood(&stored)))?)
+}

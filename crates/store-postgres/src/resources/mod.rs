@@ -1,0 +1,107 @@
+//! Reading and writing resources.
+
+mod history;
+mod index_rows;
+mod list;
+mod read;
+mod write;
+
+use async_trait::async_trait;
+use lethe_auth::{AccountId, Scope};
+use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_store::{
+    Guard, HistoryPage, HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome,
+};
+
+use crate::{
+    PostgresStore,
+    columns::InstantColumn,
+    error::{Error, Result},
+    transaction::Tx,
+};
+
+pub(crate) use list::types_of;
+pub(crate) use read::{RowVersion, SELECT_VERSION_AT, current_row};
+pub(crate) use write::{EncodedWrite, FOREIGN_TARGET_TYPE, SELECT_HEAD, add_to_total, encode, write_all};
+
+const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");
+const LOCK_ACCOUNT: &str = include_str!("../../sql/resources/lock_account.sql");
+
+#[async_trait]
+impl Resources for PostgresStore {
+    async fn write_if(
+        &self,
+        account_id: AccountId,
+        guards: Vec<Guard>,
+        writes: Vec<Write>,
+    ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
+        write::write(self, account_id, guards, writes).await
+    }
+
+    async fn read(
+        &self,
+        scope: &Scope,
+        resource_type: ResourceType,
+        id: &LogicalId,
+    ) -> std::result::Result<Option<StoredVersion>, StoreError> {
+        self.connections.read(|tx| read::current(tx, scope, resource_type, id)).await
+    }
+
+    async fn read_version(
+        &self,
+        scope: &Scope,
+        resource_type: ResourceType,
+        id: &LogicalId,
+        version: u64,
+    ) -> std::result::Result<Option<StoredVersion>, StoreError> {
+        self.connections.read(|tx| read::version(tx, scope, resource_type, id, version)).await
+    }
+
+    async fn history(
+        &self,
+        account_id: AccountId,
+        of: &HistoryScope,
+        query: &HistoryQuery,
+    ) -> std::result::Result<HistoryPage, StoreError> {
+        self.connections.read(|tx| history::history(tx, account_id, of, query)).await
+    }
+
+    async fn list(
+        &self,
+        scope: &Scope,
+        resource_type: ResourceType,
+        query: &ListQuery,
+    ) -> std::result::Result<Vec<StoredVersion>, StoreError> {
+        self.connections.read(|tx| list::list(tx, scope, resource_type, query)).await
+    }
+
+    async fn count(&self, scope: &Scope, resource_type: ResourceType, query: &ListQuery) -> std::result::Result<u64, StoreError> {
+        self.connections.read(|tx| list::count(tx, scope, resource_type, query)).await
+    }
+
+    async fn totals(&self, scope: &Scope) -> std::result::Result<Vec<(ResourceType, u64)>, StoreError> {
+        self.connections.read(|tx| list::totals(tx, scope)).await
+    }
+}
+
+/// The accounts of a scope, from `first` on, in order.
+pub(crate) async fn accounts_of(tx: &Tx, scope: &Scope, first: AccountId) -> Result<Vec<AccountId>> {
+    match scope {
+        Scope::Account { account_id, .. } => Ok(if *account_id >= first { vec![*account_id] } else { Vec::new() }),
+        Scope::Client { client_id } => {
+            let accounts = tx.rows(SELECT_ACCOUNTS, &[&client_id.0, &first.0]).await?;
+            accounts.iter().map(|row| Ok(AccountId(row.try_get(0)?))).collect()
+        }
+    }
+}
+
+/// Accounts are numbered from 1.
+pub(crate) const ACCOUNT_FIRST: AccountId = AccountId(0);
+
+/// Takes an account's lock until the transaction ends: nobody else writes to it, and no version of it is on its way (docs/adr/0036). Must come before
+/// any other look at what the account holds. Returns when its newest version was stored.
+pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Instant> {
+    let row = tx.row_if_any(LOCK_ACCOUNT, &[&account_id.0]).await?;
+    let row = row.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
+    Ok(row.try_get::<_, InstantColumn>(0)?.0)
+}

@@ -1,0 +1,101 @@
+//! One transaction, and the statements in it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use deadpool_postgres::Object;
+use tokio_postgres::{Row, types::ToSql};
+
+use crate::error::Result;
+
+/// Values that are bound to a statement.
+pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Rows that are asked for at a time where a statement may have many: so many bodies are in memory at once.
+pub(crate) const ROWS_AT_A_TIME: usize = 16;
+
+/// A transaction that is open, for whoever works in it. A clone is the same one.
+#[derive(Clone)]
+pub(crate) struct Tx(Arc<Opened>);
+
+struct Opened {
+    /// `None` only while it is dropped.
+    client: Option<Object>,
+    has_ended: AtomicBool,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // Whoever asked has gone in the middle: with the connection goes what it had begun.
+        if !*self.has_ended.get_mut()
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Tx {
+    /// Begins one with `begin`, which may be several statements.
+    pub(crate) async fn begin(client: Object, begin: &str) -> Result<Self> {
+        let opened = Self(Arc::new(Opened { client: Some(client), has_ended: AtomicBool::new(false) }));
+        opened.client()?.batch_execute(begin).await?;
+        Ok(opened)
+    }
+
+    /// Ends it; all of it is stored.
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.end("commit").await
+    }
+
+    /// Ends it; nothing of it is stored.
+    pub(crate) async fn roll_back(self) -> Result<()> {
+        self.end("rollback").await
+    }
+
+    async fn end(self, with: &str) -> Result<()> {
+        self.client()?.batch_execute(with).await?;
+        self.0.has_ended.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn client(&self) -> Result<&Object> {
+        let closed = || lethe_store::StoreError::Failed("the connection has been closed".into());
+        Ok(self.0.client.as_ref().ok_or_else(closed)?)
+    }
+
+    /// Runs a statement; the rows that it changed.
+    pub(crate) async fn execute(&self, sql: &str, values: Values<'_>) -> Result<u64> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, values).await?)
+    }
+
+    /// All rows of a statement that has few.
+    pub(crate) async fn rows(&self, sql: &str, values: Values<'_>) -> Result<Vec<Row>> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, values).await?)
+    }
+
+    /// The row of a statement that has one.
+    pub(crate) async fn row(&self, sql: &str, values: Values<'_>) -> Result<Row> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query_one(&statement, values).await?)
+    }
+
+    /// The row of a statement that has one or none.
+    pub(crate) async fn row_if_any(&self, sql: &str, values: Values<'_>) -> Result<Option<Row>> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query_opt(&statement, values).await?)
+    }
+
+    /// Statements without values, as they stand.
+    pub(crate) async fn run(&self, sql: &str) -> Result<()> {
+        Ok(self.client()?.batch_execute(sql).await?)
+    }
+}

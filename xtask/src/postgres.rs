@@ -1,0 +1,172 @@
+//! The PostgreSQL that tests run on: the one that `LETHE_TEST_DATABASE_URL` names, else a cluster of our own for the time of the run.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// Where tests find the address of the server. They make a database each, and drop it.
+pub const URL_VARIABLE: &str = "LETHE_TEST_DATABASE_URL";
+
+/// The one command that installs what is missing.
+const INSTALL: &str = "apt-get install -y postgresql";
+
+/// What a cluster for tests does not need: what is lost in a power cut is lost with it.
+const SETTINGS: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB", "unix_socket_directories="];
+
+/// A server to test on; one of our own stops when this is dropped.
+pub struct TestServer {
+    url: String,
+    own: Option<Cluster>,
+}
+
+impl TestServer {
+    /// Finds one, or starts one.
+    ///
+    /// # Errors
+    /// PostgreSQL is not installed and cannot be, or does not start.
+    pub fn start() -> Result<Self> {
+        if let Some(url) = env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty()) {
+            return Ok(Self { url, own: None });
+        }
+        let cluster = Cluster::start(&binaries()?)?;
+        Ok(Self { url: format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.port), own: Some(cluster) })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its address, or a word for one that may hold a password.
+    pub fn shown(&self) -> &str {
+        if self.own.is_some() { &self.url } else { "…" }
+    }
+}
+
+/// A cluster in a temporary folder, on a port that was free.
+struct Cluster {
+    binaries: PathBuf,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    fn start(binaries: &Path) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let folder = env::temp_dir().join(format!("lethe-test-postgres-{}-{port}", std::process::id()));
+        fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        let cluster = Self { binaries: binaries.to_owned(), folder, port };
+        if is_root()? {
+            run(Command::new("chown").arg("postgres").arg(&cluster.folder))?;
+        }
+        let data = cluster.data();
+        let mut initdb = cluster.command("initdb")?;
+        run(initdb.args(["--auth=trust", "--username=postgres", "--locale=C", "--encoding=UTF8", "--no-sync", "--pgdata"]).arg(&data))?;
+        let options = SETTINGS.iter().map(|setting| format!("-c {setting}")).collect::<Vec<_>>().join(" ");
+        let mut start = cluster.command("pg_ctl")?;
+        start.arg("start").arg("--wait").arg("--timeout=120").arg("--pgdata").arg(&data).arg("--log").arg(cluster.folder.join("log"));
+        start.arg("--options").arg(format!("-h 127.0.0.1 -p {port} {options}"));
+        if let Err(error) = run(&mut start) {
+            let log = fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
+            bail!("{error:#}\n{log}");
+        }
+        Ok(cluster)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// One of PostgreSQL's programs. They refuse to run as root.
+    fn command(&self, program: &str) -> Result<Command> {
+        let program = self.binaries.join(program);
+        let mut command = if is_root()? {
+            let mut as_postgres = Command::new("setpriv");
+            as_postgres.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+            as_postgres
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(&self.folder);
+        Ok(command)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let stopped = self.command("pg_ctl").and_then(|mut stop| {
+            run(stop.arg("stop").arg("--mode=immediate").arg("--wait").arg("--pgdata").arg(self.data()))?;
+            Ok(fs::remove_dir_all(&self.folder)?)
+        });
+        if let Err(error) = stopped {
+            eprintln!("the PostgreSQL for tests in {} could not be stopped: {error:#}", self.folder.display());
+        }
+    }
+}
+
+/// Runs a command quietly; what it said comes with its failure.
+fn run(command: &mut Command) -> Result<()> {
+    // A file instead of a pipe: the server that it starts would keep a pipe open.
+    let said = env::temp_dir().join(format!("lethe-test-postgres-{}.out", std::process::id()));
+    let file = fs::File::create(&said)?;
+    let status = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status();
+    let text = fs::read_to_string(&said).unwrap_or_default();
+    drop(fs::remove_file(&said));
+    let status = status.with_context(|| format!("{command:?} cannot be run"))?;
+    if !status.success() {
+        bail!("{command:?} failed ({status})\n{text}");
+    }
+    Ok(())
+}
+
+fn is_root() -> Result<bool> {
+    let asked = Command::new("id").arg("-u").output().context("id cannot be run")?;
+    Ok(asked.stdout.trim_ascii() == b"0")
+}
+
+/// The folder of PostgreSQL's programs, installed first if that is possible.
+fn binaries() -> Result<PathBuf> {
+    if let Some(found) = installed() {
+        return Ok(found);
+    }
+    let help = format!("PostgreSQL is missing, on which a part of the tests runs: {INSTALL}; or name a server in {URL_VARIABLE}");
+    if !is_root()? {
+        bail!("{help}");
+    }
+    eprintln!("PostgreSQL is missing: installing it");
+    let apt = |arguments: &[&str]| run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments));
+    apt(&["update", "-qq"]).and_then(|()| apt(&["install", "-y", "-qq", "--no-install-recommends", "postgresql"])).context(help.clone())?;
+    installed().context(help)
+}
+
+/// Debian's folder of the newest version, else that of the programs on the path.
+fn installed() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter(|(_, folder)| folder.join("initdb").exists())
+        .max();
+    let on_path = || env::split_paths(&env::var_os("PATH")?).find(|folder| folder.join("initdb").exists());
+    newest.map(|(_, folder)| folder).or_else(on_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_answers_until_it_is_dropped_and_leaves_nothing() {
+        let cluster = Cluster::start(&binaries().unwrap()).unwrap();
+        let (folder, address) = (cluster.folder.clone(), ("127.0.0.1", cluster.port));
+        assert!(folder.join("data").exists() && TcpStream::connect(address).is_ok());
+        drop(cluster);
+        assert!(!folder.exists() && TcpStream::connect(address).is_err());
+    }
+}
