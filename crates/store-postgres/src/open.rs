@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio_postgres::Config;
 
 use crate::{
+    bulk::FilterCache,
     connections::Connections,
     migrate::{MigrateError, migrate},
 };
@@ -17,6 +18,7 @@ pub struct PostgresStore {
     pub(crate) connections: Connections,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: Arc<Pace>,
+    pub(crate) export_filters: FilterCache,
 }
 
 /// Why the store cannot be opened.
@@ -42,7 +44,7 @@ impl PostgresStore {
         let config: Config = url.parse().map_err(OpenError::Address)?;
         let connections = Connections::new(&config)?;
         migrate(&connections).await?;
-        Ok(Self { connections, clock, pace: Arc::default() })
+        Ok(Self { connections, clock, pace: Arc::default(), export_filters: FilterCache::default() })
     }
 
     /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.

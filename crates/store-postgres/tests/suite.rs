@@ -157,4 +157,4 @@ impl Backend for Postgres {
 }
 
 // What is not here yet is not named.
-lethe_store_suite::store_suite!(Postgres; accounts, resources);
+lethe_store_suite::store_suite!(Postgres; accounts, resources, imports);

@@ -1,7 +1,7 @@
 //! One resource: its current version, or another.
 
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LogicalId, ResourceType};
+use lethe_fhir::{LogicalId, Resource, ResourceType, render_resource};
 use lethe_purge::Seq;
 use lethe_store::{StoreError, StoredVersion};
 use tokio_postgres::Row;
@@ -111,4 +111,12 @@ pub(super) async fn version(
 async fn at(tx: &Tx, account_id: AccountId, resource_type: ResourceType, seq: Seq) -> Result<StoredVersion> {
     let row = tx.row(SELECT_VERSION_AT, &[&account_id.0, &TypeColumn(resource_type), &SeqColumn(seq)]).await?;
     Ok(RowVersion::read(&row)?.into_stored(account_id, resource_type)?)
+}
+
+/// The resource that a version is.
+pub(crate) fn content_of(version: &StoredVersion) -> Result<Resource> {
+    let not_understood = |what: &str| StoreError::NotUnderstood(format!("version.body: {what}"));
+    let body = version.body.as_ref().ok_or_else(|| not_understood("none"))?;
+    let text = render_resource(version.resource_type, &version.id, version.version, version.last_updated, body);
+    Ok(Resource::parse(text.as_bytes()).map_err(|error| not_understood(&error.to_string()))?)
 }

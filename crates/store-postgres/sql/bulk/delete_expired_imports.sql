@@ -1,0 +1,1 @@
+delete from import_job where expires_on_ms <= $1

@@ -1,0 +1,1 @@
+delete from export_job where job_number = $1

@@ -1,0 +1,1 @@
+delete from export_file where job_number = $1

@@ -1,0 +1,1 @@
+delete from export_question where job_number = $1

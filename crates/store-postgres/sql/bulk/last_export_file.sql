@@ -1,0 +1,1 @@
+select coalesce(max(file), 0) from export_file where job_number = $1

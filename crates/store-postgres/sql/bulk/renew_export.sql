@@ -1,0 +1,3 @@
+update export_job set lease_expires_on_ms = $3
+where job_id = $1 and fence = $2 and state = 'running'
+returning job_number

@@ -1,0 +1,3 @@
+update import_job set lease_expires_on_ms = $3
+where job_id = $1 and fence = $2 and state in ('running', 'canceling')
+returning job_number

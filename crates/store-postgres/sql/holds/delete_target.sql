@@ -1,0 +1,1 @@
+delete from hold_target where hold_number = $1

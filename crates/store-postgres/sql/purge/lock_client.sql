@@ -1,0 +1,1 @@
+select 1 from client where client_id = $1 for update
