@@ -60,9 +60,15 @@ const IDLE_CALLS: u32 = 100_000;
 const NOTICEABLE: Duration = Duration::from_micros(500);
 /// What is taken for usual while nothing is known.
 const USUAL_UNKNOWN: Duration = Duration::from_millis(5);
-/// How long a step should take: whoever waits for the writer waits for one.
+/// How long a step should take while there are no live calls: one that comes waits for it.
 const STEP_GOAL: Duration = Duration::from_millis(20);
-/// The smallest part of a full step.
+/// By how much it should be shorter beside live calls: they share processors with it, and the fewer notice one the better.
+const LIVE_STEP_PART: f64 = 0.2;
+/// After so many steps without a live call there are none.
+const QUIET_STEPS: u32 = 3;
+/// The part of that which a machine of which nothing is known is trusted with beside live calls.
+const UNKNOWN_STEP_PART: f64 = 0.5;
+/// The smallest part of a full step, by itself and beside live calls.
 const STEP_SCALE_MIN: f64 = 0.05;
 /// The longest rest after one step.
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -78,9 +84,14 @@ struct State {
     bounds: PaceBounds,
     /// The worker's share of time, up to 1.
     share: f64,
-    /// The part of a full step that takes about [`STEP_GOAL`].
-    step_scale: f64,
+    /// The part of a full step that takes about [`STEP_GOAL`], once there was one.
+    step_scale: Option<f64>,
+    /// Whether there was a live call since the last step.
+    is_called: bool,
+    /// Steps since one beside which there was a live call, up to [`QUIET_STEPS`].
+    quiet_steps: u32,
     since_look: Duration,
+    rested: Duration,
     kinds: [Kind; 3],
 }
 
@@ -97,7 +108,18 @@ impl Default for Pace {
     /// A pace that nothing is known of yet: full speed.
     fn default() -> Self {
         let bounds = PaceBounds::default();
-        Self { state: Mutex::new(State { bounds, share: 1.0, step_scale: 1.0, since_look: Duration::ZERO, kinds: Default::default() }) }
+        Self {
+            state: Mutex::new(State {
+                bounds,
+                share: 1.0,
+                step_scale: None,
+                is_called: false,
+                quiet_steps: QUIET_STEPS,
+                since_look: Duration::ZERO,
+                rested: Duration::ZERO,
+                kinds: Default::default(),
+            }),
+        }
     }
 }
 
@@ -110,6 +132,7 @@ impl Pace {
     /// A live call took this long.
     pub fn record(&self, call: LiveCall, took: Duration) {
         let mut state = self.state();
+        state.is_called = true;
         let kind = &mut state.kinds[call as usize];
         kind.window.add(took);
         if kind.has_steps && kind.window.count >= IDLE_CALLS {
@@ -124,6 +147,7 @@ impl Pace {
     #[must_use]
     pub fn rest_after(&self, step: Duration) -> Duration {
         let mut state = self.state();
+        state.quiet_steps = if std::mem::take(&mut state.is_called) { 0 } else { (state.quiet_steps + 1).min(QUIET_STEPS) };
         for kind in &mut state.kinds {
             if !kind.has_steps {
                 if kind.window.count >= CALLS_MIN {
@@ -133,6 +157,7 @@ impl Pace {
             }
         }
         let rest = step.mul_f64(1.0 / state.share - 1.0).min(REST_MAX);
+        state.rested += rest;
         state.since_look += step + rest;
         if state.since_look >= LOOK_INTERVAL {
             state.since_look = Duration::ZERO;
@@ -147,24 +172,31 @@ impl Pace {
         self.state().share
     }
 
+    /// How long the worker has been told to rest so far, in all.
+    #[must_use]
+    pub fn rested(&self) -> Duration {
+        self.state().rested
+    }
+
     /// What the 99th percentile of these calls is while no step is done, if that is known.
     #[must_use]
     pub fn usual(&self, call: LiveCall) -> Option<Duration> {
         self.state().kinds[call as usize].usual
     }
 
-    /// How much a step may do of what a full step would, so that it takes about 20 ms.
+    /// How much a step may do of what a full step would, so that it takes about 20 ms, or 4 ms beside live calls.
     #[must_use]
     pub fn scaled(&self, full: u64) -> u64 {
-        ((full as f64 * self.state().step_scale) as u64).max(1)
+        let state = self.state();
+        ((full as f64 * state.step_scale() * state.live_part()) as u64).max(1)
     }
 
     /// A step that did as much as [`Pace::scaled`] allowed took this long.
     pub fn record_full_step(&self, took: Duration) {
         let mut state = self.state();
-        let factor = STEP_GOAL.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let factor = STEP_GOAL.as_secs_f64() * state.live_part() / took.as_secs_f64().max(1e-6);
         // Halved at most, since one slow step may be an accident; grown slowly.
-        state.step_scale = (state.step_scale * factor.clamp(0.5, 1.05)).clamp(STEP_SCALE_MIN, 1.0);
+        state.step_scale = Some((state.step_scale() * factor.clamp(0.5, 1.05)).clamp(STEP_SCALE_MIN, 1.0));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,6 +205,18 @@ impl Pace {
 }
 
 impl State {
+    fn is_live(&self) -> bool {
+        self.quiet_steps < QUIET_STEPS
+    }
+
+    fn live_part(&self) -> f64 {
+        if self.is_live() { LIVE_STEP_PART } else { 1.0 }
+    }
+
+    fn step_scale(&self) -> f64 {
+        self.step_scale.unwrap_or(if self.is_live() { UNKNOWN_STEP_PART } else { 1.0 })
+    }
+
     /// Compares what calls took since the last look with what is usual.
     fn look(&mut self) {
         let bounds = self.bounds;
@@ -342,16 +386,23 @@ mod tests {
         }
     }
 
+    /// Twenty full steps where 50 rows take a millisecond, each after `calls` live calls: how many rows the next may do.
+    fn rows_after_steps(pace: &Pace, calls: u32) -> u64 {
+        for _ in 0..20 {
+            record(pace, LiveCall::Read, calls, MS);
+            let rows = pace.scaled(20_000);
+            let took = MS.mul_f64(rows as f64 / 50.0);
+            let _ = pace.rest_after(took);
+            pace.record_full_step(took);
+        }
+        pace.scaled(20_000)
+    }
+
     #[test]
     fn steps_shrink_to_what_the_goal_allows_and_grow_again() {
         let pace = Pace::default();
         assert_eq!(pace.scaled(20_000), 20_000);
-        for _ in 0..20 {
-            // This disk does 50 rows a millisecond.
-            let rows = pace.scaled(20_000);
-            pace.record_full_step(MS.mul_f64(rows as f64 / 50.0));
-        }
-        let rows = pace.scaled(20_000);
+        let rows = rows_after_steps(&pace, 0);
         assert!((900..=1_100).contains(&rows), "{rows}: 20 ms of work");
         for _ in 0..100 {
             pace.record_full_step(MS);
@@ -361,6 +412,22 @@ mod tests {
             pace.record_full_step(1_000 * MS);
         }
         assert_eq!(pace.scaled(20_000), 1_000, "never nothing");
+    }
+
+    #[test]
+    fn steps_are_shorter_while_there_are_live_calls() {
+        let pace = Pace::default();
+        record(&pace, LiveCall::Write, 1, MS);
+        let _ = pace.rest_after(MS);
+        assert_eq!(pace.scaled(20_000), 2_000, "a machine of which nothing is known");
+        let rows = rows_after_steps(&pace, 1);
+        assert!((190..=210).contains(&rows), "{rows}: 4 ms of work");
+        let rows = rows_after_steps(&pace, 0);
+        assert!((900..=1_100).contains(&rows), "{rows}: nobody calls any more");
+        record(&pace, LiveCall::Write, 1, MS);
+        let _ = pace.rest_after(MS);
+        let rows = pace.scaled(20_000);
+        assert!((180..=220).contains(&rows), "{rows}: one call is enough, and what was learned is kept");
     }
 
     #[test]

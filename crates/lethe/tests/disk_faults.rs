@@ -5,7 +5,10 @@
 mod support;
 
 use std::{
-    fmt::Write,
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::PathBuf,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -47,11 +50,20 @@ impl Api {
     }
 }
 
-/// The server, as a child of a shell that ignores the signal of a file that may not grow: so its writes fail instead.
-fn shell(workplace: &Workplace) -> Command {
+/// What the server can still write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Plenty,
+    /// A kick-off, but no batch.
+    Little,
+    Nothing,
+}
+
+/// `lethe serve`, by a shell that is started by `starter` and does `before` first. Their process becomes the server's.
+fn shell(workplace: &Workplace, starter: &[&str], before: &str) -> Command {
     let command = workplace.lethe(&[]);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$0\" serve --listen 127.0.0.1:0"]).arg(command.get_program());
+    let mut shell = Command::new("env");
+    shell.args(starter).args(["sh", "-c", &format!("{before} exec \"$0\" serve --listen 127.0.0.1:0")]).arg(command.get_program());
     shell.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
     for (name, value) in command.get_envs() {
         match value {
@@ -62,73 +74,133 @@ fn shell(workplace: &Workplace) -> Command {
     shell
 }
 
+/// An account that is purged while there is no room, and one beside it.
+struct Accounts {
+    purged: String,
+    bystander: String,
+}
+
+impl Accounts {
+    fn fill(workplace: &Workplace) -> Self {
+        let (client_id, _, purged) = workplace.add_user();
+        let bystander = workplace.json(&["user", "add", "--client", &client_id, "bob", "--json"])["oneup_user_id"].to_string();
+        for (user, seed, patients) in [(&purged, 1, 400), (&bystander, 2, 5)] {
+            let lines = Population::new(seed, patients).fold(String::new(), |mut lines, change| {
+                if let GeneratedKind::Put(json) = change.kind {
+                    writeln!(lines, "{json}").unwrap();
+                }
+                lines
+            });
+            workplace.write("population.ndjson", lines);
+            workplace.json(&["import", "--user", user, "population.ndjson", "--json"]);
+        }
+        let [purged, bystander] = [&purged, &bystander].map(|user| workplace.run(&["user", "token", user]).stdout.trim().to_owned());
+        Self { purged, bystander }
+    }
+
+    /// A server whose disk fails refuses writes, purges nothing and counts nothing, and finishes after the cure, with a retry if it gave up.
+    async fn outlive(self, server: &str, leave: impl Fn(Room), cause: &str) {
+        let api = |token| Api { http: Client::new(), server: server.to_owned(), token };
+        let (api, other) = (api(self.purged), api(self.bystander));
+        let (stored, others) = (api.count("Observation").await, other.count("Observation").await);
+        assert!(stored > 1_000 && others > 10, "the control: {stored}, {others}");
+
+        leave(Room::Nothing);
+        let basic = json!({"resourceType": "Basic", "id": "a"});
+        for (method, path, body) in [(Method::POST, "$purge", None), (Method::PUT, "Basic/a", Some(basic))] {
+            let (status, outcome) = api.call(method, path, body).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}: {outcome}");
+            assert!(outcome["issue"][0]["details"]["text"].as_str().unwrap().contains("nothing was written"), "{outcome}");
+        }
+        assert_eq!(api.count("Observation").await, stored, "reads go on");
+        leave(Room::Plenty);
+        assert_eq!(api.call(Method::GET, "$purge", None).await.1["jobs"], json!([]), "no job exists");
+
+        leave(Room::Little);
+        let (status, job) = api.call(Method::POST, "$purge", None).await;
+        assert_eq!(status, StatusCode::OK, "{job}");
+        let id = job["job"]["id"].as_str().unwrap().to_owned();
+        let began = Instant::now();
+        let job = loop {
+            let job = api.call(Method::GET, &format!("$purge/{id}"), None).await.1["job"].take();
+            assert_eq!(other.count("Observation").await, others, "reads go on");
+            let is_told = job["failures"].as_array().is_some_and(|failures| !failures.is_empty()) || job["status"] == "failed";
+            if is_told || began.elapsed().as_secs() > 15 {
+                break job;
+            }
+        };
+        assert_ne!(job["status"], "successful", "{job}");
+        assert!(job["deletedCount"].as_u64().unwrap_or(0) < job["resourceCount"].as_u64().unwrap_or(u64::MAX), "the control: {job}");
+        leave(Room::Plenty);
+
+        let mut job = api.job_at_end(&id).await;
+        if job["status"] == "failed" {
+            let why = job.to_string();
+            assert!(why.contains(cause), "the cause is told: {why}");
+            let (status, retried) = api.call(Method::PUT, &format!("$purge/{id}"), None).await;
+            assert_eq!(status, StatusCode::OK, "{retried}");
+            job = api.job_at_end(&id).await;
+        }
+        assert_eq!(job["status"], "successful", "{job}");
+        assert_eq!((&job["deletedCount"], &job["sparedCount"]), (&job["resourceCount"], &json!(0)), "{job}");
+        assert_eq!((api.count("Observation").await, other.count("Observation").await), (0, others));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_stops_nothing_but_writes_and_a_retry_finishes_after_the_cure() {
     let workplace = Workplace::new();
-    let (client_id, _, purged) = workplace.add_user();
-    let bystander = workplace.json(&["user", "add", "--client", &client_id, "bob", "--json"])["oneup_user_id"].to_string();
-    for (user, seed, patients) in [(&purged, 1, 400), (&bystander, 2, 5)] {
-        let lines = Population::new(seed, patients).fold(String::new(), |mut lines, change| {
-            if let GeneratedKind::Put(json) = change.kind {
-                writeln!(lines, "{json}").unwrap();
+    let accounts = Accounts::fill(&workplace);
+    // A process that ignores the signal of a file that may not grow: so its writes fail instead.
+    let (mut running, server) = serve_by(shell(&workplace, &[], "trap '' XFSZ;"));
+    let limit = |room| {
+        running.limit_file_bytes(match room {
+            Room::Plenty => None,
+            Room::Little => {
+                let written = fs::metadata(workplace.path("lethe-data/lethe.db-wal")).map_or(0, |log| log.len());
+                Some(written + (600 << 10))
             }
-            lines
+            // As on a disk that became read-only.
+            Room::Nothing => Some(1),
         });
-        workplace.write("population.ndjson", lines);
-        workplace.json(&["import", "--user", user, "population.ndjson", "--json"]);
-    }
-    let [token, bystander_token] = [&purged, &bystander].map(|user| workplace.run(&["user", "token", user]).stdout.trim().to_owned());
-    let (mut running, server) = serve_by(shell(&workplace));
-    let api = Api { http: Client::new(), server: server.clone(), token };
-    let other = Api { http: Client::new(), server, token: bystander_token };
-    let (stored, others) = (api.count("Observation").await, other.count("Observation").await);
-    assert!(stored > 1_000 && others > 10, "the control: {stored}, {others}");
-
-    // Nothing at all can be written, as on a disk that became read-only.
-    running.limit_file_bytes(Some(1));
-    let basic = json!({"resourceType": "Basic", "id": "a"});
-    for (method, path, body) in [(Method::POST, "$purge", None), (Method::PUT, "Basic/a", Some(basic))] {
-        let (status, outcome) = api.call(method, path, body).await;
-        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}: {outcome}");
-        assert!(outcome["issue"][0]["details"]["text"].as_str().unwrap().contains("nothing was written"), "{outcome}");
-    }
-    assert_eq!(api.count("Observation").await, stored, "reads go on");
-    running.limit_file_bytes(None);
-    assert_eq!(api.call(Method::GET, "$purge", None).await.1["jobs"], json!([]), "no job exists");
-
-    // Little can be written: the kick-off, but no batch.
-    let log = workplace.path("lethe-data/lethe.db-wal");
-    let written = std::fs::metadata(log).map_or(0, |log| log.len());
-    running.limit_file_bytes(Some(written + (600 << 10)));
-    let (status, job) = api.call(Method::POST, "$purge", None).await;
-    assert_eq!(status, StatusCode::OK, "{job}");
-    let id = job["job"]["id"].as_str().unwrap().to_owned();
-    let began = Instant::now();
-    let job = loop {
-        let job = api.call(Method::GET, &format!("$purge/{id}"), None).await.1["job"].take();
-        assert_eq!(other.count("Observation").await, others, "reads go on");
-        let is_told = job["failures"].as_array().is_some_and(|failures| !failures.is_empty()) || job["status"] == "failed";
-        if is_told || began.elapsed().as_secs() > 15 {
-            break job;
-        }
     };
-    assert_ne!(job["status"], "successful", "{job}");
-    assert!(job["deletedCount"].as_u64().unwrap_or(0) < job["resourceCount"].as_u64().unwrap_or(u64::MAX), "the control: {job}");
-    running.limit_file_bytes(None);
-
-    let mut job = api.job_at_end(&id).await;
-    if job["status"] == "failed" {
-        let why = job.to_string();
-        assert!(why.contains("disk I/O error") || why.contains("disk is full"), "the cause is told: {why}");
-        let (status, retried) = api.call(Method::PUT, &format!("$purge/{id}"), None).await;
-        assert_eq!(status, StatusCode::OK, "{retried}");
-        job = api.job_at_end(&id).await;
-    }
-    assert_eq!(job["status"], "successful", "{job}");
-    assert_eq!((&job["deletedCount"], &job["sparedCount"]), (&job["resourceCount"], &json!(0)), "{job}");
-    assert_eq!((api.count("Observation").await, other.count("Observation").await), (0, others));
+    accounts.outlive(&server, limit, "disk I/O error").await;
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
     let check = workplace.run(&["check"]);
     assert_eq!(check.code, Some(0), "{check:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_nothing_but_writes_and_a_retry_finishes_after_there_is_room() {
+    let workplace = Workplace::new();
+    let accounts = Accounts::fill(&workplace);
+    // A file system of its own that nobody else sees, without a right that a user has not.
+    let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
+    if !Command::new("env").args(namespace).args(["mount", "-t", "tmpfs", "tmpfs", "/tmp"]).status().unwrap().success() {
+        eprintln!("SKIPPED: this system lets nobody mount a file system of their own");
+        return;
+    }
+    let mount = "cp -r lethe-data kept && mount -t tmpfs -o size=192m tmpfs lethe-data && cp -r kept/. lethe-data/ && rm -r kept &&";
+    let (mut running, server) = serve_by(shell(&workplace, &namespace, mount));
+    let data = PathBuf::from(format!("/proc/{}/root{}", running.id(), workplace.path("lethe-data").display()));
+    let filler = data.join("filler");
+    let fill = |room| {
+        drop(fs::remove_file(&filler));
+        if room != Room::Plenty {
+            let mut file = fs::File::create(&filler).unwrap();
+            let mut bytes = 0_u64;
+            while let Ok(written) = file.write(&[1; 4096]) {
+                bytes += written as u64;
+            }
+            if room == Room::Little {
+                file.set_len(bytes - (600 << 10)).unwrap();
+            }
+        }
+    };
+    accounts.outlive(&server, fill, "disk is full").await;
+    let check = workplace.run(&["check", "--data", &data.to_string_lossy()]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
 }

@@ -13,9 +13,10 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::
 use crate::{
     clean_writes::clean_pages,
     error::{Error, Result},
+    long_statements,
     page::{PAGE_BYTES, PAGES_MAX},
     readers::Readers,
-    searches, stored_seqs, time_limit,
+    searches, stored_seqs,
     writer::Writer,
 };
 
@@ -151,7 +152,7 @@ fn configure(connection: &mut Connection, cache_kib: i64) -> rusqlite::Result<()
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     stored_seqs::add_function(connection)?;
     searches::add_functions(connection)?;
-    time_limit::watch(connection)?;
+    long_statements::watch(connection)?;
     // Freed bytes are overwritten in the same transaction. It is a property of the connection: set it on every one that may write.
     connection.pragma_update_and_check(None, "secure_delete", "on", |_| Ok(()))?;
     // Every connection copies pages from the log into the file now and then, a reader when it is the last to close.

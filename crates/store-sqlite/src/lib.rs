@@ -11,6 +11,7 @@ mod columns;
 mod connections;
 mod error;
 mod holds;
+mod long_statements;
 mod migrate;
 mod open;
 mod page;
@@ -22,7 +23,6 @@ mod recovery;
 mod resources;
 mod searches;
 mod stored_seqs;
-mod time_limit;
 mod writer;
 
 pub use backup::{CopyError, back_up, verify_copy};

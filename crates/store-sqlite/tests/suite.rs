@@ -183,9 +183,12 @@ async fn a_purge_gives_way_to_live_calls_that_become_slow() {
                 live.record(LiveCall::Read, Duration::from_millis(20));
             }
         });
+        let (began, rested_before) = (Instant::now(), pace.rested());
         assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
+        let (took, rested) = (began.elapsed(), pace.rested() - rested_before);
         slow.abort();
-        if pace.share() < 1.0 {
+        assert!(took >= rested, "{took:?}, and was to rest for {rested:?}");
+        if pace.share() < 0.2 && rested > Duration::from_millis(100) {
             return;
         }
     }

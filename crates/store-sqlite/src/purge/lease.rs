@@ -12,7 +12,7 @@ use super::{
     Result,
     job::{self, JobRow},
 };
-use crate::{SqliteStore, bulk, columns::InstantColumn, connections::Durability};
+use crate::{SqliteStore, bulk, columns::InstantColumn, connections::Durability, long_statements::gently};
 
 const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
 const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
@@ -79,6 +79,23 @@ pub(super) fn hold(tx: &Transaction<'_>, lease: Lease<JobId>, now: Instant) -> c
 }
 
 impl SqliteStore {
+    /// One view of a worker, which keeps nobody waiting but for the processor; then rests as the pace asks.
+    pub(super) async fn read_gently<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> crate::error::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (took, done) = self
+            .connections
+            .read(move |tx| {
+                let began = Moment::now();
+                let done = gently(|| work(tx))?;
+                Ok((began.elapsed(), done))
+            })
+            .await?;
+        self.rest_after(took).await;
+        Ok(done)
+    }
+
     /// One transaction of a worker: holds the lease, then does `work`; then rests as the pace asks.
     pub(super) async fn write_under<T: Send + 'static>(
         &self,
@@ -91,10 +108,14 @@ impl SqliteStore {
             .write(Durability::InOrder, move |tx| -> std::result::Result<_, StoreError> {
                 let began = Moment::now();
                 let job = hold(tx, lease, now)?;
-                Ok((began, work(tx, &job)?))
+                Ok((began, gently(|| work(tx, &job))?))
             })
             .await?;
-        self.rest_after(began.elapsed()).await;
+        let took = began.elapsed();
+        if took > LONG_STEP {
+            tracing::debug!(ms = took.as_millis(), "a step of a purge took long; writers waited for it");
+        }
+        self.rest_after(took).await;
         Ok(done)
     }
 
@@ -126,9 +147,6 @@ impl SqliteStore {
 
     /// Gives live calls the time that the pace asks for.
     pub(super) async fn rest_after(&self, step: Duration) {
-        if step > LONG_STEP {
-            tracing::debug!(ms = step.as_millis(), "a step of a purge took long; writers waited for it");
-        }
         let rest = self.pace.rest_after(step);
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;

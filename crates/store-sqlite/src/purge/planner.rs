@@ -8,7 +8,7 @@ use lethe_store::{JobId, StoreError};
 use rusqlite::Connection;
 
 use super::{Result, job::JobRow};
-use crate::{SqliteStore, readers::Readers, time_limit};
+use crate::{SqliteStore, long_statements, readers::Readers};
 
 /// See the module.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ impl Planner<'_> {
         work: impl FnOnce(&Connection) -> crate::error::Result<T> + Send + 'static,
     ) -> Result<T> {
         match self {
-            Self::Job(store, _) => store.connections.read(move |tx| work(tx)).await,
+            Self::Job(store, _) => store.read_gently(move |tx| work(tx)).await,
             Self::Look(look) => look.run(move |connection| work(connection)).await,
         }
     }
@@ -108,7 +108,7 @@ impl Look {
         let (Some(thread), Some(left)) = (&self.thread, self.deadline.checked_duration_since(Moment::now())) else {
             return Err(too_costly);
         };
-        match thread.run(move |connection| time_limit::within(left, || work(connection))).await?.map_err(StoreError::from) {
+        match thread.run(move |connection| long_statements::within(left, || work(connection))).await?.map_err(StoreError::from) {
             Err(StoreError::TooCostly(_)) => Err(too_costly),
             done => done,
         }

@@ -44,12 +44,12 @@ pub(crate) async fn residue(store: &SqliteStore, job_id: JobId) -> Result<Option
 async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> Result<Vec<Residue>> {
     let mut found = RESIDENCES.map(|residence| Residue { residence: residence.table, rows: 0 });
     let (number, watermark) = (job.number, job.job.watermark);
-    let tasks = store.connections.read(move |tx| sweep::touched(tx, number)).await?;
-    let questions = store.connections.read(move |tx| bulk::count_questions(tx, number)).await?;
+    let tasks = store.read_gently(move |tx| sweep::touched(tx, number)).await?;
+    let questions = store.read_gently(move |tx| bulk::count_questions(tx, number)).await?;
     add(&mut found, "export_question", questions);
-    let targets_of_ended = store.connections.read(move |tx| holds::count_targets_of_ended(tx, number)).await?;
+    let targets_of_ended = store.read_gently(move |tx| holds::count_targets_of_ended(tx, number)).await?;
     add(&mut found, "hold_target", targets_of_ended);
-    let (undeleted, companions) = store.connections.read(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
+    let (undeleted, companions) = store.read_gently(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
     add(&mut found, "version", undeleted);
     add(&mut found, "purge_companion", companions);
     for task in tasks {
@@ -57,10 +57,8 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
             if let Some(lease) = lease {
                 store.renew(lease).await?;
             }
-            let orphans = store
-                .connections
-                .read(move |tx| orphans(tx, task, &StoredSeqs::load(tx, task.account_id, task.resource_type, span)?))
-                .await?;
+            let orphans =
+                store.read_gently(move |tx| orphans(tx, task, &StoredSeqs::load(tx, task.account_id, task.resource_type, span)?)).await?;
             for (residence, rows) in orphans {
                 add(&mut found, residence, rows);
             }

@@ -48,7 +48,7 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
     let job = store.renew(lease).await?;
     let mut swept = 0;
     for span in StoredSeqs::spans(job.job.watermark) {
-        let stored = store.connections.read(move |tx| StoredSeqs::load(tx, task.account_id, task.resource_type, span)).await?;
+        let stored = store.read_gently(move |tx| StoredSeqs::load(tx, task.account_id, task.resource_type, span)).await?;
         let stored = Arc::new(stored);
         let mut after = Some(Value::Integer(BEFORE_FIRST));
         while let Some(start) = after {

@@ -58,9 +58,9 @@ impl RowKey {
 pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, job: i64, task: SweepTask, stored: &Arc<StoredSeqs>) -> Result<u64> {
     let (first, last) = (stored.first, stored.last);
     let mut swept = 0;
-    for part in store.connections.read(move |tx| parts(tx, job, task, first, last)).await? {
+    for part in store.read_gently(move |tx| parts(tx, job, task, first, last)).await? {
         let mut after = Some(RowKey::before_first());
-        let is_empty = store.connections.read(move |tx| is_empty(tx, task, part)).await?;
+        let is_empty = store.read_gently(move |tx| is_empty(tx, task, part)).await?;
         while let Some(start) = after {
             let stored = Arc::clone(stored);
             let (rows, next) = store

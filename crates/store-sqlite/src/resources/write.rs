@@ -14,8 +14,8 @@ use crate::{
     columns::{IdColumn, InstantColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code},
     connections::Durability,
     error::{Error, Result},
+    long_statements::within,
     searches,
-    time_limit::within,
 };
 
 use super::index_rows::{self, LastParts};

@@ -19,8 +19,8 @@ use lethe_store::{ReadTargets, SearchPage, SearchQuery, Searches, StoreError};
 
 use crate::{
     SqliteStore,
+    long_statements::within,
     resources::{accounts_of, current_row},
-    time_limit::within,
 };
 
 pub(crate) use functions::add_functions;

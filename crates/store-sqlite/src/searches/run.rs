@@ -14,8 +14,8 @@ use super::dialect::Sqlite;
 use crate::{
     columns::{IdColumn, SeqColumn, TypeColumn},
     error::Result,
+    long_statements::attempt,
     resources::{ACCOUNT_FIRST, RowVersion, accounts_of},
-    time_limit::attempt,
 };
 
 const SELECT_LAST_SEQ: &str = include_str!("../../sql/resources/last_seq.sql");

@@ -1,7 +1,9 @@
-//! A statement that takes too long is given up, so that nobody can occupy a connection with a question.
+//! What is done while a statement runs: one that takes too long is given up, so that nobody can occupy a connection with a question; one of
+//! a worker lets live calls have the processor in between.
 
 use std::{
     cell::Cell,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -10,20 +12,32 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, Result};
 
-/// Steps of SQLite's machine between two looks at the time: some hundred microseconds. Few in debug builds, so that tests meet an
-/// [`attempt`] that ends.
-const STEPS: std::ffi::c_int = if cfg!(debug_assertions) { 500 } else { 10_000 };
+/// Steps of SQLite's machine after which it calls: some tens of microseconds, short beside the time that a processor is lent for.
+const STEPS: std::ffi::c_int = 500;
+/// Calls that are one look at an [`attempt`]: some hundred microseconds. One in debug builds, so that tests meet an attempt that ends.
+const CALLS_OF_LOOK: u32 = if cfg!(debug_assertions) { 1 } else { 20 };
 
 thread_local! {
     /// When what this thread's connection does is to be given up.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// How many more times an [`attempt`] may be looked at.
-    static LOOKS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// How many more calls an [`attempt`] may take.
+    static CALLS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// Whether what this thread's connection does can wait.
+    static IS_GENTLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the statements of a connection be given up. A connection is used by one thread alone.
+/// Lets the statements of a connection be given up, and give way. A connection is used by one thread alone.
 pub(crate) fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.progress_handler(STEPS, Some(|| is_spent() || is_late()))
+    connection.progress_handler(STEPS, Some(look_up))
+}
+
+/// Whether the statement is to be given up.
+fn look_up() -> bool {
+    if IS_GENTLE.get() {
+        // Costs next to nothing if nobody waits for this processor. Otherwise whoever does would wait until its time is up: some milliseconds.
+        thread::yield_now();
+    }
+    is_spent() || is_late()
 }
 
 fn is_late() -> bool {
@@ -31,8 +45,8 @@ fn is_late() -> bool {
 }
 
 fn is_spent() -> bool {
-    LOOKS_LEFT.get().is_some_and(|left| {
-        LOOKS_LEFT.set(Some(left.saturating_sub(1)));
+    CALLS_LEFT.get().is_some_and(|left| {
+        CALLS_LEFT.set(Some(left.saturating_sub(1)));
         left == 0
     })
 }
@@ -42,13 +56,13 @@ struct Attempt;
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        LOOKS_LEFT.set(None);
+        CALLS_LEFT.set(None);
     }
 }
 
 /// Runs `work`, which only reads; `None` if a statement of it goes on after so many looks at it, each after some steps.
 pub(crate) fn attempt<T>(looks: u32, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-    LOOKS_LEFT.set(Some(looks));
+    CALLS_LEFT.set(Some(looks.saturating_mul(CALLS_OF_LOOK)));
     let attempt = Attempt;
     let done = work();
     drop(attempt);
@@ -60,6 +74,22 @@ pub(crate) fn attempt<T>(looks: u32, work: impl FnOnce() -> Result<T>) -> Result
 
 fn is_interrupted(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+}
+
+/// Ends the giving way, however its work ends.
+struct Gentle;
+
+impl Drop for Gentle {
+    fn drop(&mut self) {
+        IS_GENTLE.set(false);
+    }
+}
+
+/// Runs `work` of a worker, whose statements let others have the processor.
+pub(crate) fn gently<T>(work: impl FnOnce() -> T) -> T {
+    IS_GENTLE.set(true);
+    let _gentle = Gentle;
+    work()
 }
 
 /// Ends the limit, however its work ends.
