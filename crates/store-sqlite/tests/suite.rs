@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // OK because this file is nothing but tests.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use lethe_jobs::{JobState, LiveCall};
