@@ -215,6 +215,39 @@ mod tests {
         assert_eq!(look(&path, Which::Spread { turn: 0 }).unwrap(), Vec::<u64>::new());
     }
 
+    struct NoClock;
+
+    impl lethe_store::Clock for NoClock {
+        fn now(&self) -> lethe_fhir::Instant {
+            lethe_fhir::Instant::from_unix_ms(0)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_suspicion_is_judged_when_nobody_stands_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path(), std::sync::Arc::new(NoClock)).unwrap();
+        let connections = &store.connections;
+        let write = |sql: &'static str| connections.with_writer(move |writer| Ok(writer.execute_batch(sql)?));
+        write("create table t (bytes blob); insert into t values (zeroblob(100000)); delete from t").await.unwrap();
+        assert!(connections.with_writer(|writer| Ok(truncate_log(writer)?)).await.unwrap());
+        assert_eq!(dirty_pages(&store, 0).await.unwrap(), 0, "the control");
+        let path = directory.path().join("lethe.db");
+        let free = FreePages::read(&mut File::open(&path).unwrap(), 1 << 20).unwrap();
+        let page = (1..).find(|page| free.used_of(*page) == Some(0)).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"x", (page - 1) * PAGE_BYTES as u64 + 9).unwrap();
+
+        // Somebody reads what was there before a write, which can then not leave the log.
+        let reader = crate::connections::open_reader(&path).unwrap();
+        reader.execute_batch("begin; select count(*) from t").unwrap();
+        write("insert into t values (1)").await.unwrap();
+        let looked = tokio::time::timeout(5 * LOOK_PAUSE, dirty_pages(&store, 0)).await;
+        assert!(looked.is_err(), "it says nothing while the file is not whole: {looked:?}");
+        reader.execute_batch("rollback").unwrap();
+        assert_eq!(dirty_pages(&store, 0).await.unwrap(), 1);
+    }
+
     #[test]
     fn a_byte_in_any_unused_place_is_found() {
         let (_directory, path) = database();
