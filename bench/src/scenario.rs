@@ -141,6 +141,7 @@ async fn kick_off(store: &dyn Store, selection: Selection) -> anyhow::Result<Job
         job_id: Uuid::now_v7(),
         owner: scope(PURGED),
         selection,
+        question: Default::default(),
         bases: Default::default(),
         reason: None,
         expect: None,

@@ -100,8 +100,10 @@ pub struct Selected {
     pub before: Option<String>,
     /// Also what a FHIR delete had left behind.
     pub include_deleted: bool,
-    /// Further conditions, as sent.
-    pub conditions: Vec<String>,
+    /// Whose resources: `system` for everybody's, `patient` for a patient's compartment, `group` for those of the members of a Group.
+    pub level: String,
+    /// Types of which only what fits conditions was selected. The conditions may quote what was destroyed and are not kept.
+    pub conditions_on: Vec<String>,
 }
 
 /// How a job ended.

@@ -55,6 +55,8 @@ pub enum IssueType {
     Transient,
     /// Took too long.
     Timeout,
+    /// Not all of it is done yet.
+    Incomplete,
     /// Too many requests, or no room.
     Throttled,
     /// The store failed.

@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use lethe_auth::Scope;
 use lethe_jobs::JobState;
-use lethe_purge::Counts;
+use lethe_purge::{Counts, PurgeLevel};
 use lethe_store::{AuditEnd, AuditRecord, Hold};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -176,7 +176,7 @@ fn whose(owner: &Scope) -> String {
     }
 }
 
-/// The parameters of the kick-off, but for conditions, which may quote values of resources.
+/// The kick-off, but for ids, and for conditions, which may quote values of resources.
 fn query(record: &AuditRecord) -> String {
     let selection = &record.selection;
     let mut pairs = Vec::new();
@@ -185,7 +185,13 @@ fn query(record: &AuditRecord) -> String {
     }
     pairs.extend(selection.before.map(|before| format!("_before={before}")));
     pairs.extend(selection.include_deleted.then(|| "_includeDeleted=true".to_owned()));
-    format!("POST $purge?{}", pairs.join("&"))
+    let path = match selection.level {
+        PurgeLevel::System => "",
+        PurgeLevel::Patient => "Patient/{id}/",
+        PurgeLevel::Group => "Group/{id}/",
+    };
+    pairs.extend(selection.filtered_types.iter().map(|resource_type| format!("_typeFilter={resource_type}?{{conditions}}")));
+    format!("POST {path}$purge?{}", pairs.join("&"))
 }
 
 fn counts(counts: Counts) -> Value {
@@ -213,6 +219,7 @@ mod tests {
                 types: Some(vec!["Patient".parse().unwrap()]),
                 before: Some(Instant::from_unix_ms(0)),
                 include_deleted: true,
+                ..Selection::default()
             },
             reason: Some("request 7".to_owned()),
             watermark: Seq(9),

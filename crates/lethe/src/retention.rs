@@ -88,7 +88,8 @@ pub(crate) async fn all_due(store: &dyn Store, rules: &[RetentionRule]) -> Resul
 /// # Errors
 /// The store fails, or it takes too long.
 pub(crate) async fn preview(store: &dyn Store, due: &Due, bases: &LocalBases, now: Instant) -> Result<Preview> {
-    let query = PreviewQuery { owner: due.owner.clone(), selection: due.rule.selection(now), bases: bases.clone() };
+    let query =
+        PreviewQuery { owner: due.owner.clone(), selection: due.rule.selection(now), question: Default::default(), bases: bases.clone() };
     Ok(store.preview(&query).await?)
 }
 
@@ -114,6 +115,7 @@ pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now:
         job_id: Uuid::now_v7(),
         owner: due.owner.clone(),
         selection: due.rule.selection(now),
+        question: Default::default(),
         bases: bases.clone(),
         reason: Some(format!("retention: {}", due.rule)),
         expect: None,

@@ -26,5 +26,5 @@ mod seq_set;
 pub use counts::Counts;
 pub use phase::{Phase, UnknownPhase};
 pub use retention::{RetentionRule, RetentionRuleError};
-pub use selection::{Selection, Seq};
+pub use selection::{PurgeLevel, Selection, Seq};
 pub use seq_set::{NoSeqSet, SeqSet};

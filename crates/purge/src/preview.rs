@@ -6,7 +6,7 @@ use lethe_fhir::ResourceType;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::{Selection, Seq};
+use crate::{PurgeLevel, Selection, Seq};
 
 /// Numbers of one type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,21 @@ impl PreviewHasher {
         hasher.0.update(types.unwrap_or_default());
         hasher.0.update([u8::from(selection.before.is_some()), u8::from(selection.include_deleted)]);
         hasher.number(selection.before.map_or(0, |before| before.as_unix_ms().cast_unsigned()));
+        hasher.listed(selection);
         hasher
+    }
+
+    /// Whose resources, and which types have conditions. The patient, the Group and the conditions themselves are not told: what they select is.
+    fn listed(&mut self, selection: &Selection) {
+        let mut filtered: Vec<u8> = selection.filtered_types.iter().map(|resource_type| resource_type.code()).collect();
+        filtered.sort_unstable();
+        filtered.dedup();
+        if selection.level == PurgeLevel::System && filtered.is_empty() {
+            return;
+        }
+        self.0.update([4, selection.level as u8]);
+        self.number(filtered.len() as u64);
+        self.0.update(filtered);
     }
 
     /// Some resources of one account and type follow, with so many versions and bytes in all.
@@ -159,6 +173,10 @@ mod tests {
             digest(&named(&[binary, patient]), &[]),
             digest(&Selection { include_deleted: true, ..all.clone() }, &[]),
             digest(&Selection { before: Some(Instant::from_unix_ms(0)), ..all.clone() }, &[]),
+            digest(&Selection { filtered_types: vec![binary], ..all.clone() }, &[]),
+            digest(&Selection { filtered_types: vec![patient], ..all.clone() }, &[]),
+            digest(&Selection { level: PurgeLevel::Patient, ..all.clone() }, &[]),
+            digest(&Selection { level: PurgeLevel::Group, ..all.clone() }, &[]),
         ];
         for (one, first) in digests.iter().enumerate() {
             for (other, second) in digests.iter().enumerate() {

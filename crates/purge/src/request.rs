@@ -4,7 +4,7 @@ use lethe_fhir::{FhirDate, FhirDateError, Instant, ResourceType};
 use thiserror::Error;
 
 use crate::{
-    Selection,
+    PurgeLevel, Selection,
     preview::{NotADigest, PreviewDigest},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub const REASON_CHARS_MAX: usize = 1_000;
 
 /// The parameters, for people.
-const KNOWN: &str = "_type, _before, _includeDeleted, _reason and _expect";
+const KNOWN: &str = "_type, _before, _typeFilter, _includeDeleted, _reason and _expect";
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct PurgeRequest {
     pub types: Option<Vec<ResourceType>>,
     /// `_before`, as the first instant of what was sent.
     pub before: Option<Instant>,
+    /// Each `_typeFilter`, as sent: what it says is for a reader who knows search parameters.
+    pub type_filters: Vec<String>,
     /// `_includeDeleted`.
     pub include_deleted: bool,
     /// `_reason`.
@@ -85,10 +87,10 @@ impl PurgeRequest {
         let mut request = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for (name, value) in pairs {
-            if !["_type", "_before", "_includeDeleted", "_reason", "_expect"].contains(&name) {
+            if !["_type", "_before", "_typeFilter", "_includeDeleted", "_reason", "_expect"].contains(&name) {
                 return Err(PurgeRequestError::UnknownParameter(name.chars().take(80).collect()));
             }
-            if seen.contains(&name) {
+            if seen.contains(&name) && name != "_typeFilter" {
                 return Err(PurgeRequestError::Repeated(name.to_owned()));
             }
             seen.push(name);
@@ -98,6 +100,7 @@ impl PurgeRequest {
             match name {
                 "_type" => request.types = Some(types(value)?),
                 "_before" => request.before = Some(before(value)?),
+                "_typeFilter" => request.type_filters.push(value.to_owned()),
                 "_includeDeleted" => {
                     request.include_deleted = match value {
                         "true" => true,
@@ -118,10 +121,10 @@ impl PurgeRequest {
         Ok(request)
     }
 
-    /// The part that decides what is removed.
+    /// The part that decides what is removed. `filtered_types` are those of [`type_filters`](Self::type_filters).
     #[must_use]
-    pub fn selection(&self) -> Selection {
-        Selection { types: self.types.clone(), before: self.before, include_deleted: self.include_deleted }
+    pub fn selection(&self, level: PurgeLevel, filtered_types: Vec<ResourceType>) -> Selection {
+        Selection { types: self.types.clone(), before: self.before, include_deleted: self.include_deleted, level, filtered_types }
     }
 }
 
@@ -133,6 +136,7 @@ fn to_complete(name: &str) -> &'static str {
     match name {
         "_type" => "name one or more types, with commas between them",
         "_before" => "give a date, as in 2024-01-31",
+        "_typeFilter" => "give it a type and conditions, as in Observation?status=entered-in-error",
         "_includeDeleted" => "give 'true' or 'false'",
         "_expect" => "give the digest of a preview, or leave it out",
         _ => "give it a text, or leave it out",
@@ -178,8 +182,11 @@ mod tests {
             ("_before", "2024-02"),
             ("_includeDeleted", "true"),
             ("_reason", "erasure request 7"),
+            ("_typeFilter", "Patient?active=false"),
+            ("_typeFilter", "Observation?status=final"),
         ])
         .unwrap();
+        assert_eq!(request.type_filters, ["Patient?active=false", "Observation?status=final"]);
         assert_eq!(request.types.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["Patient", "Observation"]);
         assert_eq!(request.before.unwrap().to_string(), "2024-02-01T00:00:00.000Z");
         assert!(request.include_deleted);
@@ -193,7 +200,8 @@ mod tests {
             (&[("_befor", "2024")], "'_befor'"),
             (&[("_Type", "Patient")], "'_Type'"),
             (&[("type", "Patient")], "'type'"),
-            (&[("_typeFilter", "Patient?active=true")], "'_typeFilter'"),
+            (&[("_typefilter", "Patient?active=true")], "'_typefilter'"),
+            (&[("_typeFilter", "")], "'_typeFilter' has an empty value, so nothing was started: give it a type and conditions"),
             (&[("_expect", "x")], "_expect: it is not the digest"),
             (&[("_expect", "")], "'_expect' has an empty value"),
             (&[("_expectt", "x")], "'_expectt'"),

@@ -48,7 +48,7 @@ impl RetentionRule {
     #[must_use]
     pub fn selection(&self, now: Instant) -> Selection {
         let before = now.plus_ms(-i64::from(self.days) * DAY_MS);
-        Selection { types: Some(self.types.clone()), before: Some(before), include_deleted: true }
+        Selection { types: Some(self.types.clone()), before: Some(before), include_deleted: true, ..Selection::default() }
     }
 }
 

@@ -203,6 +203,18 @@ impl ExportFilter {
         }
     }
 
+    /// Whether there are conditions on a type.
+    #[must_use]
+    pub fn has_conditions(&self, resource_type: ResourceType) -> bool {
+        self.conditions.contains_key(&resource_type)
+    }
+
+    /// Whether content decides about a type, and not its index values alone.
+    #[must_use]
+    pub fn reads_bodies(&self, resource_type: ResourceType) -> bool {
+        self.conditions.get(&resource_type).into_iter().flatten().flatten().any(reads_body)
+    }
+
     /// Whether a version is exported.
     #[must_use]
     pub fn takes(&self, candidate: &Candidate<'_>) -> bool {
@@ -252,6 +264,20 @@ fn is_about_itself(criterion: &Criterion) -> bool {
         | Criterion::Words { .. } => true,
         Criterion::RefersTo { .. } | Criterion::ReferredBy { .. } => false,
         Criterion::Either(alternatives) => alternatives.iter().flatten().all(is_about_itself),
+    }
+}
+
+fn reads_body(criterion: &Criterion) -> bool {
+    match criterion {
+        Criterion::Words { .. } => true,
+        Criterion::Either(alternatives) => alternatives.iter().flatten().any(reads_body),
+        Criterion::AnyOf(_)
+        | Criterion::NoneOf(_)
+        | Criterion::Ids(_)
+        | Criterion::NotIds(_)
+        | Criterion::LastUpdated(_)
+        | Criterion::RefersTo { .. }
+        | Criterion::ReferredBy { .. } => false,
     }
 }
 

@@ -52,7 +52,13 @@ fn statements_search_large_tables_by_account_and_never_walk_them() {
 #[test]
 fn versions_on_a_list_are_looked_up_one_by_one() {
     let connection = connection();
-    for name in ["delete_earlier_versions", "delete_earlier_versions_of_companions", "delete_companion_versions"] {
+    for name in ["listed_ids", "listed_targets_between", "companions_between", "clear_listed_between"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sql/purge/{name}.sql"));
+        let steps = plan(&connection, &path);
+        assert!(steps[0].contains("purge_listed") && steps[0].contains("role=? AND type_id=? AND seq>?"), "{name}: {steps:#?}");
+        assert!(steps.iter().skip(1).all(|step| step.contains("seq=?")), "{name}: {steps:#?}");
+    }
+    for name in ["delete_earlier_versions", "delete_earlier_versions_of_listed", "delete_listed_versions"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("sql/purge/{name}.sql"));
         let steps = plan(&connection, &path);
         assert!(steps[0].contains("account_id=? AND type_id=? AND seq=?"), "{name}: {steps:#?}");

@@ -69,6 +69,7 @@ pub async fn many_kick_offs_at_once_start_one_job<B: Backend>(harness: Harness<B
             job_id: JobId::now_v7(),
             owner,
             selection: everything(),
+            question: Default::default(),
             bases: Default::default(),
             reason: None,
             expect: None,

@@ -271,6 +271,9 @@ impl Purges for FaultyStore {
     async fn preview(&self, query: &PreviewQuery) -> Result<Preview> {
         self.inner.preview(query).await
     }
+    async fn unresolved_members(&self, query: &PreviewQuery) -> Result<Vec<String>> {
+        self.inner.unresolved_members(query).await
+    }
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
         self.call(self.inner.purge_job(owner, job_id)).await
     }

@@ -6,7 +6,8 @@ use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
 use lethe_certificate::{document::IssuerName, issue::KeyedIssuer, keys::SigningKey};
 use lethe_fhir::{Instant, LocalBases, LogicalId, Resource, ResourceType};
 use lethe_jobs::Lease;
-use lethe_purge::{Selection, holds::HoldTarget, plan::BatchLimits};
+use lethe_purge::{PurgeLevel, Selection, holds::HoldTarget, plan::BatchLimits};
+use lethe_search::export::{ExportQuestion, TypeFilter};
 use lethe_store::{
     AddedUser, Change, Expect, HistoryQuery, HistoryScope, HoldAdded, HoldId, HoldLifted, JobId, KeyedHash, KickOff, ListQuery, NewClient,
     NewHold, NewPurge, PurgeJob, SharedIssuer, Store, StoredVersion, Write, WriteOutcome,
@@ -137,6 +138,19 @@ impl<B: Backend> Harness<B> {
         self.store().kick_off(&self.new_purge(owner, selection)).await.unwrap()
     }
 
+    /// Starts a purge of the account that has a question.
+    pub async fn kick_off_asking(&self, ask: &Ask) -> JobId {
+        match self.store().kick_off(&self.purge_asking(ask)).await.unwrap() {
+            KickOff::Started(job) => job.job_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is asked of a kick-off that has a question.
+    pub fn purge_asking(&self, (selection, question): &Ask) -> NewPurge {
+        NewPurge { question: question.clone(), ..self.new_purge(&self.account, selection.clone()) }
+    }
+
     /// The key of a job's digests in this harness: another for each.
     pub fn digest_key(job_id: JobId) -> [u8; 32] {
         std::array::from_fn(|index| !job_id.as_bytes()[index % 16] ^ u8::from(index > 15))
@@ -149,6 +163,7 @@ impl<B: Backend> Harness<B> {
             job_id,
             owner: owner.clone(),
             selection,
+            question: Default::default(),
             bases: LocalBases::new([BASE]),
             reason: None,
             expect: None,
@@ -294,6 +309,36 @@ pub fn put(json: Value) -> Write {
 pub fn delete(reference: &str) -> Write {
     let (resource_type, id) = local(reference);
     Write { resource_type, id, change: Change::Delete, expect: Expect::Anything }
+}
+
+/// What is selected, and which patient, Group or conditions decide it.
+pub type Ask = (Selection, ExportQuestion);
+
+/// Of these types what fits one of the conditions on its type, each `Type?name=value`; and all of a type without any.
+pub fn filtered(names: &[&str], conditions: &[&str]) -> Ask {
+    let type_filters: Vec<TypeFilter> = conditions.iter().map(|condition| type_filter(condition)).collect();
+    let mut filtered_types: Vec<ResourceType> = type_filters.iter().map(|filter| filter.resource_type).collect();
+    filtered_types.sort_unstable();
+    filtered_types.dedup();
+    (Selection { filtered_types, ..types(names) }, ExportQuestion { type_filters, ..ExportQuestion::default() })
+}
+
+fn type_filter(condition: &str) -> TypeFilter {
+    let (resource_type, query) = condition.split_once('?').unwrap();
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    TypeFilter { resource_type: resource_type.parse().unwrap(), pairs: pairs.collect() }
+}
+
+/// What is in the compartment of a patient.
+pub fn of_patient(id: &str) -> Ask {
+    let question = ExportQuestion { patients: vec![id.parse().unwrap()], ..ExportQuestion::default() };
+    (Selection { level: PurgeLevel::Patient, ..Selection::default() }, question)
+}
+
+/// What is in the compartments of the members of a Group.
+pub fn of_group(id: &str) -> Ask {
+    let question = ExportQuestion { group: Some(id.parse().unwrap()), ..ExportQuestion::default() };
+    (Selection { level: PurgeLevel::Group, ..Selection::default() }, question)
 }
 
 /// A selection of types.

@@ -9,12 +9,19 @@ use serde_json::json;
 
 use crate::{
     Backend, Harness,
-    harness::{BASE, everything, local, types},
+    harness::{Ask, BASE, everything, local, types},
 };
 
 /// What a purge of the account would do.
 pub async fn preview<B: Backend>(harness: &Harness<B>, owner: &Scope, selection: Selection) -> Preview {
-    let query = PreviewQuery { owner: owner.clone(), selection, bases: LocalBases::new([BASE]) };
+    let query = PreviewQuery { owner: owner.clone(), selection, question: Default::default(), bases: LocalBases::new([BASE]) };
+    harness.store().preview(&query).await.unwrap()
+}
+
+/// The same of one that has a question.
+pub async fn preview_asking<B: Backend>(harness: &Harness<B>, (selection, question): &Ask) -> Preview {
+    let (selection, question) = (selection.clone(), question.clone());
+    let query = PreviewQuery { owner: harness.account.clone(), selection, question, bases: LocalBases::new([BASE]) };
     harness.store().preview(&query).await.unwrap()
 }
 
@@ -84,7 +91,7 @@ pub async fn a_preview_says_what_the_purge_then_does<B: Backend>(first: Harness<
 pub async fn a_preview_says_what_stays_and_stores_nothing<B: Backend>(harness: Harness<B>) {
     fill(&harness).await;
     harness.put(json!({"resourceType": "Provenance", "id": "goes-too", "target": [{"reference": "Patient/a"}]})).await;
-    let tables = ["purge_job", "purge_batch", "purge_companion", "purge_held", "purge_met_hold", "purge_audit", "version"];
+    let tables = ["purge_job", "purge_batch", "purge_question", "purge_listed", "purge_held", "purge_met_hold", "purge_audit", "version"];
     let mut before = Vec::new();
     for table in tables {
         before.push(harness.backend.rows(table).await);

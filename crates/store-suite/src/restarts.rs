@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use lethe_jobs::JobState;
 use lethe_purge::Counts;
+use lethe_search::export::ExportQuestion;
 use lethe_store::{NextBatch, PurgeEnd, Store, StoreError};
 use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
     Backend, FaultyStore, Harness,
-    harness::{everything, types},
+    harness::{Ask, everything, filtered, types},
 };
 
 async fn fill<B: Backend>(harness: &Harness<B>) {
@@ -28,11 +29,20 @@ async fn fill<B: Backend>(harness: &Harness<B>) {
 /// The moving crash: the worker dies after step 1, after step 2, and so on, until one run needs no more steps than it has. While it is dead the clock
 /// jumps back an hour, every second time.
 pub async fn a_job_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harness<B>) {
+    goes_on(first, (types(&["Patient", "Media"]), ExportQuestion::default())).await;
+}
+
+/// The same resources by a list and by ranges.
+pub async fn a_job_with_a_list_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harness<B>) {
+    goes_on(first, filtered(&["Patient", "Media"], &["Patient?active=true"])).await;
+}
+
+async fn goes_on<B: Backend>(first: Harness<B>, ask: Ask) {
     drop(first);
     for steps in 1..200 {
         let mut harness = Harness::<B>::open().await;
         fill(&harness).await;
-        let job_id = harness.kick_off(types(&["Patient", "Media"])).await;
+        let job_id = harness.kick_off_asking(&ask).await;
         harness.put(json!({"resourceType": "Patient", "id": "p0", "active": false})).await;
         let dying = FaultyStore::dying_after(harness.store(), steps);
         let (_stop, shutdown) = watch::channel(false);
@@ -57,6 +67,7 @@ pub async fn a_job_goes_on_after_a_restart_at_any_step<B: Backend>(first: Harnes
         let left = [harness.ids("Patient").await, harness.ids("Media").await, harness.ids("Provenance").await, harness.ids("Binary").await]
             .concat();
         assert_eq!(left, ["p0", "v0"], "died after {steps}");
+        assert_eq!(harness.backend.rows("purge_question").await + harness.backend.rows("purge_listed").await, 0, "died after {steps}");
         assert_eq!(harness.ids("Observation").await, ["stays"]);
         let certificates = harness.store().certificates(0, 10).await.unwrap();
         assert_eq!(certificates.iter().map(|certificate| certificate.job_id).collect::<Vec<_>>(), [job_id], "died after {steps}");

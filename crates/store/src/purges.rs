@@ -10,6 +10,7 @@ use lethe_purge::{
     plan::BatchLimits,
     preview::{PreviewCounts, PreviewDigest, Stays},
 };
+use lethe_search::export::ExportQuestion;
 use uuid::Uuid;
 
 use crate::{HoldId, JournalMark, RemovedPart, SharedIssuer, StoreError};
@@ -26,6 +27,9 @@ pub struct NewPurge {
     pub owner: Scope,
     /// What is selected.
     pub selection: Selection,
+    /// Which patient or Group, and which conditions, if the selection has any: asked as an export asks. It may name resources and quote their
+    /// values, so it is kept apart from the job, and not longer than until the plan is made.
+    pub question: ExportQuestion,
     /// Addresses of this server, for references in versions that are looked at.
     pub bases: LocalBases,
     /// Why, in the words of whoever asked.
@@ -43,6 +47,8 @@ pub struct PreviewQuery {
     pub owner: Scope,
     /// What is selected.
     pub selection: Selection,
+    /// Which patient or Group, and which conditions.
+    pub question: ExportQuestion,
     /// Addresses of this server.
     pub bases: LocalBases,
 }
@@ -188,13 +194,16 @@ pub trait Purges: Send + Sync {
     /// # Errors
     /// [`StoreError::TooCostly`] if it takes too long.
     async fn preview(&self, query: &PreviewQuery) -> Result<Preview, StoreError>;
+    /// The members of the Group of a question that are no patients here at this moment, in words. Stores nothing.
+    async fn unresolved_members(&self, query: &PreviewQuery) -> Result<Vec<String>, StoreError>;
     /// One job.
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>, StoreError>;
     /// Jobs, newest first, at most `count`, older than `before` if given.
     async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>, StoreError>;
     /// Asks a job to stop. What is running finishes its batch first: see [`PurgeJob::state`].
     async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
-    /// Puts a failed job back in line; exactly its failed batches run again, with their attempts counted anew. The watermark stays.
+    /// Puts a failed job back in line; exactly its failed batches run again, with their attempts counted anew. The watermark stays. One that
+    /// failed before its plan was made is planned anew; if it had a question, that is forgotten, and the job fails again.
     async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
 }
 

@@ -17,6 +17,8 @@ pub struct Residence {
 /// The step of a purge that empties a residence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptiedBy {
+    /// The step that stores the plan.
+    Plan,
     /// The batch, together with the version.
     Batch,
     /// The sweep after the last batch.
@@ -24,15 +26,20 @@ pub enum EmptiedBy {
 }
 
 /// Every table that holds resource data.
-pub const RESIDENCES: [Residence; 8] = [
+pub const RESIDENCES: [Residence; 9] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
     Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
     Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
     Residence { table: "reference", holds: "Binary or Provenance → versions that refer to it", emptied_by: EmptiedBy::Sweep },
     Residence { table: "index_value", holds: "values of search parameters → current versions", emptied_by: EmptiedBy::Sweep },
     Residence {
-        table: "purge_companion",
-        holds: "the list of Provenance and Binary that go along with a purge",
+        table: "purge_question",
+        holds: "the patient, the Group and the conditions that a purge was asked for, until its plan is made",
+        emptied_by: EmptiedBy::Plan,
+    },
+    Residence {
+        table: "purge_listed",
+        holds: "the list of targets that conditions or patients decide, and of the Provenance and Binary that go along",
         emptied_by: EmptiedBy::Batch,
     },
     Residence {

@@ -41,7 +41,7 @@ fn facts(number: u64, previous: Option<&str>) -> Facts {
         client_name: "an application".to_owned(),
         account: Some(251),
         reason: Some("request 7".to_owned()),
-        selection: Selection { types: Some(vec![patient]), before: None, include_deleted: false },
+        selection: Selection { types: Some(vec![patient]), ..Selection::default() },
         watermark: Seq(9),
         requested_on: Instant::from_unix_ms(ISSUED_MS - 5),
         planned_on: Some(Instant::from_unix_ms(ISSUED_MS - 3)),

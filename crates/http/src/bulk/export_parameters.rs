@@ -1,13 +1,11 @@
 //! The parameters of `$export`, read strictly: one that is not known is refused, since leaving it out would export something else.
 
 use lethe_fhir::{FhirDate, Instant, IssueType, LocalBases, LocalReference, Reference, ResourceType};
-use lethe_search::export::{ExportFilter, ExportLevel, Patients, TypeFilter, TypeFilterError};
+use lethe_search::export::{ExportFilter, ExportLevel, Patients, TypeFilter};
 use lethe_store::ExportSelection;
 
-use crate::{
-    edge::{encode_pairs, parse_pairs},
-    error::ApiError,
-};
+use super::type_filters::{refused_filter, type_filters};
+use crate::{edge::encode_pairs, error::ApiError};
 
 /// What is known.
 const KNOWN: [&str; 7] = ["_type", "_since", "_typeFilter", "patient", "_outputFormat", "_format", "_pretty"];
@@ -80,38 +78,6 @@ fn patients(value: &str, selection: &mut ExportSelection) -> Result<(), ApiError
         }
     }
     Ok(())
-}
-
-fn refused_filter(error: TypeFilterError) -> ApiError {
-    let code = match &error {
-        TypeFilterError::Malformed(_) | TypeFilterError::NotACondition { .. } => IssueType::Invalid,
-        TypeFilterError::Query { .. } => IssueType::Value,
-        TypeFilterError::OtherResources(_) => IssueType::NotSupported,
-        TypeFilterError::TooMany => IssueType::TooCostly,
-    };
-    bad(code, format!("'_typeFilter': {error}"))
-}
-
-/// Several may stand in one value, with commas between them, as Bulk Data had it at first: a comma that is followed by `Type?`.
-fn type_filters(value: &str) -> Result<Vec<TypeFilter>, ApiError> {
-    let mut filters = Vec::new();
-    let mut rest = value;
-    while !rest.is_empty() {
-        let is_type = |text: &str| text.split_once('?').is_some_and(|(name, _)| name.parse::<ResourceType>().is_ok());
-        let end = rest.match_indices(',').map(|(at, _)| at).find(|at| is_type(&rest[at + 1..])).unwrap_or(rest.len());
-        filters.push(type_filter(&rest[..end])?);
-        rest = rest.get(end + 1..).unwrap_or_default();
-    }
-    if filters.is_empty() { Err(refused_filter(TypeFilterError::Malformed(String::new()))) } else { Ok(filters) }
-}
-
-fn type_filter(text: &str) -> Result<TypeFilter, ApiError> {
-    let malformed = || refused_filter(TypeFilterError::Malformed(text.chars().take(120).collect()));
-    let (name, query) = text.split_once('?').ok_or_else(malformed)?;
-    let resource_type =
-        name.parse().map_err(|error: lethe_fhir::UnknownResourceType| bad(IssueType::Value, format!("'_typeFilter': {error}")))?;
-    let pairs = parse_pairs(query)?;
-    if pairs.is_empty() { Err(malformed()) } else { Ok(TypeFilter { resource_type, pairs }) }
 }
 
 fn bad(code: IssueType, text: impl std::fmt::Display) -> ApiError {

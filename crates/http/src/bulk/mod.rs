@@ -15,6 +15,7 @@ mod import_run;
 mod import_status;
 mod import_wire;
 mod stream;
+mod type_filters;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use axum::{Router, routing::get};
 use crate::App;
 
 pub use definition::{system_operations, type_operation};
+pub use type_filters::{refused_filter, type_filters};
 
 /// The route whose calls last as long as their bodies.
 pub const IMPORT_ROUTE: &str = "/r4/$import";

@@ -33,7 +33,7 @@ pub async fn cancel(
         CanceledOrRetried::Taken(job) => {
             // A job whose worker has gone needs another one to settle what was removed.
             app.wake.notify_one();
-            let job = wait_for_end(&app, &scope, *job).await?;
+            let job = wait_for_end(&app, &scope, *job, WAIT_S_MAX).await?;
             Ok(answer_status(&app, &job))
         }
         CanceledOrRetried::Refused(refused) => Err(not_running(&app, job_id, refused.state)),
@@ -42,8 +42,9 @@ pub async fn cancel(
     }
 }
 
-async fn wait_for_end(app: &App, scope: &Scope, mut job: PurgeJob) -> Result<PurgeJob, ApiError> {
-    let deadline = Instant::now() + Duration::from_secs(WAIT_S_MAX);
+/// The job at its end, or as it stands after so many seconds.
+pub async fn wait_for_end(app: &App, scope: &Scope, mut job: PurgeJob, wait_s_max: u64) -> Result<PurgeJob, ApiError> {
+    let deadline = Instant::now() + Duration::from_secs(wait_s_max);
     while !job.state.is_ended() && Instant::now() < deadline {
         sleep(Duration::from_millis(POLL_MS)).await;
         job = app.store.purge_job(scope, job.job_id).await?.ok_or_else(no_such_job)?;

@@ -7,10 +7,13 @@ use axum::{
     response::Response,
 };
 use lethe_auth::Scope;
-use lethe_store::{JobId, KickOff, NewPurge};
+use lethe_fhir::LocalBases;
+use lethe_purge::request::PurgeRequest;
+use lethe_store::{JobId, KickOff, NewPurge, PurgeJob};
 use uuid::Uuid;
 
 use super::{
+    asked::{Whose, read_asked},
     parameters::read_request,
     preview::too_costly,
     respond_async::{answer_accepted, prefers_async},
@@ -26,10 +29,18 @@ pub async fn kick_off(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, request) = read_request(request).await?;
+    let job = start(&app, scope, request, Whose::System, bases).await?;
+    Ok(if prefers_async(&parts.headers) { answer_accepted(&app, &job, Vec::new()) } else { answer_kick_off(&app, &job) })
+}
+
+/// Stores the job that a request asks for.
+pub async fn start(app: &App, owner: Scope, request: PurgeRequest, whose: Whose, bases: LocalBases) -> Result<PurgeJob, ApiError> {
+    let (selection, question) = read_asked(&request, whose, &bases)?;
     let purge = NewPurge {
         job_id: Uuid::new_v4(),
-        owner: scope,
-        selection: request.selection(),
+        owner,
+        selection,
+        question,
         bases,
         reason: request.reason,
         expect: request.expect,
@@ -38,9 +49,9 @@ pub async fn kick_off(
     match app.store.kick_off(&purge).await.map_err(too_costly)? {
         KickOff::Started(job) => {
             app.wake.notify_one();
-            Ok(if prefers_async(&parts.headers) { answer_accepted(&app, &job) } else { answer_kick_off(&app, &job) })
+            Ok(*job)
         }
-        KickOff::Conflict { running } => Err(conflict_with(&app, &purge.owner, running).await),
+        KickOff::Conflict { running } => Err(conflict_with(app, &purge.owner, running).await),
         KickOff::Changed { digest } => Err(ApiError::VersionMismatch(format!(
             "what would be removed is not what '_expect' stands for, so nothing was started: look at $purge-preview again; its digest is now {digest}"
         ))),

@@ -1,11 +1,13 @@
 //! The operation `$purge` and its jobs, one file for each call. Nothing here removes anything: the worker does.
 
+mod asked;
 mod cancel;
 mod certificate;
 mod job_address;
 mod jobs;
 mod keys;
 mod kick_off;
+mod of_patients;
 mod parameters;
 mod preview;
 mod proof;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{delete, get},
+    routing::{delete, get, post},
 };
 
 use crate::App;
@@ -33,6 +35,10 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/r4/$purge", get(jobs::jobs).post(kick_off::kick_off))
         .route("/r4/$purge-preview", get(preview::preview).post(preview::preview))
+        .route("/r4/Patient/{id}/$purge", post(of_patients::kick_off_patient))
+        .route("/r4/Patient/{id}/$purge-preview", get(of_patients::preview_patient).post(of_patients::preview_patient))
+        .route("/r4/Group/{id}/$purge", post(of_patients::kick_off_group))
+        .route("/r4/Group/{id}/$purge-preview", get(of_patients::preview_group).post(of_patients::preview_group))
         .route("/r4/$purge/{job_id}", get(status::status).put(retry::retry).delete(cancel::cancel))
         .route("/r4/async/{job_id}", get(respond_async::poll).delete(respond_async::stop))
         .route("/r4/$purge/{job_id}/certificate", get(certificate::certificate))

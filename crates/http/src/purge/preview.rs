@@ -6,10 +6,14 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use lethe_fhir::IssueType;
+use lethe_auth::Scope;
+use lethe_fhir::{IssueType, LocalBases};
+use lethe_purge::request::PurgeRequest;
 use lethe_store::{PreviewQuery, StoreError};
+use serde_json::Value;
 
 use super::{
+    asked::{Whose, read_asked},
     parameters::read_request,
     wire::{plain_json, preview_json},
 };
@@ -23,13 +27,27 @@ pub async fn preview(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (_, request) = read_request(request).await?;
+    let (_, json) = look(&app, scope, &request, Whose::System, bases).await?;
+    Ok(plain_json(&json))
+}
+
+/// What a request would remove, as it was asked and as JSON.
+pub async fn look(
+    app: &App,
+    owner: Scope,
+    request: &PurgeRequest,
+    whose: Whose,
+    bases: LocalBases,
+) -> Result<(PreviewQuery, Value), ApiError> {
     if request.expect.is_some() {
         let text = "'_expect' is for the kick-off: a preview tells the digest that it takes";
         return Err(ApiError::bad(IssueType::NotSupported, text));
     }
-    let query = PreviewQuery { owner: scope, selection: request.selection(), bases };
+    let (selection, question) = read_asked(request, whose, &bases)?;
+    let query = PreviewQuery { owner, selection, question, bases };
     let preview = app.store.preview(&query).await.map_err(too_costly)?;
-    Ok(plain_json(&preview_json(&query.owner, &query.selection, &preview)))
+    let json = preview_json(&query.owner, &query.selection, &preview);
+    Ok((query, json))
 }
 
 /// In the words of a preview.

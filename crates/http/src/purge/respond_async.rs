@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use lethe_fhir::OperationOutcome;
+use lethe_fhir::{Issue, OperationOutcome};
 use lethe_jobs::JobState;
 use lethe_store::{CanceledOrRetried, JobId, PurgeJob};
 
@@ -16,6 +16,7 @@ use super::{
     cancel::not_running,
     job_address::{JobPath, no_such_job},
     kick_off::conflict_with,
+    of_patients,
     wire::{progress_headers, status_url},
 };
 use crate::{
@@ -32,9 +33,10 @@ pub fn prefers_async(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a kick-off that asked for it: 202, and where to poll.
-pub fn answer_accepted(app: &App, job: &PurgeJob) -> Response {
+pub fn answer_accepted(app: &App, job: &PurgeJob, more: Vec<Issue>) -> Response {
     let url = async_url(app, job.job_id);
-    let told = OperationOutcome::information(format!("the purge has been started; its outcome will be at {url}"));
+    let mut told = OperationOutcome::information(format!("the purge has been started; its outcome will be at {url}"));
+    told.issues.extend(more);
     with_header(reply(StatusCode::ACCEPTED, told.to_json().to_string()), header::CONTENT_LOCATION, &url)
 }
 
@@ -53,7 +55,11 @@ pub async fn poll(
             response.headers_mut().remove(header::CONTENT_TYPE);
             Ok(progress_headers(response, &job))
         }
-        JobState::Successful | JobState::Canceled => Ok(reply(StatusCode::OK, outcome(&app, &job).to_json().to_string())),
+        JobState::Successful | JobState::Canceled => {
+            let mut told = OperationOutcome::information(in_words(&app, &job));
+            told.issues.extend(of_patients::staying(&app, &job).await?);
+            Ok(reply(StatusCode::OK, told.to_json().to_string()))
+        }
         JobState::Failed => Err(ApiError::JobFailed(in_words(&app, &job))),
     }
 }
@@ -82,11 +88,8 @@ fn async_url(app: &App, job_id: JobId) -> String {
     format!("{}/r4/async/{job_id}", app.public_url)
 }
 
-fn outcome(app: &App, job: &PurgeJob) -> OperationOutcome {
-    OperationOutcome::information(in_words(app, job))
-}
-
-fn in_words(app: &App, job: &PurgeJob) -> String {
+/// How a job stands.
+pub fn in_words(app: &App, job: &PurgeJob) -> String {
     let totals = job.totals();
     let failure = job.failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
     format!(

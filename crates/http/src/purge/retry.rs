@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use lethe_jobs::JobState;
+use lethe_purge::PurgeLevel;
 use lethe_store::{CanceledOrRetried, JobId};
 
 use super::{
@@ -21,6 +22,13 @@ pub async fn retry(
     pairs: Pairs,
 ) -> Result<Response, ApiError> {
     pairs.only_format()?;
+    if let Some(job) = app.store.purge_job(&scope, job_id).await?
+        && job.state == JobState::Failed
+        && job.initialized_on.is_none()
+        && (job.selection.level != PurgeLevel::System || !job.selection.filtered_types.is_empty())
+    {
+        return Err(forgotten(&app, job_id));
+    }
     match app.store.retry_purge(&scope, job_id).await? {
         CanceledOrRetried::Taken(job) => {
             app.wake.notify_one();
@@ -29,6 +37,16 @@ pub async fn retry(
         CanceledOrRetried::Unknown => Err(no_such_job()),
         CanceledOrRetried::Conflict { running } => Err(conflict_with(&app, &scope, running).await),
         CanceledOrRetried::Refused(refused) => Err(not_failed(&app, job_id, refused.state)),
+    }
+}
+
+/// 409: a plan that was not made cannot be made any more.
+fn forgotten(app: &App, job_id: JobId) -> ApiError {
+    ApiError::Conflict {
+        text: "the job failed before its plan was made, and which patient, Group or conditions it was asked for is not kept longer than that, \
+               so it cannot be retried; nothing was removed, and nothing changed: start a new purge"
+            .to_owned(),
+        content_location: Some(status_url(app, job_id)),
     }
 }
 

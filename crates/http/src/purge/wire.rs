@@ -80,7 +80,11 @@ fn type_list(job: &PurgeJob) -> Vec<&'static str> {
 }
 
 fn type_names(selection: &Selection) -> Vec<&'static str> {
-    selection.types.iter().flatten().map(|resource_type| resource_type.name()).collect()
+    selection.types.as_deref().map(names).unwrap_or_default()
+}
+
+fn names(types: &[ResourceType]) -> Vec<&'static str> {
+    types.iter().map(|resource_type| resource_type.name()).collect()
 }
 
 fn time(instant: Option<Instant>) -> Value {
@@ -132,6 +136,8 @@ pub fn status_json(job: &PurgeJob) -> Value {
         "failedCount": totals.failed,
         "phase": phase(job.phase),
         "includeDeleted": job.selection.include_deleted,
+        "level": job.selection.level.stored(),
+        "filteredTypes": names(&job.selection.filtered_types),
         "reason": job.reason,
         "holds": job.holds.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "counts": counts_by_type(&job.counts),
@@ -164,6 +170,8 @@ pub fn preview_json(owner: &Scope, selection: &Selection, preview: &Preview) -> 
         "typeList": type_names(selection),
         "beforeDate": time(selection.before),
         "includeDeleted": selection.include_deleted,
+        "level": selection.level.stored(),
+        "filteredTypes": names(&selection.filtered_types),
         "digest": preview.digest.to_string(),
         "resourceCount": sum(|counts| counts.planned),
         "heldCount": sum(|counts| counts.held),
@@ -230,7 +238,7 @@ mod tests {
         PurgeJob {
             job_id: "f707145c-7c51-44ae-8bcd-9a55bff81974".parse().unwrap(),
             owner: Scope::Account { client_id: ClientId("c123".to_owned()), account_id: AccountId(251) },
-            selection: Selection { types: Some(vec![patient]), before: None, include_deleted: false },
+            selection: Selection { types: Some(vec![patient]), ..Selection::default() },
             bases: LocalBases::default(),
             reason: None,
             watermark: Seq(9),

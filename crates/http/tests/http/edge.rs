@@ -16,7 +16,8 @@ async fn wrong_paths_and_methods_are_outcomes() {
         ("/", "/r4"),
         ("/r5x/Patient", "/r4"),
         ("/r4/Patient/p1/_history/1/x", "/r4"),
-        ("/r4/Patient/p1/$purge", "/r4"),
+        ("/r4/Patient/p1/$purge/", "nothing was started"),
+        ("/r4/Observation/p1/$purge", "/r4"),
         ("/stu3/Patient", "R4 is the only version"),
         ("/dstu2", "R4 is the only version"),
         ("/fhir/stu3/Patient/1", "R4 is the only version"),
@@ -34,6 +35,8 @@ async fn wrong_paths_and_methods_are_outcomes() {
     for (method, path, allowed) in [
         ("PUT", "/r4/$purge", ["GET", "POST"].as_slice()),
         ("DELETE", "/r4/$purge", &["GET", "POST"]),
+        ("GET", "/r4/Patient/p1/$purge", &["POST"]),
+        ("GET", "/r4/Group/g/$purge", &["POST"]),
         ("PATCH", "/r4/Patient/p1/_history", &["GET"]),
         ("POST", "/r4/metadata", &["GET"]),
         ("PUT", "/r4", &["GET", "POST"]),

@@ -23,6 +23,7 @@ mod pages;
 mod patch;
 mod purge_async;
 mod purge_contract;
+mod purge_listed;
 mod purge_preview;
 mod search;
 mod test_server;

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lethe_auth::{AccountId, ClientId, Scope};
 use lethe_fhir::Instant;
 use lethe_jobs::JobEvent;
-use lethe_purge::{Selection, SeqSet};
+use lethe_purge::{PurgeLevel, Selection, SeqSet};
 use lethe_store::{JobId, JournalMark, PurgeJob, RecordedPurge, RemovedPart};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,6 +44,11 @@ pub(crate) struct PurgeEnd {
     types: Option<Vec<String>>,
     before_ms: Option<i64>,
     include_deleted: bool,
+    /// `None`: everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    level: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    filtered_types: Vec<String>,
     created_on_ms: i64,
     /// As the worker meant to end it.
     pub(crate) outcome: String,
@@ -66,6 +71,8 @@ impl PurgeEnd {
             types: job.selection.types.as_ref().map(names),
             before_ms: job.selection.before.map(Instant::as_unix_ms),
             include_deleted: job.selection.include_deleted,
+            level: (job.selection.level != PurgeLevel::System).then(|| job.selection.level.stored().to_owned()),
+            filtered_types: names(&job.selection.filtered_types),
             created_on_ms: job.created_on.as_unix_ms(),
             outcome: outcome(event).to_owned(),
             on: on.to_string(),
@@ -75,9 +82,11 @@ impl PurgeEnd {
         }
     }
 
-    /// As the store is told of it, with a fresh key for its digests. Types that this version does not know are left out: they were there only to be shown.
+    /// As the store is told of it, with a fresh key for its digests. Types and levels that this version does not know are left out: they were
+    /// there only to be shown.
     pub(crate) fn recorded(&self, digest_key: [u8; 32]) -> RecordedPurge {
         let client_id = ClientId(self.client.clone());
+        let known = |names: &Vec<String>| names.iter().filter_map(|name| name.parse().ok()).collect();
         RecordedPurge {
             job_id: self.job,
             owner: match self.account {
@@ -85,9 +94,11 @@ impl PurgeEnd {
                 None => Scope::Client { client_id },
             },
             selection: Selection {
-                types: self.types.as_ref().map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
+                types: self.types.as_ref().map(known),
                 before: self.before_ms.map(Instant::from_unix_ms),
                 include_deleted: self.include_deleted,
+                level: self.level.as_deref().and_then(|level| level.parse().ok()).unwrap_or_default(),
+                filtered_types: known(&self.filtered_types),
             },
             created_on: Instant::from_unix_ms(self.created_on_ms),
             digest_key,

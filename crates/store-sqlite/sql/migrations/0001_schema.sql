@@ -144,6 +144,9 @@ create table purge_job (
     type_ids text,
     before_ms integer,
     include_deleted integer not null check (include_deleted in (0, 1)),
+    level text not null check (level in ('system', 'patient', 'group')),
+    -- types with conditions, comma-separated type codes; null: none
+    filtered_type_ids text,
     reason text,
     -- addresses of this server, separated by spaces
     bases text not null,
@@ -177,11 +180,19 @@ create index purge_job_by_owner on purge_job (client_id, account_id, job_number)
 create index purge_job_unproven on purge_job (client_id, account_id)
 where state <> 'successful';
 
--- A batch is a range of targets, a range of the list of companions, or a part of what a purge on record had removed, which has its number.
+-- The patient or Group that a purge is of, and the conditions on types: they name resources and quote values. Goes when the plan is sealed, or
+-- when the job ends before that.
+create table purge_question (
+    job_number integer primary key,
+    question text not null
+) strict;
+
+-- A batch is a range of targets, a range of the list of targets or of the list of companions, or a part of what a purge on record had removed,
+-- which has its number.
 create table purge_batch (
     job_number integer not null,
     batch integer not null,
-    kind text not null check (kind in ('targets', 'companions', 'recorded')),
+    kind text not null check (kind in ('targets', 'listed', 'companions', 'recorded')),
     account_id integer not null,
     type_id integer not null,
     first_seq integer not null,
@@ -205,12 +216,14 @@ create table purge_batch (
 
 create index purge_batch_by_state on purge_batch (job_number, state, kind, batch);
 
-create table purge_companion (
+-- Places of what goes that no range can tell: targets that conditions or patients decide, and the Provenance and Binary that go along.
+create table purge_listed (
     job_number integer not null,
     account_id integer not null,
+    role text not null check (role in ('target', 'companion')),
     type_id integer not null,
     seq integer not null,
-    primary key (job_number, account_id, type_id, seq)
+    primary key (job_number, account_id, role, type_id, seq)
 ) strict, without rowid;
 
 -- Places of targets that stay because of a hold, though their range says that they go.
@@ -287,6 +300,8 @@ create table purge_audit (
     type_ids text,
     before_ms integer,
     include_deleted integer not null,
+    level text not null,
+    filtered_type_ids text,
     reason text,
     watermark_seq integer not null,
     opened_on_ms integer not null,
@@ -435,7 +450,7 @@ insert into sqlite_stat1 (tbl, idx, stat) values
 ('type_total', 'type_total', '100000 30 1'),
 ('purge_batch', 'purge_batch', '100000 1000 1'),
 ('purge_batch', 'purge_batch_by_state', '100000 1000 300 150 1'),
-('purge_companion', 'purge_companion', '1000000 10000 5000 2500 1'),
+('purge_listed', 'purge_listed', '1000000 10000 5000 5000 2500 1'),
 ('purge_held', 'purge_held', '1000000 10000 5000 2500 1'),
 ('purge_removed', 'purge_removed', '100000 1000 1'),
 ('export_file', 'export_file', '100000 1000 1');

@@ -16,7 +16,9 @@ select
     purge_audit.deleted,
     purge_audit.spared,
     purge_audit.held,
-    purge_audit.failed
+    purge_audit.failed,
+    purge_audit.level,
+    purge_audit.filtered_type_ids
 from purge_audit
 join client on client.client_id = purge_audit.client_id
 where purge_audit.job_number > ?1

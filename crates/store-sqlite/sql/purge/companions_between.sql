@@ -1,10 +1,11 @@
-select purge_companion.seq, version.id, version.replaced_by_seq is null
-from purge_companion
+select purge_listed.seq, version.id, version.replaced_by_seq is null
+from purge_listed
 left join version
-    on version.account_id = ?2 and version.type_id = ?3 and version.seq = purge_companion.seq
+    on version.account_id = ?2 and version.type_id = ?4 and version.seq = purge_listed.seq
 where
-    purge_companion.job_number = ?1
-    and purge_companion.account_id = ?2
-    and purge_companion.type_id = ?3
-    and purge_companion.seq between ?4 and ?5
-order by purge_companion.seq
+    purge_listed.job_number = ?1
+    and purge_listed.account_id = ?2
+    and purge_listed.role = ?3
+    and purge_listed.type_id = ?4
+    and purge_listed.seq between ?5 and ?6
+order by purge_listed.seq

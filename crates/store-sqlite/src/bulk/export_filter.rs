@@ -53,7 +53,7 @@ pub(super) fn make(connection: &Connection, job: &ExportJob) -> Result<ExportFil
         ExportLevel::Patient if selection.patients.is_empty() => Patients::All,
         ExportLevel::Patient => Patients::These(selection.patients.iter().cloned().collect()),
         ExportLevel::Group(id) => {
-            let mut patients = members(connection, job, id)?.map(|(patients, _)| patients).unwrap_or_default();
+            let mut patients = members_at(connection, job, id)?.map(|(patients, _)| patients).unwrap_or_default();
             if !selection.patients.is_empty() {
                 patients.retain(|patient| selection.patients.contains(patient));
             }
@@ -64,11 +64,24 @@ pub(super) fn make(connection: &Connection, job: &ExportJob) -> Result<ExportFil
         .map_err(|error| StoreError::NotUnderstood(format!("export_question.question: {error}")).into())
 }
 
-/// The members of a Group at the watermark; `None` if there was no such Group.
-fn members(connection: &Connection, job: &ExportJob, id: &LogicalId) -> Result<Option<(HashSet<LogicalId>, Vec<String>)>> {
+fn members_at(connection: &Connection, job: &ExportJob, id: &LogicalId) -> Result<Option<Members>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(None) };
-    let Some(group) = as_of(connection, account_id, ResourceType::GROUP, id, job.watermark)? else { return Ok(None) };
-    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, &job.selection.bases)))
+    members(connection, account_id, id, job.watermark, &job.selection.bases)
+}
+
+/// The patients that are members of a Group, and in words the members that are none.
+pub(crate) type Members = (HashSet<LogicalId>, Vec<String>);
+
+/// The members of a Group at a watermark; `None` if there was no such Group.
+pub(crate) fn members(
+    connection: &Connection,
+    account_id: AccountId,
+    id: &LogicalId,
+    watermark: Seq,
+    bases: &LocalBases,
+) -> Result<Option<Members>> {
+    let Some(group) = as_of(connection, account_id, ResourceType::GROUP, id, watermark)? else { return Ok(None) };
+    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases)))
 }
 
 /// What was asked for and is not exported, in words.
@@ -83,7 +96,7 @@ pub(super) fn issues(connection: &Connection, job: &ExportJob) -> Result<Vec<Str
     let Some(account_id) = job.owner.account_id() else { return Ok(issues) };
     let (patients, of_what) = match &selection.level {
         ExportLevel::Group(id) => {
-            let Some((members, others)) = members(connection, job, id)? else {
+            let Some((members, others)) = members_at(connection, job, id)? else {
                 issues.push("there was no such Group any more when the export began".to_owned());
                 return Ok(issues);
             };
@@ -116,6 +129,17 @@ fn as_of(
     id: &LogicalId,
     watermark: Seq,
 ) -> Result<Option<RowVersion>> {
+    Ok(current_at(connection, account_id, resource_type, id, watermark)?.filter(|row| !row.is_deletion()))
+}
+
+/// The same, a deletion included.
+pub(crate) fn current_at(
+    connection: &Connection,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    id: &LogicalId,
+    watermark: Seq,
+) -> Result<Option<RowVersion>> {
     let mut found = current_row(connection, account_id, resource_type, id)?;
     while let Some(row) = &found {
         if row.seq <= watermark {
@@ -129,11 +153,11 @@ fn as_of(
             }
         };
     }
-    Ok(found.filter(|row| !row.is_deletion()))
+    Ok(found)
 }
 
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
-pub(super) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&[u8]>, bases: &LocalBases) -> Result<bool> {
+pub(crate) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&[u8]>, bases: &LocalBases) -> Result<bool> {
     let made;
     let values = match kept_values {
         Some(kept) => Entries::of(kept),

@@ -21,7 +21,7 @@ use rusqlite::Transaction;
 use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
 
 pub(crate) use export_control::{count_questions, forget_questions};
-pub(crate) use export_filter::FilterCache;
+pub(crate) use export_filter::{FilterCache, current_at, members, takes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 

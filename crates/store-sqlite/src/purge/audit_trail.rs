@@ -7,7 +7,11 @@ use lethe_store::{AuditEnd, AuditRecord, StoreError};
 use rusqlite::{Row, params};
 use uuid::Uuid;
 
-use super::{Result, certificate, read_types};
+use super::{
+    Result, certificate,
+    job::{read_filtered, read_level},
+    read_types,
+};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn},
@@ -51,6 +55,8 @@ fn read(row: &Row<'_>) -> crate::error::Result<AuditRecord> {
             types: types.as_deref().map(read_types).transpose()?,
             before: row.get::<_, Option<InstantColumn>>(6)?.map(|column| column.0),
             include_deleted: row.get(7)?,
+            level: read_level(&row.get::<_, String>(18)?)?,
+            filtered_types: read_filtered(row.get(19)?)?,
         },
         reason: row.get(8)?,
         watermark: row.get::<_, SeqColumn>(9)?.0,

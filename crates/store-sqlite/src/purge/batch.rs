@@ -7,7 +7,7 @@ use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Result, companions, digests::Digests, held, job::JobRow, plan::BatchKind, recorded, removed};
+use super::{Result, companions, digests::Digests, held, job::JobRow, listed, plan::BatchKind, recorded, removed};
 use crate::{
     SqliteStore,
     columns::{InstantColumn, SeqColumn, TypeColumn},
@@ -41,11 +41,10 @@ fn next(tx: &Transaction<'_>, job: &JobRow, now: Instant) -> crate::error::Resul
     if job.job.state == JobState::Canceling {
         return Ok(NextBatch::Canceled);
     }
-    if let Some(next) = next_of(tx, job, BatchKind::Targets, now)? {
-        return Ok(next);
-    }
-    if let Some(next) = next_of(tx, job, BatchKind::Recorded, now)? {
-        return Ok(next);
+    for kind in [BatchKind::Targets, BatchKind::Listed, BatchKind::Recorded] {
+        if let Some(next) = next_of(tx, job, kind, now)? {
+            return Ok(next);
+        }
     }
     if tx.prepare_cached(HAS_FAILED_TARGETS)?.query_row([job.number], |row| row.get(0))? {
         tx.prepare_cached(FAIL_WAITING_COMPANIONS)?.execute([job.number])?;
@@ -120,6 +119,7 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
     }
     let removed = match kind.as_str() {
         "targets" => remove_targets(tx, job, row, now)?,
+        "listed" => listed::remove_targets(tx, job, row, now)?,
         "companions" => companions::remove(tx, job, row, now)?,
         "recorded" => recorded::remove(tx, job, batch.batch)?,
         _ => return Err(StoreError::NotUnderstood(format!("purge_batch.kind = '{kind}'")).into()),

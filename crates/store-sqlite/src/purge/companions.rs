@@ -17,13 +17,12 @@ use rusqlite::{Connection, Row, ToSql, Transaction, params};
 use super::{
     Result,
     batch::{BatchRow, Removed},
-    digests::Digests,
     held,
     job::JobRow,
+    listed::{self, Role},
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
     planner::Planner,
-    removed,
 };
 use crate::{
     SqliteStore,
@@ -36,17 +35,11 @@ const SELECT_PROVENANCES: &str = include_str!("../../sql/preview/provenances_fro
 const SELECT_BINARIES: &str = include_str!("../../sql/preview/ids_from.sql");
 const SELECT_REFERRED: &str = include_str!("../../sql/purge/referred_ids_from.sql");
 const SELECT_REFERRED_BY_COMPANIONS: &str = include_str!("../../sql/purge/referred_by_companions.sql");
-const INSERT_COMPANION: &str = include_str!("../../sql/purge/insert_companion.sql");
 const COUNT_HELD: &str = include_str!("../../sql/purge/count_held_companion.sql");
-const DELETE_COMPANION: &str = include_str!("../../sql/purge/delete_companion.sql");
 const SELECT_COMPANIONS: &str = include_str!("../../sql/purge/companions_from.sql");
 const SELECT_BETWEEN: &str = include_str!("../../sql/purge/companions_between.sql");
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/purge/companion_accounts.sql");
 const SET_PREPARED: &str = include_str!("../../sql/purge/set_companions_prepared.sql");
-const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions_of_companions.sql");
-const SELECT_IDS: &str = include_str!("../../sql/purge/companion_ids.sql");
-const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_companion_versions.sql");
-const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_companions_between.sql");
 
 /// Rows looked at in one read transaction.
 const CHUNK_ROWS_MAX: usize = 20_000;
@@ -316,10 +309,9 @@ async fn list(planner: Planner<'_>, account_id: AccountId, found: Vec<Companion>
     }
     planner
         .write(move |tx, job| {
-            let mut insert = tx.prepare_cached(INSERT_COMPANION)?;
             let mut added = 0;
             for (resource_type, seq) in found {
-                added += insert.execute(params![job.number, account_id.0, TypeColumn(resource_type), SeqColumn(seq)])?;
+                added += usize::from(listed::add(tx, job, account_id, Role::Companion, resource_type, seq)?);
             }
             Ok(added)
         })
@@ -392,10 +384,9 @@ impl Kept {
 
 /// Takes them off the list, and notes the holds. Where batches have been cut, those on hold count as held in theirs.
 fn unlist(tx: &Connection, job: &JobRow, account_id: AccountId, kept: &Kept) -> crate::error::Result<()> {
-    let mut delete = tx.prepare_cached(DELETE_COMPANION)?;
     let mut count = tx.prepare_cached(COUNT_HELD)?;
     for (resource_type, seq) in kept.needed.iter().chain(kept.held.iter().map(|(key, _)| key)) {
-        delete.execute(params![job.number, account_id.0, TypeColumn(*resource_type), SeqColumn(*seq)])?;
+        listed::strike(tx, job, account_id, Role::Companion, *resource_type, *seq)?;
     }
     for ((resource_type, seq), holds) in &kept.held {
         count.execute(params![job.number, account_id.0, TypeColumn(*resource_type), SeqColumn(*seq)])?;
@@ -469,10 +460,10 @@ async fn cut_batches(planner: Planner<'_>, job: &JobRow, account_id: AccountId, 
 
 /// Removes one batch of companions, after looking at each once more: a write may have begun to need one since.
 pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instant) -> crate::error::Result<Removed> {
-    let range = params![job.number, row.account_id.0, TypeColumn(row.resource_type), SeqColumn(row.first_seq), SeqColumn(row.last_seq)];
+    let between = listed::between(job, Role::Companion, row);
     let listed: Vec<Listed> = tx
         .prepare_cached(SELECT_BETWEEN)?
-        .query_map(range, |found| {
+        .query_map(between.params(), |found| {
             Ok(Listed {
                 resource_type: row.resource_type,
                 seq: found.get::<_, SeqColumn>(0)?.0,
@@ -485,10 +476,6 @@ pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Ins
     let neighbourhood = Neighbourhood::new(tx, job, row.account_id, now)?;
     let kept = Kept::among(listed, &neighbourhood)?;
     unlist(tx, job, row.account_id, &kept)?;
-    let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range)?;
-    let mut seqs = digests.take_seqs();
-    seqs.extend(removed::seqs(tx, DELETE_EARLIER, range)?);
-    let live = tx.prepare_cached(DELETE_VERSIONS)?.execute(range)? as u64;
-    tx.prepare_cached(CLEAR_BETWEEN)?.execute(range)?;
-    Ok(Removed { live, deletions: 0, held: kept.held.len() as u64, digests, seqs })
+    let removed = listed::remove(tx, job, Role::Companion, row)?;
+    Ok(Removed { held: kept.held.len() as u64, ..removed })
 }

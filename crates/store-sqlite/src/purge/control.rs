@@ -5,7 +5,7 @@ use lethe_jobs::{JobEvent, JobState};
 use lethe_store::{CanceledOrRetried, JobId, PurgeJob, StoreError};
 use rusqlite::{Transaction, params};
 
-use super::{Result, audit, job, kick_off};
+use super::{Result, audit, job, kick_off, question};
 use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
 
 const SELECT_BY_OWNER: &str = include_str!("../../sql/purge/job_numbers_by_owner.sql");
@@ -50,6 +50,7 @@ pub(super) async fn cancel(store: &SqliteStore, owner: Scope, job_id: JobId) -> 
                     if state == JobState::Canceled {
                         // It had not been claimed: nobody else will close the record.
                         audit::close(tx, number, now, state, job.totals())?;
+                        question::clear(tx, number)?;
                     }
                     Ok(CanceledOrRetried::Taken(Box::new(job)))
                 }

@@ -10,12 +10,12 @@ use super::{
     control::change_state,
     job::{self, JobRow},
     lease::hold,
+    listed, question,
 };
 use crate::{SqliteStore, connections::Durability};
 
 const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
 const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batches.sql");
-const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
 
 pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, end: PurgeEnd, issuer: SharedIssuer) -> Result<PurgeJob> {
     let now = store.clock.now();
@@ -48,9 +48,14 @@ pub(super) fn finish_in(
         tx.prepare_cached(FAIL_UNFINISHED)?.execute(params![row.number, end.failure])?;
     } else {
         // A failed job may be retried and needs its list; no other does.
-        tx.prepare_cached(CLEAR_COMPANIONS)?.execute([row.number])?;
+        listed::clear(tx, row.number)?;
     }
     let ended = job::job(tx, row.number)?;
+    if ended.initialized_on.is_none() {
+        // The plan was never sealed, and cannot be made any more: nobody is to learn later what was asked.
+        question::clear(tx, row.number)?;
+        listed::clear(tx, row.number)?;
+    }
     audit::close(tx, row.number, now, state, ended.totals())?;
     certificate::issue(tx, row.number, &ended, end, issuer, now)?;
     Ok(ended)

@@ -9,7 +9,7 @@ use lethe_auth::AccountId;
 use lethe_fhir::{LogicalId, ResourceType};
 use lethe_purge::{Seq, holds::HoldsInForce};
 use lethe_search::{Entries, extract, patient_compartment};
-use lethe_store::StoreError;
+use lethe_store::{StoreError, StoredVersion};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{batch::BatchRow, job::JobRow};
@@ -81,7 +81,7 @@ pub(super) fn holds_on(
 }
 
 /// The holds that keep what a row tells of: seq, id, kind, previous_seq, index_values.
-fn keeping(
+pub(super) fn keeping(
     connection: &Connection,
     job: &JobRow,
     holds: &HoldsInForce<i64>,
@@ -111,20 +111,32 @@ fn patients_before(
     id: &LogicalId,
     previous: Option<SeqColumn>,
 ) -> Result<Vec<LogicalId>> {
-    let mut previous = previous;
+    let Some(last) = last_content(connection, account_id, resource_type, previous)? else {
+        return Ok(if resource_type == ResourceType::PATIENT { vec![id.clone()] } else { Vec::new() });
+    };
+    let values =
+        extract(&content_of(&last)?, &job.job.bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+    Ok(patient_compartment::patients_of(resource_type, id, &values.iter()))
+}
+
+/// What a deleted resource last said: the newest version with content from `previous` back; `None` if there is none.
+pub(super) fn last_content(
+    connection: &Connection,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    mut previous: Option<SeqColumn>,
+) -> Result<Option<StoredVersion>> {
     while let Some(seq) = previous {
         let mut statement = connection.prepare_cached(SELECT_VERSION_AT)?;
         let Some(row) = statement.query_row(params![account_id.0, TypeColumn(resource_type), seq], RowVersion::read).optional()? else {
             break;
         };
         if !row.is_deletion() {
-            let resource = content_of(&row.into_stored(account_id, resource_type)?)?;
-            let values = extract(&resource, &job.job.bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
-            return Ok(patient_compartment::patients_of(resource_type, id, &values.iter()));
+            return Ok(Some(row.into_stored(account_id, resource_type)?));
         }
         previous = row.previous.map(SeqColumn);
     }
-    Ok(if resource_type == ResourceType::PATIENT { vec![id.clone()] } else { Vec::new() })
+    Ok(None)
 }
 
 /// Notes what stays; returns how much of it was not noted before.

@@ -3,7 +3,7 @@
 use lethe_auth::{AccountId, ClientId, Scope};
 use lethe_fhir::{LocalBases, ResourceType};
 use lethe_jobs::JobState;
-use lethe_purge::{Counts, Phase, Selection};
+use lethe_purge::{Counts, Phase, PurgeLevel, Selection, selection::UnknownLevel};
 use lethe_store::{BatchFailure, BatchTally, HoldId, JobId, PurgeJob, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -115,6 +115,8 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
                 types: types.as_deref().map(read_types).transpose()?,
                 before: instant(5)?,
                 include_deleted: row.get(6).map_err(sql)?,
+                level: read_level(&row.get::<_, String>(20).map_err(sql)?)?,
+                filtered_types: read_filtered(row.get::<_, Option<String>>(21).map_err(sql)?)?,
             },
             bases: LocalBases::new(row.get::<_, String>(19).map_err(sql)?.split(' ')),
             reason: row.get(7).map_err(sql)?,
@@ -133,6 +135,21 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
             failure: row.get(16).map_err(sql)?,
         },
     })
+}
+
+/// Reads a level.
+pub(super) fn read_level(stored: &str) -> std::result::Result<PurgeLevel, StoreError> {
+    stored.parse().map_err(|unknown: UnknownLevel| StoreError::NotUnderstood(unknown.to_string()))
+}
+
+/// The types with conditions, as stored; none: null.
+pub(super) fn write_filtered(types: &[ResourceType]) -> Option<String> {
+    (!types.is_empty()).then(|| write_types(types))
+}
+
+/// Reads [`write_filtered`].
+pub(super) fn read_filtered(stored: Option<String>) -> std::result::Result<Vec<ResourceType>, StoreError> {
+    stored.as_deref().map_or(Ok(Vec::new()), read_types)
 }
 
 /// `_type` as stored: type codes with commas.

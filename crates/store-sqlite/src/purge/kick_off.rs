@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{
     Result, audit, job,
     preview::{self, Stamp},
+    question,
 };
 use crate::{
     SqliteStore,
@@ -30,8 +31,8 @@ pub(super) async fn kick_off(store: &SqliteStore, purge: NewPurge) -> Result<Kic
         return Ok(KickOff::Conflict { running });
     }
     for _ in 0..LOOKS_MAX {
-        let NewPurge { owner, selection, bases, .. } = purge.clone();
-        let (preview, stamp) = preview::preview(store, PreviewQuery { owner, selection, bases }).await?;
+        let NewPurge { owner, selection, question, bases, .. } = purge.clone();
+        let (preview, stamp) = preview::preview(store, PreviewQuery { owner, selection, question, bases }).await?;
         if preview.digest != expected {
             return Ok(KickOff::Changed { digest: preview.digest });
         }
@@ -75,6 +76,8 @@ fn start(transaction: &Transaction<'_>, purge: &NewPurge, now: lethe_fhir::Insta
         purge.selection.types.as_deref().map(job::write_types),
         purge.selection.before.map(InstantColumn),
         purge.selection.include_deleted,
+        purge.selection.level.stored(),
+        job::write_filtered(&purge.selection.filtered_types),
         purge.reason,
         purge.bases.addresses().collect::<Vec<_>>().join(" "),
         watermark,
@@ -82,6 +85,7 @@ fn start(transaction: &Transaction<'_>, purge: &NewPurge, now: lethe_fhir::Insta
     ])?;
     let number = transaction.last_insert_rowid();
     transaction.prepare_cached(INSERT_DIGEST_KEY)?.execute(params![number, purge.digest_key])?;
+    question::keep(transaction, number, &purge.question)?;
     audit::open(transaction, number)?;
     Ok(KickOff::Started(Box::new(job::job(transaction, number)?)))
 }

@@ -14,12 +14,15 @@ mod held;
 mod job;
 mod kick_off;
 mod lease;
+mod list_targets;
+mod listed;
 mod neighbours;
 mod plan;
 mod planner;
 mod preview;
 mod probe;
 mod proof;
+mod question;
 pub(crate) mod recorded;
 mod removed;
 mod sweep;
@@ -59,6 +62,10 @@ impl Purges for SqliteStore {
 
     async fn preview(&self, query: &PreviewQuery) -> Result<Preview> {
         preview::preview(self, query.clone()).await.map(|(preview, _)| preview)
+    }
+
+    async fn unresolved_members(&self, query: &PreviewQuery) -> Result<Vec<String>> {
+        list_targets::unresolved(self, query.clone()).await
     }
 
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {

@@ -5,7 +5,11 @@ use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{held, job::JobRow};
+use super::{
+    held,
+    job::JobRow,
+    listed::{self, Role},
+};
 use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn},
     error::Result,
@@ -17,7 +21,6 @@ const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_provenance
 const HAS_REFERENCES: &str = include_str!("../../sql/purge/has_references_to_type.sql");
 const SELECT_SOURCES: &str = include_str!("../../sql/purge/sources_of_reference.sql");
 const HAS_HELD: &str = include_str!("../../sql/purge/has_held.sql");
-const IS_COMPANION: &str = include_str!("../../sql/purge/is_companion.sql");
 
 /// What to think of a Provenance or Binary that is not selected and not (yet) listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl<'a> Neighbourhood<'a> {
             .query_row(params![self.account_id.0, TypeColumn(resource_type), SeqColumn(seq)], |row| row.get::<_, InstantColumn>(0))
             .optional()?;
         let Some(InstantColumn(last_updated)) = stored_on else { return Ok(false) };
-        let is_target = self.selects(Candidate { resource_type, last_updated, seq, is_deletion: false });
+        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false })?;
         Ok(!is_target && !self.is_listed(resource_type, seq)?)
     }
 
@@ -98,7 +101,7 @@ impl<'a> Neighbourhood<'a> {
         let mut statement = self.connection.prepare_cached(crate::resources::SELECT_VERSION_TIME)?;
         let key = params![self.account_id.0, TypeColumn(resource_type), SeqColumn(seq)];
         let Some(InstantColumn(last_updated)) = statement.query_row(key, |row| row.get(0)).optional()? else { return Ok(false) };
-        let is_target = self.selects(Candidate { resource_type, last_updated, seq, is_deletion: false });
+        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false })?;
         let is_held = self.has_held && held::is_noted(self.connection, self.job, self.account_id, resource_type, seq)?;
         Ok((is_target && !is_held) || self.is_listed(resource_type, seq)?)
     }
@@ -193,7 +196,7 @@ impl<'a> Neighbourhood<'a> {
         if head.seq > self.job.job.watermark {
             return Ok(Neighbour::Remaining);
         }
-        if self.selects(head.candidate) {
+        if self.is_target(head.candidate)? {
             let is_held = self.has_held && held::is_noted(self.connection, self.job, self.account_id, resource_type, head.seq)?;
             return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
         }
@@ -231,12 +234,20 @@ impl<'a> Neighbourhood<'a> {
         Ok(head)
     }
 
-    fn selects(&self, candidate: Candidate) -> bool {
-        self.job.job.selection.selects(candidate, self.job.job.watermark)
+    /// Whether a current version is a target. One of a listed type that is on hold is not on the list.
+    fn is_target(&self, candidate: Candidate) -> Result<bool> {
+        let (selection, resource_type) = (&self.job.job.selection, candidate.resource_type);
+        if !selection.selects(candidate, self.job.job.watermark) {
+            return Ok(false);
+        }
+        if selection.is_listed(resource_type) {
+            return listed::contains(self.connection, self.job, self.account_id, Role::Target, resource_type, candidate.seq);
+        }
+        Ok(true)
     }
 
+    /// Whether it is on the list of companions.
     fn is_listed(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
-        let mut statement = self.connection.prepare_cached(IS_COMPANION)?;
-        Ok(statement.query_row(params![self.job.number, self.account_id.0, TypeColumn(resource_type), SeqColumn(seq)], |row| row.get(0))?)
+        listed::contains(self.connection, self.job, self.account_id, Role::Companion, resource_type, seq)
     }
 }

@@ -15,7 +15,9 @@ use super::{
     batch::BatchRow,
     held::{self, Held},
     job::JobRow,
+    list_targets, listed,
     planner::Planner,
+    question,
 };
 use crate::{
     SqliteStore,
@@ -25,7 +27,6 @@ use crate::{
 };
 
 const CLEAR_BATCHES: &str = include_str!("../../sql/purge/clear_batches.sql");
-const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
 const CLEAR_HELD: &str = include_str!("../../sql/purge/clear_held.sql");
 const CLEAR_MET_HOLDS: &str = include_str!("../../sql/purge/clear_met_holds.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_type.sql");
@@ -43,6 +44,8 @@ const SCAN_TARGETS_MAX: usize = 100_000;
 pub(super) enum BatchKind {
     /// The selection, within a range.
     Targets,
+    /// The list of targets, within a range.
+    Listed,
     /// The list of companions, within a range.
     Companions,
     /// A part of what a purge on record had removed.
@@ -53,6 +56,7 @@ impl BatchKind {
     pub(super) fn stored(self) -> &'static str {
         match self {
             Self::Targets => "targets",
+            Self::Listed => "listed",
             Self::Companions => "companions",
             Self::Recorded => "recorded",
         }
@@ -67,7 +71,7 @@ pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
                 return Ok(Vec::new());
             }
             tx.prepare_cached(CLEAR_BATCHES)?.execute([job.number])?;
-            tx.prepare_cached(CLEAR_COMPANIONS)?.execute([job.number])?;
+            listed::clear(tx, job.number)?;
             tx.prepare_cached(CLEAR_HELD)?.execute([job.number])?;
             tx.prepare_cached(CLEAR_MET_HOLDS)?.execute([job.number])?;
             accounts_of(tx, &job.job.owner, ACCOUNT_FIRST)
@@ -78,13 +82,13 @@ pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
 pub(super) async fn targets(planner: Planner<'_>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
     let job = planner.job().await?;
     let now = planner.held_on(&job);
+    list_targets::plan(planner, &job, account_id, limits).await?;
     let on_account = planner.read(move |tx| Ok(holds::in_force(tx, account_id, now)?.on_account().to_vec())).await?;
     if !on_account.is_empty() {
         planner.write(move |tx, job| held::note_met(tx, job, &on_account)).await?;
         return held_targets(planner, &job, account_id, limits).await;
     }
-    let types = planner.read(move |tx| types_of(tx, account_id)).await?;
-    for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
+    for resource_type in ranged_types(planner, &job, account_id).await? {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some(Seq(0));
         while let Some(start) = after {
@@ -113,10 +117,17 @@ pub(super) async fn targets(planner: Planner<'_>, account_id: AccountId, limits:
     Ok(())
 }
 
+/// The types whose targets are whatever the selection says of a range.
+async fn ranged_types(planner: Planner<'_>, job: &JobRow, account_id: AccountId) -> Result<Vec<ResourceType>> {
+    let selection = &job.job.selection;
+    let mut types = planner.read(move |tx| types_of(tx, account_id)).await?;
+    types.retain(|resource_type| selection.selects_type(*resource_type) && !selection.is_listed(*resource_type));
+    Ok(types)
+}
+
 /// The targets of an account that is on hold as a whole: batches that have their outcome, so that nothing has to be noted of each resource.
 async fn held_targets(planner: Planner<'_>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-    let types = planner.read(move |tx| types_of(tx, account_id)).await?;
-    for resource_type in types.into_iter().filter(|resource_type| job.job.selection.selects_type(*resource_type)) {
+    for resource_type in ranged_types(planner, job, account_id).await? {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some(Seq(0));
         while let Some(start) = after {
@@ -180,7 +191,7 @@ fn scan_held(
 }
 
 /// The last place up to `watermark` that was stored before `before`, by bisection. OK because time never goes backwards within an account.
-fn last_seq_before(
+pub(super) fn last_seq_before(
     connection: &Connection,
     account_id: AccountId,
     resource_type: ResourceType,
@@ -239,6 +250,7 @@ pub(super) async fn seal(store: &SqliteStore, lease: Lease<JobId>) -> Result<()>
 /// Seals the plan of a job: from now on it has counts.
 pub(super) fn seal_in(tx: &Connection, job: i64, now: Instant) -> crate::error::Result<()> {
     tx.prepare_cached(SEAL)?.execute(params![job, InstantColumn(now)])?;
+    question::clear(tx, job)?;
     Ok(())
 }
 

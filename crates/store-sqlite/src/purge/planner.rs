@@ -4,10 +4,11 @@ use std::time::{Duration, Instant as Moment};
 
 use lethe_fhir::Instant;
 use lethe_jobs::Lease;
+use lethe_search::export::ExportQuestion;
 use lethe_store::{JobId, StoreError};
 use rusqlite::Connection;
 
-use super::{Result, job::JobRow};
+use super::{Result, job::JobRow, question};
 use crate::{SqliteStore, long_statements, readers::Readers};
 
 /// See the module.
@@ -25,6 +26,15 @@ impl Planner<'_> {
         match self {
             Self::Job(store, lease) => store.renew(lease).await,
             Self::Look(look) => Ok(look.job.clone()),
+        }
+    }
+
+    /// Which patient or Group is meant, and the conditions.
+    pub(super) async fn question(self, job: &JobRow) -> Result<ExportQuestion> {
+        let number = job.number;
+        match self {
+            Self::Job(store, _) => store.connections.read(move |tx| question::read(tx, number)).await,
+            Self::Look(look) => Ok(look.question.clone()),
         }
     }
 
@@ -66,6 +76,7 @@ pub(super) struct Look {
     /// `None` when it ends.
     thread: Option<Readers>,
     job: JobRow,
+    question: ExportQuestion,
     deadline: Moment,
     limit: Duration,
 }
@@ -73,7 +84,7 @@ pub(super) struct Look {
 /// The tables of a plan, as the statements of planning know them. A name without a schema means the temporary table first.
 const HIDE_TABLES: [&str; 4] = [
     include_str!("../../sql/preview/hide_purge_batch.sql"),
-    include_str!("../../sql/preview/hide_purge_companion.sql"),
+    include_str!("../../sql/preview/hide_purge_listed.sql"),
     include_str!("../../sql/preview/hide_purge_held.sql"),
     include_str!("../../sql/preview/hide_purge_met_hold.sql"),
 ];
@@ -83,6 +94,7 @@ impl Look {
     pub(super) async fn begin(
         store: &SqliteStore,
         limit: Duration,
+        question: ExportQuestion,
         make: impl FnOnce(&Connection) -> crate::error::Result<JobRow> + Send + 'static,
     ) -> Result<Self> {
         let connection = store.connections.open_to_look().map_err(crate::error::store_error)?;
@@ -96,7 +108,7 @@ impl Look {
                 make(connection)
             })
             .await??;
-        Ok(Self { thread: Some(thread), job, deadline: Moment::now() + limit, limit })
+        Ok(Self { thread: Some(thread), job, question, deadline: Moment::now() + limit, limit })
     }
 
     pub(super) fn job(&self) -> &JobRow {

@@ -17,6 +17,8 @@ use super::{
     Result, companions,
     job::{JobRow, met_holds},
     kick_off::SELECT_WATERMARK,
+    list_targets,
+    listed::Role,
     plan::{self, BatchKind},
     planner::{Look, Planner},
 };
@@ -32,8 +34,8 @@ const SELECT_HOLDS_STAMP: &str = include_str!("../../sql/preview/holds_stamp.sql
 const SELECT_LAST_JOB: &str = include_str!("../../sql/preview/last_job.sql");
 const SELECT_GOING_TARGETS: &str = include_str!("../../sql/preview/going_targets.sql");
 const COUNT_VERSIONS_OF_TARGETS: &str = include_str!("../../sql/preview/versions_of_going_targets.sql");
-const SELECT_GOING_COMPANIONS: &str = include_str!("../../sql/preview/going_companions.sql");
-const COUNT_VERSIONS_OF_COMPANIONS: &str = include_str!("../../sql/preview/versions_of_going_companions.sql");
+const SELECT_GOING_LISTED: &str = include_str!("../../sql/preview/going_listed.sql");
+const COUNT_VERSIONS_OF_LISTED: &str = include_str!("../../sql/preview/versions_of_going_listed.sql");
 const COUNT_STAYING: &str = include_str!("../../sql/preview/count_staying.sql");
 
 /// How long a preview may take: as long as it looks, old pages cannot leave the write-ahead log.
@@ -78,7 +80,8 @@ pub(super) async fn preview(store: &SqliteStore, query: PreviewQuery) -> Result<
     // OK because the semaphore is never closed.
     let _turn = store.previews.acquire().await.map_err(|error| StoreError::Failed(Box::new(error)))?;
     let now = store.clock.now();
-    let look = Look::begin(store, LIMIT, move |connection| job_at(connection, query, now)).await?;
+    let question = query.question.clone();
+    let look = Look::begin(store, LIMIT, question, move |connection| job_at(connection, query, now)).await?;
     let planner = Planner::Look(&look);
     let owner = look.job().job.owner.clone();
     let (stamp, accounts) =
@@ -104,9 +107,10 @@ pub(super) async fn preview(store: &SqliteStore, query: PreviewQuery) -> Result<
     let mut stays = Stays::default();
     for account_id in accounts {
         let job = look.job().clone();
-        let of_account = planner.read(move |connection| staying(connection, &job, account_id)).await?;
-        stays.not_before += of_account.not_before;
-        stays.deleted += of_account.deleted;
+        let of_lists = list_targets::staying(planner, &job, account_id).await?;
+        let of_ranges = planner.read(move |connection| staying(connection, &job, account_id)).await?;
+        stays.not_before += of_ranges.not_before + of_lists.not_before;
+        stays.deleted += of_ranges.deleted + of_lists.deleted;
         let (provenances, binaries) = companions::count_needed(planner, account_id).await?;
         stays.needed_provenance += provenances;
         stays.needed_binary += binaries;
@@ -118,7 +122,7 @@ pub(super) async fn preview(store: &SqliteStore, query: PreviewQuery) -> Result<
 /// The job that a kick-off would store at this moment.
 fn job_at(connection: &Connection, query: PreviewQuery, now: Instant) -> crate::error::Result<JobRow> {
     let SeqColumn(watermark) = connection.prepare_cached(SELECT_WATERMARK)?.query_row([], |row| row.get(0))?;
-    let PreviewQuery { owner, selection, bases } = query;
+    let PreviewQuery { owner, selection, question: _, bases } = query;
     let job = PurgeJob {
         job_id: JobId::nil(),
         owner,
@@ -177,6 +181,7 @@ fn part(connection: &Connection, job: &JobRow, after: i64, hasher: &mut PreviewH
         .optional()?;
     let Some((batch, kind, account, resource_type, first, last, planned, held)) = found else { return Ok(None) };
     let is_along = kind == BatchKind::Companions.stored();
+    let role = if is_along { Some(Role::Companion) } else { (kind == BatchKind::Listed.stored()).then_some(Role::Target) };
     let mut counts = PreviewCounts { planned, held, along: if is_along { planned } else { 0 }, versions: 0, bytes: 0 };
     if held == planned {
         return Ok(Some((batch, Part { resource_type, counts })));
@@ -184,11 +189,11 @@ fn part(connection: &Connection, job: &JobRow, after: i64, hasher: &mut PreviewH
     let selection = &job.job.selection;
     let type_id = TypeColumn(resource_type);
     let of_targets = params![account, type_id, first, last, selection.before.map(InstantColumn), selection.include_deleted, NO_JOB];
-    let of_companions = params![account, type_id, first, last, NO_JOB];
-    let (count, select, parameters) = if is_along {
-        (COUNT_VERSIONS_OF_COMPANIONS, SELECT_GOING_COMPANIONS, of_companions)
-    } else {
-        (COUNT_VERSIONS_OF_TARGETS, SELECT_GOING_TARGETS, of_targets)
+    let listed_as = role.map(Role::stored);
+    let of_list = params![NO_JOB, account, listed_as, type_id, first, last];
+    let (count, select, parameters) = match role {
+        Some(_) => (COUNT_VERSIONS_OF_LISTED, SELECT_GOING_LISTED, of_list),
+        None => (COUNT_VERSIONS_OF_TARGETS, SELECT_GOING_TARGETS, of_targets),
     };
     (counts.versions, counts.bytes) = connection.prepare_cached(count)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
     hasher.part(account, resource_type, counts.versions, counts.bytes);
@@ -200,11 +205,12 @@ fn part(connection: &Connection, job: &JobRow, after: i64, hasher: &mut PreviewH
     Ok(Some((batch, Part { resource_type, counts })))
 }
 
-/// What stays of the selected types in one account, because of its date or its deletion.
+/// What stays of the selected types that are not listed in one account, because of its date or its deletion.
 fn staying(connection: &Connection, job: &JobRow, account_id: AccountId) -> crate::error::Result<Stays> {
     let selection = &job.job.selection;
     let mut stays = Stays::default();
-    for resource_type in types_of(connection, account_id)?.into_iter().filter(|resource_type| selection.selects_type(*resource_type)) {
+    let is_ranged = |resource_type: &ResourceType| selection.selects_type(*resource_type) && !selection.is_listed(*resource_type);
+    for resource_type in types_of(connection, account_id)?.into_iter().filter(is_ranged) {
         let (not_before, deleted): (u64, u64) = connection
             .prepare_cached(COUNT_STAYING)?
             .query_row(params![account_id.0, TypeColumn(resource_type), selection.before.map(InstantColumn)], |row| {

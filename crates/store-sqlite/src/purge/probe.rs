@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::{
     Result, file_probe,
     job::{self, JobRow},
-    recorded, sweep,
+    listed, question, recorded, sweep,
 };
 use crate::{
     SqliteStore, bulk,
@@ -25,7 +25,6 @@ const COUNT_ORPHAN_RESOURCES: &str = include_str!("../../sql/purge/count_orphan_
 const COUNT_ORPHAN_REFERENCES: &str = include_str!("../../sql/purge/count_orphan_references.sql");
 const COUNT_ORPHAN_INDEX_VALUES: &str = include_str!("../../sql/purge/count_orphan_index_values.sql");
 const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/count_orphan_provenance_targets.sql");
-const COUNT_COMPANIONS: &str = include_str!("../../sql/purge/count_companions.sql");
 
 pub(super) async fn probe(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<Residue>> {
     let job = store.renew(lease).await?;
@@ -49,9 +48,11 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
     add(&mut found, "export_question", questions);
     let targets_of_ended = store.read_gently(move |tx| holds::count_targets_of_ended(tx, number)).await?;
     add(&mut found, "hold_target", targets_of_ended);
-    let (undeleted, companions) = store.read_gently(move |tx| Ok((undeleted(tx, &job)?, companions(tx, &job)?))).await?;
+    let asked = store.read_gently(move |tx| question::count(tx, number)).await?;
+    add(&mut found, "purge_question", asked);
+    let (undeleted, listed) = store.read_gently(move |tx| Ok((undeleted(tx, &job)?, listed::count(tx, &job)?))).await?;
     add(&mut found, "version", undeleted);
-    add(&mut found, "purge_companion", companions);
+    add(&mut found, "purge_listed", listed);
     for task in tasks {
         for span in StoredSeqs::spans(watermark) {
             if let Some(lease) = lease {
@@ -87,7 +88,7 @@ fn undeleted(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
     let mut rows = ranges.query([job.number])?;
     let mut left = 0;
     while let Some(row) = rows.next()? {
-        // A range of the list of companions spans resources that are none.
+        // A range of a list spans resources that are not on it.
         if !row.get::<_, bool>(4)? {
             continue;
         }
@@ -98,10 +99,6 @@ fn undeleted(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
         )?;
     }
     Ok(left + recorded::undeleted(tx, job.number)?)
-}
-
-fn companions(tx: &Connection, job: &JobRow) -> crate::error::Result<u64> {
-    Ok(tx.prepare_cached(COUNT_COMPANIONS)?.query_row([job.number], |row| row.get(0))?)
 }
 
 /// Rows of one type that belong to a version that is gone.

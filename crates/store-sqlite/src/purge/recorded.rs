@@ -14,7 +14,7 @@ use super::{
     digests::{self, Names},
     finish,
     job::{self, JobRow},
-    plan, removed,
+    listed, plan, question, removed,
 };
 use crate::{
     columns::{InstantColumn, KIND_DELETE, SeqColumn, TypeColumn},
@@ -34,7 +34,6 @@ const INSERT_BATCH: &str = include_str!("../../sql/recovery/insert_recorded_batc
 const INSERT_PART: &str = include_str!("../../sql/recovery/insert_recorded_part.sql");
 const PUT_DIGEST_KEY: &str = include_str!("../../sql/recovery/put_digest_key.sql");
 const SELECT_LAST_BATCH: &str = include_str!("../../sql/purge/last_batch.sql");
-const CLEAR_COMPANIONS: &str = include_str!("../../sql/purge/clear_companions.sql");
 
 /// The places of one account and type.
 struct Places {
@@ -154,7 +153,8 @@ pub(crate) fn adopt(tx: &Transaction<'_>, purge: &RecordedPurge) -> Result<()> {
     if let Some(stored) = job::of_any_owner(tx, purge.job_id)? {
         tx.prepare_cached(REQUEUE_ADOPTED)?.execute([stored.number])?;
         tx.prepare_cached(CLEAR_UNFINISHED)?.execute([stored.number])?;
-        tx.prepare_cached(CLEAR_COMPANIONS)?.execute([stored.number])?;
+        listed::clear(tx, stored.number)?;
+        question::clear(tx, stored.number)?;
         tx.prepare_cached(PUT_DIGEST_KEY)?.execute(params![stored.number, purge.digest_key])?;
         return removed::clear(tx, stored.number);
     }
@@ -165,6 +165,8 @@ pub(crate) fn adopt(tx: &Transaction<'_>, purge: &RecordedPurge) -> Result<()> {
         purge.selection.types.as_deref().map(job::write_types),
         purge.selection.before.map(InstantColumn),
         purge.selection.include_deleted,
+        purge.selection.level.stored(),
+        job::write_filtered(&purge.selection.filtered_types),
         InstantColumn(purge.created_on)
     ])?;
     let number = tx.last_insert_rowid();

@@ -22,6 +22,8 @@ pub enum Level {
 pub struct Operation {
     /// Its name, without the dollar sign.
     pub name: &'static str,
+    /// Of its definition, behind `lethe-`.
+    id: &'static str,
     /// On what it works.
     pub level: Level,
     title: &'static str,
@@ -50,10 +52,32 @@ const fn answer(kind: &'static str, documentation: &'static str) -> Parameter {
     Parameter { name: "return", direction: "out", min: 1, max: "1", kind, documentation }
 }
 
+const BEFORE: Parameter = optional(
+    "_before",
+    "string",
+    "A FHIR date, dateTime (with a time zone) or instant: only resources whose meta.lastUpdated is strictly less",
+);
+
+const TYPE_FILTER: Parameter = Parameter {
+    name: "_typeFilter",
+    direction: "in",
+    min: 0,
+    max: "*",
+    kind: "string",
+    documentation: "As in Bulk Data: a type that _type names and search criteria on the resource itself, such as \
+                    Observation?status=entered-in-error; several for one type are alternatives. A type without one goes whole",
+};
+
+const INCLUDE_DELETED: Parameter =
+    optional("_includeDeleted", "boolean", "true: also the history of resources that a FHIR delete left behind");
+
+const REASON: Parameter = optional("_reason", "string", "Text of up to 1,000 characters that is kept with the job");
+
 /// All of them.
-pub const OPERATIONS: [Operation; 3] = [
+pub const OPERATIONS: [Operation; 4] = [
     Operation {
         name: "purge",
+        id: "purge",
         level: Level::System,
         title: "Bulk purge",
         base: None,
@@ -65,13 +89,10 @@ pub const OPERATIONS: [Operation; 3] = [
         affects_state: true,
         parameters: &[
             optional("_type", "string", "Resource types, separated by commas; absent: all"),
-            optional(
-                "_before",
-                "string",
-                "A FHIR date, dateTime (with a time zone) or instant: only resources whose meta.lastUpdated is strictly less",
-            ),
-            optional("_includeDeleted", "boolean", "true: also the history of resources that a FHIR delete left behind"),
-            optional("_reason", "string", "Text of up to 1,000 characters that is kept with the job"),
+            BEFORE,
+            TYPE_FILTER,
+            INCLUDE_DELETED,
+            REASON,
             optional(
                 "_expect",
                 "string",
@@ -80,7 +101,33 @@ pub const OPERATIONS: [Operation; 3] = [
         ],
     },
     Operation {
+        name: "purge",
+        id: "purge-of-patients",
+        level: Level::Instance(&["Patient", "Group"]),
+        title: "Purge of a patient, or of the members of a Group",
+        base: None,
+        description: "As $purge, of what is in the patient's compartment by R4's CompartmentDefinition, the Patient itself included; of a Group, \
+                      what is in the compartments of the patients that are its members. It follows the operations of FHIR R6 \
+                      (http://hl7.org/fhir/OperationDefinition/Patient-purge, http://hl7.org/fhir/OperationDefinition/Group-purge). POST only. \
+                      Waits for the end of the job for some seconds; with 'Prefer: respond-async' answers 202. What is in no compartment stays \
+                      and is told, as are members that are no patients here. GET {Patient,Group}/{id}/$purge-preview tells what would go.",
+        affects_state: true,
+        parameters: &[
+            optional("_type", "string", "Only resources of these types, separated by commas; absent: all of the compartment"),
+            BEFORE,
+            TYPE_FILTER,
+            INCLUDE_DELETED,
+            REASON,
+            optional("_expect", "string", "The digest of a preview of the same: start only if the same would be removed still"),
+            answer(
+                "OperationOutcome",
+                "R4's code informational with R6's coding success, or incomplete with the address of the job's status",
+            ),
+        ],
+    },
+    Operation {
         name: "everything",
+        id: "everything",
         level: Level::Instance(&EVERYTHING_TYPES),
         title: "Everything about a patient or an encounter",
         base: Some("http://hl7.org/fhir/OperationDefinition/Patient-everything"),
@@ -105,6 +152,7 @@ pub const OPERATIONS: [Operation; 3] = [
     },
     Operation {
         name: "validate",
+        id: "validate",
         level: Level::AnyTypeAndInstance,
         title: "Validate a resource",
         base: Some("http://hl7.org/fhir/OperationDefinition/Resource-validate"),
@@ -123,7 +171,7 @@ pub const OPERATIONS: [Operation; 3] = [
 impl Operation {
     /// The path of its definition.
     pub fn path(&self) -> String {
-        format!("/r4/OperationDefinition/lethe-{}", self.name)
+        format!("/r4/OperationDefinition/lethe-{}", self.id)
     }
 
     /// How a CapabilityStatement refers to it.
@@ -146,7 +194,7 @@ impl Operation {
         let name: String = self.name.chars().take(1).flat_map(char::to_uppercase).chain(self.name.chars().skip(1)).collect();
         let mut definition = json!({
             "resourceType": "OperationDefinition",
-            "id": format!("lethe-{}", self.name),
+            "id": format!("lethe-{}", self.id),
             "url": format!("{public_url}{}", self.path()),
             "name": name,
             "title": self.title,

@@ -1,1 +1,0 @@
-delete from purge_companion where job_number = ?1

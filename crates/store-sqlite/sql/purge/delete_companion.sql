@@ -1,1 +1,0 @@
-delete from purge_companion where job_number = ?1 and account_id = ?2 and type_id = ?3 and seq = ?4

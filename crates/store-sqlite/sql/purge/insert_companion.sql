@@ -1,1 +1,0 @@
-insert or ignore into purge_companion (job_number, account_id, type_id, seq) values (?1, ?2, ?3, ?4)

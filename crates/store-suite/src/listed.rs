@@ -1,0 +1,477 @@
+//! Purges whose targets are a list: by conditions, by a patient, by a Group.
+
+use lethe_jobs::{JobEvent, JobState};
+use lethe_purge::{Counts, Selection, holds::HoldTarget, preview::Stays};
+use lethe_search::export::ExportQuestion;
+use lethe_store::{CanceledOrRetried, KickOff, NewPurge, PreviewQuery, PurgeEnd};
+use serde_json::{Value, json};
+
+use crate::{
+    Backend, Harness,
+    harness::{Ask, BASE, everything, filtered, of_group, of_patient, put, types},
+    previews::preview_asking,
+};
+
+fn observation(id: &str, status: &str, patient: &str) -> Value {
+    json!({"resourceType": "Observation", "id": id, "status": status, "subject": {"reference": format!("Patient/{patient}")}})
+}
+
+/// Two patients with observations, what refers to them, and what is in no compartment.
+async fn fill<B: Backend>(harness: &Harness<B>) {
+    for patient in ["a", "b"] {
+        harness.put(json!({"resourceType": "Patient", "id": patient})).await;
+        for status in ["final", "amended", "entered-in-error"] {
+            harness.put(observation(&format!("{patient}-{status}"), status, patient)).await;
+        }
+    }
+    harness.put(json!({"resourceType": "Device", "id": "d"})).await;
+    harness.put(json!({"resourceType": "Practitioner", "id": "r"})).await;
+}
+
+async fn left<B: Backend>(harness: &Harness<B>) -> String {
+    let mut left = Vec::new();
+    for name in ["Patient", "Observation", "Media", "Encounter", "Group", "Device", "Practitioner", "Provenance", "Binary"] {
+        left.extend(harness.ids(name).await.into_iter().map(|id| format!("{name}/{id}")));
+    }
+    left.join(" ")
+}
+
+async fn purge<B: Backend>(harness: &Harness<B>, ask: &Ask) -> lethe_store::PurgeJob {
+    let job_id = harness.kick_off_asking(ask).await;
+    harness.work().await;
+    harness.job(job_id).await
+}
+
+async fn rows_of_lists<B: Backend>(harness: &Harness<B>) -> u64 {
+    harness.backend.rows("purge_question").await + harness.backend.rows("purge_listed").await
+}
+
+pub async fn conditions_decide_what_of_a_type_goes<B: Backend>(first: Harness<B>) {
+    drop(first);
+    let both = "Patient/a Patient/b";
+    for (ask, deleted, expected) in [
+        (filtered(&["Observation"], &["Observation?status=entered-in-error"]), 2, "a-final a-amended b-final b-amended"),
+        // Alternatives of a type; all conditions of each.
+        (
+            filtered(&["Observation"], &["Observation?status=final&subject=Patient/a", "Observation?status=amended&subject=Patient/b"]),
+            2,
+            "a-amended a-entered-in-error b-final b-entered-in-error",
+        ),
+        (filtered(&["Observation"], &["Observation?status:not=final"]), 4, "a-final b-final"),
+        (
+            filtered(&["Observation"], &["Observation?status=registered"]),
+            0,
+            "a-final a-amended a-entered-in-error b-final b-amended b-entered-in-error",
+        ),
+        (filtered(&["Observation"], &["Observation?_id=a-final,b-final"]), 2, "a-amended a-entered-in-error b-amended b-entered-in-error"),
+    ] {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        let job = purge(&harness, &ask).await;
+        assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: deleted, deleted, ..Counts::default() }), "{ask:?}");
+        let observations: Vec<String> = expected.split(' ').map(|id| format!("Observation/{id}")).collect();
+        assert_eq!(left(&harness).await, format!("{both} {} Device/d Practitioner/r", observations.join(" ")), "{ask:?}");
+        assert_eq!(job.selection, ask.0, "the job says which types have conditions");
+        assert_eq!(rows_of_lists(&harness).await, 0);
+        harness.assert_bystander_is_whole().await;
+    }
+    // A type without conditions goes whole beside one with some.
+    let harness = Harness::<B>::open().await;
+    fill(&harness).await;
+    let job = purge(&harness, &filtered(&["Observation", "Patient"], &["Observation?status=final"])).await;
+    assert_eq!(job.totals().deleted, 4);
+    assert_eq!(
+        left(&harness).await,
+        "Observation/a-amended Observation/a-entered-in-error Observation/b-amended Observation/b-entered-in-error Device/d Practitioner/r"
+    );
+}
+
+pub async fn a_list_holds_what_was_current_at_the_watermark<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    let ask = filtered(&["Observation"], &["Observation?status=entered-in-error"]);
+    let job_id = harness.kick_off_asking(&ask).await;
+    // A target that is changed is spared; what fits only now is none.
+    harness.put(observation("a-entered-in-error", "final", "a")).await;
+    harness.put(observation("a-final", "entered-in-error", "a")).await;
+    harness.put(observation("new", "entered-in-error", "a")).await;
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 2, deleted: 1, spared: 1, ..Counts::default() }));
+    assert!(harness.is_gone("Observation/b-entered-in-error").await);
+    assert_eq!(harness.history("Observation/a-entered-in-error").await.len(), 2);
+    assert_eq!(harness.ids("Observation").await.len(), 6);
+    harness.assert_bystander_is_whole().await;
+    // The same when it is changed between the plan and the batch.
+    let job_id = harness.kick_off_asking(&ask).await;
+    let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
+    harness.plan(&lease).await;
+    harness.put(observation("a-final", "final", "a")).await;
+    harness.delete("Observation/new").await;
+    harness.store().release_leases().await.unwrap();
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 2, spared: 2, ..Counts::default() }));
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn a_list_is_made_in_many_steps_and_comes_out_the_same<B: Backend>(harness: Harness<B>) {
+    let harness = harness.with_batches_of(40);
+    let writes = (0..300).map(|id| {
+        let code = if id % 3 == 0 { "final" } else { "amended" };
+        put(observation(&format!("o{id}"), code, "a"))
+    });
+    harness.write_for(&harness.account, writes.collect()).await;
+    let ask = filtered(&["Observation"], &["Observation?status=amended"]);
+    let job_id = harness.kick_off_asking(&ask).await;
+    let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
+    // A plan that was not sealed is thrown away, and is made again from the same question.
+    for _ in 0..2 {
+        for account_id in harness.store().begin_plan(&lease).await.unwrap() {
+            harness.store().plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
+        }
+        assert_eq!((harness.backend.rows("purge_listed").await, harness.backend.rows("purge_batch").await), (200, 5));
+    }
+    harness.store().release_leases().await.unwrap();
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.totals().planned, job.totals().deleted, job.batches.total), (200, 200, 5));
+    assert_eq!(harness.ids("Observation").await.len(), 100);
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn what_a_list_leaves_keeps_its_companions<B: Backend>(harness: Harness<B>) {
+    let media = |id: &str, status: &str, binary: &str| json!({"resourceType": "Media", "id": id, "status": status, "content": {"url": format!("Binary/{binary}")}});
+    for (id, status, binary) in [
+        ("goes", "aborted", "goes"),
+        ("stays", "completed", "stays"),
+        ("goes-too", "aborted", "shared"),
+        ("stays-too", "completed", "shared"),
+    ] {
+        harness.put(media(id, status, binary)).await;
+        harness.put(json!({"resourceType": "Provenance", "id": id, "target": [{"reference": format!("Media/{id}")}]})).await;
+    }
+    for id in ["goes", "stays", "shared"] {
+        harness.put(json!({"resourceType": "Binary", "id": id, "contentType": "text/plain"})).await;
+    }
+    let targets = json!([{"reference": "Media/goes"}, {"reference": "Media/stays"}]);
+    harness.put(json!({"resourceType": "Provenance", "id": "of-both", "target": targets})).await;
+    let ask = filtered(&["Media"], &["Media?status=aborted"]);
+    let said = preview_asking(&harness, &ask).await;
+    assert_eq!((said.stays.needed_provenance, said.stays.needed_binary), (1, 1));
+    let job = purge(&harness, &ask).await;
+    assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 5, deleted: 5, ..Counts::default() }));
+    assert_eq!(
+        left(&harness).await,
+        "Media/stays Media/stays-too Provenance/stays Provenance/stays-too Provenance/of-both Binary/stays Binary/shared"
+    );
+    // A Provenance that is a target itself goes, whatever it is about; another is kept by what its type leaves.
+    let job = purge(&harness, &filtered(&["Provenance"], &["Provenance?_id=of-both"])).await;
+    assert_eq!(job.totals().deleted, 1);
+    assert_eq!(harness.ids("Provenance").await, ["stays", "stays-too"]);
+    assert_eq!(rows_of_lists(&harness).await, 0);
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn a_hold_keeps_what_is_on_a_list_before_the_plan_and_after_it<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for is_early in [true, false] {
+        for (target, held) in [
+            (HoldTarget::Resource("Observation".parse().unwrap(), "a-final".parse().unwrap()), 1),
+            (HoldTarget::Patient("a".parse().unwrap()), 4),
+            (HoldTarget::Account, 4),
+        ] {
+            let name = format!("{is_early} {target:?}");
+            let harness = Harness::<B>::open().await;
+            fill(&harness).await;
+            harness.put(json!({"resourceType": "Provenance", "id": "v", "target": [{"reference": "Observation/a-final"}]})).await;
+            let mut holds = Vec::new();
+            if is_early {
+                holds.push(harness.hold(target.clone()).await);
+            }
+            let job_id = harness.kick_off_asking(&of_patient("a")).await;
+            let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
+            harness.plan(&lease).await;
+            if is_early {
+                // What was kept by a hold stays kept.
+                harness.lift(holds[0]).await;
+            } else {
+                holds.push(harness.hold(target.clone()).await);
+            }
+            harness.store().release_leases().await.unwrap();
+            harness.work().await;
+            let job = harness.job(job_id).await;
+            let Counts { planned, spared, held: kept, .. } = job.totals();
+            // The Provenance, which was on the list before the hold was set, is spared.
+            let expected = (JobState::Successful, 4 + u64::from(!is_early), u64::from(!is_early), held, holds);
+            assert_eq!((job.state, planned, spared, kept, job.holds), expected, "{name}");
+            assert!(harness.read("Provenance/v").await.is_some(), "what is on hold keeps its Provenance: {name}");
+            assert!(harness.read("Observation/a-final").await.is_some(), "{name}");
+            assert_eq!(harness.read("Observation/a-amended").await.is_some(), held > 1, "{name}");
+            assert_eq!(rows_of_lists(&harness).await, 0);
+            harness.assert_bystander_is_whole().await;
+        }
+    }
+}
+
+pub async fn a_compartment_goes_and_what_is_in_none_stays<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    harness.put(json!({"resourceType": "Encounter", "id": "e", "subject": {"reference": format!("{BASE}/r4/Patient/a")}})).await;
+    harness
+        .put(json!({"resourceType": "Encounter", "id": "else", "subject": {"reference": "https://else.example.org/r4/Patient/a"}}))
+        .await;
+    harness.put(json!({"resourceType": "Media", "id": "m", "subject": {"reference": "Patient/a"}, "content": {"url": "Binary/x"}})).await;
+    harness.put(json!({"resourceType": "Binary", "id": "x", "contentType": "text/plain"})).await;
+    harness.put(json!({"resourceType": "Provenance", "id": "along", "target": [{"reference": "Media/m"}]})).await;
+    let targets = json!([{"reference": "Patient/a"}, {"reference": "Device/d"}]);
+    harness.put(json!({"resourceType": "Provenance", "id": "in-it", "target": targets})).await;
+    harness.put(json!({"resourceType": "Provenance", "id": "of-b", "target": [{"reference": "Patient/b"}]})).await;
+    harness.put(json!({"resourceType": "Patient", "id": "a", "active": true})).await;
+    let job_id = harness.kick_off_asking(&of_patient("a")).await;
+    harness.put(observation("later", "final", "a")).await;
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 9, deleted: 9, ..Counts::default() }));
+    assert_eq!(
+        left(&harness).await,
+        "Patient/b Observation/b-final Observation/b-amended Observation/b-entered-in-error Observation/later Encounter/else Device/d Practitioner/r Provenance/of-b"
+    );
+    assert!(harness.is_gone("Patient/a").await);
+    // With types only those; a patient of whom nothing is here has nothing to lose.
+    let (selection, question) = of_patient("b");
+    let job = purge(&harness, &(Selection { types: types(&["Observation"]).types, ..selection }, question)).await;
+    assert_eq!((job.totals().deleted, harness.ids("Observation").await), (3, vec!["later".to_owned()]));
+    assert_eq!(purge(&harness, &of_patient("nobody")).await.totals(), Counts::default());
+    assert_eq!(rows_of_lists(&harness).await, 0);
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn what_was_deleted_goes_by_what_it_last_said<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    for reference in ["Observation/a-final", "Observation/b-final"] {
+        harness.delete(reference).await;
+    }
+    let (selection, question) = of_patient("a");
+    let said = preview_asking(&harness, &(selection.clone(), question.clone())).await;
+    assert_eq!((said.stays, said.counts.len()), (Stays { deleted: 1, ..Stays::default() }, 2));
+    // A compartment is there as long as its Patient is.
+    harness.delete("Patient/a").await;
+    assert_eq!(purge(&harness, &(selection.clone(), question.clone())).await.totals(), Counts::default());
+    let job = purge(&harness, &(Selection { include_deleted: true, ..selection }, question)).await;
+    assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 4));
+    assert!(harness.is_gone("Observation/a-final").await && harness.is_gone("Patient/a").await);
+    assert_eq!(harness.history("Observation/b-final").await.len(), 2);
+    // Conditions, too.
+    let (selection, question) = filtered(&["Observation"], &["Observation?status=final"]);
+    let job = purge(&harness, &(Selection { include_deleted: true, ..selection }, question)).await;
+    assert_eq!(job.totals().deleted, 1);
+    assert!(harness.is_gone("Observation/b-final").await);
+    harness.assert_bystander_is_whole().await;
+}
+
+fn group(members: &[&str]) -> Value {
+    let members: Vec<Value> = members.iter().map(|reference| json!({"entity": {"reference": reference}})).collect();
+    json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true, "member": members})
+}
+
+pub async fn the_members_of_a_group_go_as_they_were_at_the_watermark<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    harness.put(json!({"resourceType": "Patient", "id": "c"})).await;
+    harness.put(group(&["Patient/a", "Patient/c", "Patient/nobody", "Device/d"])).await;
+    let job_id = harness.kick_off_asking(&of_group("g")).await;
+    // Who becomes a member later is none; who is one no more has been.
+    harness.put(group(&["Patient/b"])).await;
+    harness.work().await;
+    let job = harness.job(job_id).await;
+    // The Group itself is in the compartments of its members; it was changed, and is spared.
+    assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 6, deleted: 5, spared: 1, ..Counts::default() }));
+    assert_eq!(
+        left(&harness).await,
+        "Patient/b Observation/b-final Observation/b-amended Observation/b-entered-in-error Group/g Device/d Practitioner/r"
+    );
+    let job = purge(&harness, &of_group("g")).await;
+    assert_eq!(job.totals().deleted, 5);
+    assert_eq!(left(&harness).await, "Device/d Practitioner/r", "the Group goes with its last members");
+    // Without members, or without the Group, nothing goes.
+    fill(&harness).await;
+    harness.put(group(&["Patient/nobody"])).await;
+    assert_eq!(purge(&harness, &of_group("g")).await.totals().deleted, 0, "nobody of its members is here");
+    assert_eq!(purge(&harness, &of_group("none")).await.totals(), Counts::default());
+    assert_eq!(harness.ids("Patient").await.len(), 2);
+    harness.assert_bystander_is_whole().await;
+}
+
+pub async fn members_that_are_no_patients_here_are_told<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    harness.put(json!({"resourceType": "Patient", "id": "was"})).await;
+    harness.delete("Patient/was").await;
+    harness.put(group(&["Patient/a", "Patient/nobody", "Patient/was", "Device/d", "https://else.example.org/r4/Patient/a"])).await;
+    let (selection, question) = of_group("g");
+    let query = PreviewQuery { owner: harness.account.clone(), selection, question, bases: lethe_fhir::LocalBases::new([BASE]) };
+    let told = harness.store().unresolved_members(&query).await.unwrap();
+    assert_eq!(told.len(), 4, "{told:?}");
+    for expected in [
+        "Device/d",
+        "else.example.org",
+        "Patient/nobody, a member of the Group, is not here",
+        "Patient/was, a member of the Group, was deleted",
+    ] {
+        assert!(told.iter().any(|text| text.contains(expected)), "{expected}: {told:?}");
+    }
+    let members: Vec<String> = (0..500).map(|id| format!("Patient/x{id}")).collect();
+    harness.put(group(&members.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    let told = harness.store().unresolved_members(&query).await.unwrap();
+    assert!(told.len() == 101 && told[100].contains("400 more"), "{:?}", told.last());
+}
+
+pub async fn a_preview_says_what_the_purge_of_a_list_then_does<B: Backend>(first: Harness<B>) {
+    drop(first);
+    let with = |change: fn(&mut Selection), (mut selection, question): Ask| {
+        change(&mut selection);
+        (selection, question)
+    };
+    for (ask, holds) in [
+        (filtered(&["Observation", "Device"], &["Observation?status=final,amended"]), vec![]),
+        (of_patient("a"), vec![]),
+        (with(|selection| selection.include_deleted = true, of_patient("a")), vec![]),
+        (of_group("g"), vec![HoldTarget::Patient("b".parse().unwrap())]),
+        (of_group("g"), vec![HoldTarget::Account]),
+        (of_patient("nobody"), vec![]),
+    ] {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        harness.put(group(&["Patient/a", "Patient/b"])).await;
+        harness.put(json!({"resourceType": "Provenance", "id": "v", "target": [{"reference": "Observation/a-final"}]})).await;
+        harness.put(observation("a-amended", "final", "a")).await;
+        harness.delete("Observation/a-entered-in-error").await;
+        for hold in &holds {
+            harness.hold(hold.clone()).await;
+        }
+        let rows = harness.backend.rows("version").await;
+        let name = format!("{ask:?} {holds:?}");
+        let said = preview_asking(&harness, &ask).await;
+        assert_eq!(rows_of_lists(&harness).await, 0, "a preview stores nothing");
+        let promised = NewPurge { expect: Some(said.digest), ..harness.purge_asking(&ask) };
+        let KickOff::Started(job) = harness.store().kick_off(&promised).await.unwrap() else { panic!("{name}") };
+        harness.work().await;
+        let job = harness.job(job.job_id).await;
+        assert_eq!(job.state, JobState::Successful, "{name}");
+        let counted: Vec<_> = said
+            .counts
+            .iter()
+            .map(|(resource_type, counts)| {
+                let (planned, held) = (counts.planned, counts.held);
+                (*resource_type, Counts { planned, deleted: counts.removed(), held, ..Counts::default() })
+            })
+            .collect();
+        assert_eq!((counted, said.holds), (job.counts, job.holds), "{name}");
+        let versions: u64 = said.counts.iter().map(|(_, counts)| counts.versions).sum();
+        assert_eq!(versions, rows - harness.backend.rows("version").await, "{name}");
+        harness.assert_bystander_is_whole().await;
+    }
+    // What stays because of its date is counted among what the conditions take, and no other.
+    let harness = Harness::<B>::open().await;
+    fill(&harness).await;
+    harness.clock.advance_ms(1_000);
+    let later = harness.put(observation("later", "final", "a")).await.last_updated;
+    harness.put(observation("later-too", "amended", "a")).await;
+    let (selection, question) = filtered(&["Observation"], &["Observation?status=final"]);
+    let said = preview_asking(&harness, &(Selection { before: Some(later), ..selection }, question)).await;
+    assert_eq!((said.counts[0].1.planned, said.stays.not_before), (2, 1));
+}
+
+pub async fn a_digest_tells_lists_apart<B: Backend>(harness: Harness<B>) {
+    fill(&harness).await;
+    harness.put(group(&["Patient/a"])).await;
+    let asks = [
+        filtered(&["Observation"], &["Observation?status=final"]),
+        filtered(&["Observation"], &["Observation?status=amended"]),
+        (types(&["Observation"]), ExportQuestion::default()),
+        of_patient("a"),
+        of_patient("b"),
+        of_group("g"),
+        (everything(), ExportQuestion::default()),
+    ];
+    let mut digests = Vec::new();
+    for ask in &asks {
+        digests.push(preview_asking(&harness, ask).await.digest);
+    }
+    for (one, first) in digests.iter().enumerate() {
+        for (other, second) in digests.iter().enumerate() {
+            assert_eq!(one == other, first == second, "{one} {other}");
+        }
+    }
+    // The kick-off is held to it: the other of two that are alike does not start.
+    let other = NewPurge { expect: Some(digests[0]), ..harness.purge_asking(&asks[1]) };
+    assert!(matches!(harness.store().kick_off(&other).await.unwrap(), KickOff::Changed { .. }));
+    let one = NewPurge { expect: Some(digests[0]), ..harness.purge_asking(&asks[0]) };
+    assert!(matches!(harness.store().kick_off(&one).await.unwrap(), KickOff::Started(_)), "the control");
+}
+
+pub async fn what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_every_end<B: Backend>(first: Harness<B>) {
+    drop(first);
+    #[derive(Debug, Clone, Copy)]
+    enum End {
+        Plan,
+        CancelWhileQueued,
+        CancelWhilePlanned,
+        FailUnplanned,
+    }
+    for end in [End::Plan, End::CancelWhileQueued, End::CancelWhilePlanned, End::FailUnplanned] {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        let store = harness.store();
+        let job_id = harness.kick_off_asking(&of_patient("a")).await;
+        assert_eq!(harness.backend.rows("purge_question").await, 1, "the control");
+        let cancel = || async {
+            let canceled = store.cancel_purge(&harness.account, job_id).await.unwrap();
+            assert!(matches!(canceled, CanceledOrRetried::Taken(_)), "{end:?}");
+        };
+        match end {
+            End::CancelWhileQueued => cancel().await,
+            End::Plan | End::CancelWhilePlanned | End::FailUnplanned => {
+                let lease = store.claim_purge().await.unwrap().unwrap().lease;
+                for account_id in store.begin_plan(&lease).await.unwrap() {
+                    store.plan_targets(&lease, account_id, harness.batch_limits()).await.unwrap();
+                }
+                assert_eq!(rows_of_lists(&harness).await, 5, "the control: the question and the list");
+                match end {
+                    End::Plan => store.seal_plan(&lease).await.unwrap(),
+                    End::CancelWhilePlanned => {
+                        cancel().await;
+                        store.release_leases().await.unwrap();
+                        harness.work().await;
+                    }
+                    _ => {
+                        let failed = PurgeEnd::without_probe(JobEvent::Fail, Some("planted"), false);
+                        store.finish_purge(&lease, &failed, &Harness::<B>::issuer()).await.unwrap();
+                    }
+                }
+            }
+        }
+        assert_eq!(harness.backend.rows("purge_question").await, 0, "{end:?}");
+        let listed = if matches!(end, End::Plan) { 4 } else { 0 };
+        assert_eq!(harness.backend.rows("purge_listed").await, listed, "{end:?}");
+        assert_eq!(harness.ids("Patient").await.len(), 2, "nothing was removed");
+    }
+}
+
+pub async fn a_question_that_is_lost_widens_nothing<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for ask in [filtered(&["Observation"], &["Observation?status=final"]), of_patient("a"), of_group("g")] {
+        let harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        // The selection without its question, as a job has it that failed before its plan was made.
+        let job_id = harness.kick_off(ask.0.clone()).await;
+        harness.work().await;
+        let job = harness.job(job_id).await;
+        assert_eq!((job.state, job.totals()), (JobState::Failed, Counts::default()), "{ask:?}");
+        assert!(job.failure.as_ref().is_some_and(|why| why.contains("start a new purge")), "{:?}", job.failure);
+        assert_eq!(harness.ids("Observation").await.len(), 6);
+        // It can be retried as often as one likes, and is in nobody's way.
+        assert!(matches!(harness.store().retry_purge(&harness.account, job_id).await.unwrap(), CanceledOrRetried::Taken(_)));
+        harness.work().await;
+        assert_eq!(harness.job(job_id).await.state, JobState::Failed);
+        assert_eq!(purge(&harness, &ask).await.state, JobState::Successful);
+        harness.assert_bystander_is_whole().await;
+    }
+}
