@@ -207,6 +207,15 @@ async fn every_operation_is_served_and_defined() {
                     assert_served(status, &caller.delete(status).await, StatusCode::ACCEPTED);
                     continue;
                 }
+                "purge" => {
+                    let path = format!("/r4/{name}/x1/$purge");
+                    assert_served(&path, &caller.get(&format!("{path}-preview")).await, StatusCode::OK);
+                    let answer = caller.call("POST", &path, &[("prefer", "respond-async")], "").await;
+                    assert_served(&path, &answer, StatusCode::ACCEPTED);
+                    let status = answer.headers["content-location"].to_str().unwrap().strip_prefix("http://lethe.test").unwrap();
+                    assert_served(status, &caller.delete(status).await, StatusCode::ACCEPTED);
+                    continue;
+                }
                 other => panic!("{name}: {other} is listed and not walked"),
             };
             for (method, path, body) in calls {

@@ -67,6 +67,7 @@ async fn a_type_filter_narrows_a_type_and_the_job_tells_the_type_alone() {
     assert_eq!((count(&caller, "Observation").await, count(&caller, "Patient").await), (3, 2));
     // Twice is either.
     let id = caller.purge("?_type=Observation&_typeFilter=Observation%3Fstatus%3Dfinal&_typeFilter=Observation%3Fstatus%3Damended").await;
+    assert!(run_worker(&server).await);
     assert_eq!(caller.job(&id).await["deletedCount"], 2);
 }
 
