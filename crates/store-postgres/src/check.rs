@@ -20,7 +20,7 @@ const SELECT_VERSIONS: &str = include_str!("../sql/check/versions.sql");
 const SELECT_INDEX_ROWS: &str = include_str!("../sql/check/index_rows.sql");
 
 /// What must hold at any time, and the statement that counts where it does not.
-const ALWAYS: [(&str, &str); 11] = [
+const ALWAYS: [(&str, &str); 12] = [
     (
         "every resource has exactly one current version, and its logical id leads to it",
         include_str!("../sql/check/unreachable_current_versions.sql"),
@@ -34,6 +34,7 @@ const ALWAYS: [(&str, &str); 11] = [
     ("no certificate is missing in the chain", include_str!("../sql/check/gaps_in_chain.sql")),
     ("no account and no client has two purges in progress", include_str!("../sql/check/concurrent_purges.sql")),
     ("nothing is left of what a hold named that has ended", include_str!("../sql/check/targets_of_ended_holds.sql")),
+    ("nothing is left of what a purge with a plan was asked for", include_str!("../sql/check/left_questions.sql")),
     ("nothing is left of what a removed export was asked for", include_str!("../sql/check/orphan_export_questions.sql")),
 ];
 
@@ -43,7 +44,7 @@ const AT_REST: [(&str, &str); 5] = [
     ("no reference comes from a version that is gone", include_str!("../sql/check/orphan_references.sql")),
     ("no value of a search parameter leads to a version that is gone or replaced", include_str!("../sql/check/orphan_index_values.sql")),
     ("no Provenance target belongs to a Provenance that is gone or replaced", include_str!("../sql/check/orphan_provenance_targets.sql")),
-    ("no list of companions is left behind by a purge that has ended", include_str!("../sql/check/left_companions.sql")),
+    ("no list of resources is left behind by a purge that has ended", include_str!("../sql/check/left_listed.sql")),
 ];
 
 #[async_trait]

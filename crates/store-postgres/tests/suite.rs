@@ -127,7 +127,8 @@ impl Backend for Postgres {
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
             "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, 'x', 1)"),
             "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
-            "purge_companion" => format!("insert into purge_companion values (1, {account}, {provenance}, 1)"),
+            "purge_question" => "insert into purge_question values (1, '{}')".to_owned(),
+            "purge_listed" => format!("insert into purge_listed values (1, {account}, 'companion', {provenance}, 1)"),
             "export_question" => format!("insert into export_question values (1, 'c1', {account}, 0, '{{}}')"),
             // What a hold named that has ended.
             "hold_target" => {

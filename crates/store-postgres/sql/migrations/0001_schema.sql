@@ -154,6 +154,9 @@ create table purge_job (
     type_ids text,
     before_ms bigint,
     include_deleted boolean not null,
+    level text not null check (level in ('system', 'patient', 'group')),
+    -- types with conditions, comma-separated type codes; null: none
+    filtered_type_ids text,
     reason text,
     -- addresses of this server, separated by spaces
     bases text not null,
@@ -187,11 +190,19 @@ create index purge_job_by_owner on purge_job (client_id, account_id, job_number)
 create index purge_job_unproven on purge_job (client_id, account_id)
 where state <> 'successful';
 
--- A batch is a range of targets, a range of the list of companions, or a part of what a purge on record had removed, which has its number.
+-- The patient or Group that a purge is of, and the conditions on types: they name resources and quote values. Goes when the plan is sealed, or
+-- when the job ends before that.
+create table purge_question (
+    job_number bigint primary key,
+    question text not null
+);
+
+-- A batch is a range of targets, a range of the list of targets or of the list of companions, or a part of what a purge on record had removed,
+-- which has its number.
 create table purge_batch (
     job_number bigint not null,
     batch bigint not null,
-    kind text not null check (kind in ('targets', 'companions', 'recorded')),
+    kind text not null check (kind in ('targets', 'listed', 'companions', 'recorded')),
     account_id bigint not null,
     type_id smallint not null,
     first_seq bigint not null,
@@ -215,12 +226,14 @@ create table purge_batch (
 
 create index purge_batch_by_state on purge_batch (job_number, state, kind, batch);
 
-create table purge_companion (
+-- Places of what goes that no range can tell: targets that conditions or patients decide, and the Provenance and Binary that go along.
+create table purge_listed (
     job_number bigint not null,
     account_id bigint not null,
+    role text not null check (role in ('target', 'companion')),
     type_id smallint not null,
     seq bigint not null,
-    primary key (job_number, account_id, type_id, seq)
+    primary key (job_number, account_id, role, type_id, seq)
 );
 
 -- Places of targets that stay because of a hold, though their range says that they go.
@@ -297,6 +310,8 @@ create table purge_audit (
     type_ids text,
     before_ms bigint,
     include_deleted boolean not null,
+    level text not null,
+    filtered_type_ids text,
     reason text,
     watermark_seq bigint not null,
     opened_on_ms bigint not null,

@@ -31,6 +31,10 @@ impl Purges for PostgresStore {
         Err(not_ported())
     }
 
+    async fn unresolved_members(&self, _: &PreviewQuery) -> std::result::Result<Vec<String>, StoreError> {
+        Err(not_ported())
+    }
+
     async fn purge_job(&self, _: &Scope, _: JobId) -> std::result::Result<Option<PurgeJob>, StoreError> {
         Err(not_ported())
     }
