@@ -4,22 +4,25 @@ use lethe_fhir::ResourceType;
 use lethe_search::{Branch, Criterion, PathId, Span, SpanEnd};
 
 use crate::{
-    Builder, Dialect, Driver, Param,
+    Builder, Dialect, Direction, Driver, Joins, Param,
     conditions::{branch_versions, conditions, contained_spans, contains, id_list, is_current},
     request::best_driver,
+    tables::Tables,
 };
 
-/// Which places in the order of commits count, both ends left out if there is none.
+/// Which places in the order of commits count, both ends left out if there is none, and in which order they are to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Only behind this place.
     pub(crate) after: Option<i64>,
     /// Only before this place.
     pub(crate) before: Option<i64>,
+    /// None: in any.
+    pub(crate) direction: Option<Direction>,
 }
 
 impl Bounds {
-    pub(crate) const NONE: Self = Self { after: None, before: None };
+    pub(crate) const NONE: Self = Self { after: None, before: None, direction: None };
 
     fn rules<D: Dialect>(self, builder: &mut Builder<'_, D>, seq: &str) -> Vec<String> {
         let after = self.after.map(|after| format!("{seq} > {}", builder.int(after)));
@@ -28,16 +31,24 @@ impl Bounds {
     }
 }
 
-/// The current versions that fit: `from … where rules`.
+/// The current versions that fit.
 pub(crate) struct Versions {
-    /// Tables.
-    pub(crate) from: String,
-    /// Conditions, to be joined by `and`.
-    pub(crate) rules: Vec<String>,
+    /// Where they are.
+    pub(crate) tables: Tables,
     /// The name of the version among the tables.
     pub(crate) row: String,
     /// What to order by for the order of commits, without a sort if the tables come so.
     pub(crate) order: Vec<String>,
+    /// The same part by part, if they begin with one value, are to come in order, and the order of the tables does not say so.
+    pub(crate) by_part: Option<ByPart>,
+}
+
+/// The parts of an index, and what is in one of them.
+pub(crate) struct ByPart {
+    /// The parts.
+    pub(crate) parts: Tables,
+    /// What is in one, in the order of commits.
+    pub(crate) within: Tables,
 }
 
 /// The current versions of a type that fit all of `criteria`, beginning with the driver.
@@ -48,59 +59,80 @@ pub(crate) fn versions<D: Dialect>(
     driver: Driver,
     bounds: Bounds,
 ) -> Versions {
-    let (account, type_id, name) = (builder.account(), builder.type_id(resource_type), builder.name());
+    let (account, type_id, name, dialect) = (builder.account(), builder.type_id(resource_type), builder.name(), builder.dialect);
     let row = format!("v{name}");
     let own = format!("{row}.account_id = {account} and {row}.type_id = {type_id}");
+    let own_at = |seq: String| [own.clone(), format!("{row}.seq = {seq}")];
     let index = match driver {
         Driver::Criterion(index) if index < criteria.len() => Some(index),
         Driver::Criterion(_) | Driver::Type => None,
     };
-    let (from, mut rules, order) = match index.and_then(|index| criteria.get(index)) {
+    let mut by_part = None;
+    let (mut tables, order) = match index.and_then(|index| criteria.get(index)) {
         None => {
             let mut rules = vec![own];
             rules.extend(bounds.rules(builder, &format!("{row}.seq")));
-            (format!("version {row}"), rules, vec![format!("{row}.seq")])
+            (Tables::of(format!("version {row}"), rules), vec![format!("{row}.seq")])
         }
         Some(Criterion::Ids(ids)) if !ids.is_empty() => {
             let ids = id_list(builder, ids);
-            let mut rules = vec![
-                format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id in ({ids})"),
-                format!("{own} and {row}.seq = r{name}.seq"),
-            ];
-            rules.extend(bounds.rules(builder, &format!("{row}.seq")));
-            (format!("resource r{name} cross join version {row}"), rules, vec![format!("{row}.seq")])
+            let mut rules = vec![format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id in ({ids})")];
+            rules.extend(bounds.rules(builder, &format!("r{name}.seq")));
+            let tables = Tables::of(format!("resource r{name}"), rules).join(dialect, "version", &row, &own_at(format!("r{name}.seq")));
+            (tables, vec![format!("{row}.seq")])
         }
         // One value: its rows stand in the order of commits, part by part, so a page ends when it is full.
         Some(Criterion::AnyOf(spans)) if matches!(spans.as_slice(), [span] if span.is_one_value()) => {
-            let span = &spans[0];
-            let mut rules = index_rules(builder, name, resource_type);
+            let (span, index) = (&spans[0], format!("i{name}"));
+            let (parts, mut rules) = index_tables(builder, name, resource_type);
             rules.push(format!(
-                "i{name}.path_id = {} and i{name}.value = {}",
+                "{index}.path_id = {} and {index}.value = {}",
                 builder.int(i64::from(span.path.0)),
                 builder.bind(Param::Bytes(span.low.clone()))
             ));
-            rules.extend(bounds.rules(builder, &format!("i{name}.seq")));
-            rules.push(format!("{own} and {row}.seq = i{name}.seq"));
-            let order = vec![format!("p{name}.first_seq"), format!("i{name}.seq")];
-            (format!("index_part p{name} cross join index_value i{name} cross join version {row}"), rules, order)
+            rules.extend(bounds.rules(builder, &format!("{index}.seq")));
+            let version = own_at(format!("{index}.seq"));
+            if let (Some(direction), Joins::Lateral) = (bounds.direction, dialect.joins()) {
+                let within = Tables::in_order("index_value", &index, &rules, direction).join(dialect, "version", &row, &version);
+                by_part = Some(ByPart { parts: parts.clone(), within });
+            }
+            let tables = parts.join(dialect, "index_value", &index, &rules).join(dialect, "version", &row, &version);
+            (tables, vec![format!("p{name}.first_seq"), format!("{index}.seq")])
         }
         Some(criterion) => {
-            let places = places(builder, resource_type, criterion, bounds);
-            let rules = vec![format!("{own} and {row}.seq = d{name}.seq")];
-            (format!("({places}) d{name} cross join version {row}"), rules, vec![format!("{row}.seq")])
+            let mut places = places(builder, resource_type, criterion, Bounds { direction: None, ..bounds });
+            let mut order = format!("{row}.seq");
+            if let (Some(direction), Joins::Lateral) = (bounds.direction, dialect.joins()) {
+                places.push_str(&format!(" order by seq{}", direction.word()));
+                order = format!("d{name}.seq");
+            }
+            let tables =
+                Tables::of(format!("({places}) d{name}"), Vec::new()).join(dialect, "version", &row, &own_at(format!("d{name}.seq")));
+            (tables, vec![order])
         }
     };
-    rules.push(is_current(&row));
-    rules.extend(conditions(builder, &row, resource_type, criteria, index));
-    Versions { from, rules, row, order }
+    let mut asked = vec![is_current(&row)];
+    asked.extend(conditions(builder, &row, resource_type, criteria, index));
+    if let Some(by_part) = &mut by_part {
+        by_part.within.rules.extend_from_slice(&asked);
+    }
+    tables.rules.extend(asked);
+    Versions { tables, row, order, by_part }
 }
 
-fn index_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, resource_type: ResourceType) -> Vec<String> {
+/// The parts of the index, and the rules by which a row of the index is in one of them.
+fn index_rules<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, resource_type: ResourceType) -> (String, String) {
     let (account, type_id) = (builder.account(), builder.type_id(resource_type));
-    vec![
+    (
         format!("p{name}.account_id = {account} and p{name}.type_id = {type_id}"),
         format!("i{name}.account_id = {account} and i{name}.type_id = {type_id} and i{name}.part = p{name}.first_seq"),
-    ]
+    )
+}
+
+/// The parts of the index and, to be joined behind them, the rules of its rows.
+fn index_tables<D: Dialect>(builder: &mut Builder<'_, D>, name: usize, resource_type: ResourceType) -> (Tables, Vec<String>) {
+    let (of_part, of_row) = index_rules(builder, name, resource_type);
+    (Tables::of(format!("index_part p{name}"), vec![of_part]), vec![of_row])
 }
 
 /// The places of what fits one criterion, each once: a statement with the column `seq`.
@@ -110,13 +142,11 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
         Criterion::AnyOf(spans) if spans.is_empty() => Vec::new(),
         Criterion::AnyOf(spans) => {
             let name = builder.name();
-            let mut common = index_rules(builder, name, resource_type);
+            let (parts, mut common) = index_tables(builder, name, resource_type);
             common.extend(bounds.rules(builder, &format!("i{name}.seq")));
-            let common = common.join(" and ");
-            let select = |rule| {
-                format!("select i{name}.seq as seq from index_part p{name} cross join index_value i{name} where {common} and {rule}")
-            };
-            value_rules(builder, name, spans).into_iter().map(select).collect()
+            let rules = value_rules(builder, name, spans);
+            let dialect = builder.dialect;
+            rules.into_iter().map(|rule| select_rows(dialect, &format!("i{name}.seq as seq"), &parts, name, &common, rule)).collect()
         }
         Criterion::RefersTo { paths, branches } => {
             let mut parts = Vec::new();
@@ -130,21 +160,19 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
         }
         Criterion::ReferredBy { paths, branch } => {
             let (account, type_id, name) = (builder.account(), builder.type_id(resource_type), builder.name());
-            let (from, rules, source) = branch_versions(builder, branch);
+            let (mut tables, source) = branch_versions(builder, branch);
             let dialect = builder.dialect;
             let (referred, id) = dialect.referred_ids(builder, &source, branch.resource_type, paths, resource_type);
-            let mut all = vec![rules, format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}")];
-            all.extend(bounds.rules(builder, &format!("r{name}.seq")));
-            vec![format!(
-                "select r{name}.seq as seq from {from} cross join {referred} cross join resource r{name} where {}",
-                all.join(" and ")
-            )]
+            tables.from.push_str(&format!(" cross join {referred}"));
+            let mut own = vec![format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}")];
+            own.extend(bounds.rules(builder, &format!("r{name}.seq")));
+            vec![tables.join(dialect, "resource", &format!("r{name}"), &own).select(&format!("r{name}.seq as seq"))]
         }
         Criterion::Either(alternatives) => alternatives
             .iter()
             .map(|criteria| {
                 let found = versions(builder, resource_type, criteria, best_driver(criteria), bounds);
-                format!("select {}.seq as seq from {} where {}", found.row, found.from, found.rules.join(" and "))
+                found.tables.select(&format!("{}.seq as seq", found.row))
             })
             .collect(),
         Criterion::Ids(_) | Criterion::NotIds(_) | Criterion::NoneOf(_) | Criterion::LastUpdated(_) | Criterion::Words { .. } => Vec::new(),
@@ -157,6 +185,12 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
     }
 }
 
+/// A select of `columns` of the rows of the index, behind its parts, that fit `common` and `rule`.
+fn select_rows<D: Dialect>(dialect: &D, columns: &str, parts: &Tables, name: usize, common: &[String], rule: String) -> String {
+    let on = [common, &[rule]].concat();
+    parts.clone().join(dialect, "index_value", &format!("i{name}"), &on).select(columns)
+}
+
 /// Selects of one compound. SQLite takes up to 500.
 const COMPOUND_MAX: usize = 200;
 
@@ -166,7 +200,7 @@ fn compound(selects: &[String], operator: &str, column: &str) -> String {
         return selects.join(operator);
     }
     let groups: Vec<String> =
-        selects.chunks(COMPOUND_MAX).map(|group| format!("select {column} from ({})", group.join(operator))).collect();
+        selects.chunks(COMPOUND_MAX).map(|group| format!("select {column} from ({}) one_group", group.join(operator))).collect();
     compound(&groups, operator, column)
 }
 
@@ -178,18 +212,16 @@ fn referrers<D: Dialect>(
     branch: &Branch,
     bounds: Bounds,
 ) -> String {
-    let (from, rules, target) = branch_versions(builder, branch);
+    let (tables, target) = branch_versions(builder, branch);
     let name = builder.name();
     let dialect = builder.dialect;
     let value = dialect.reference_value(builder, &target, branch.resource_type);
-    let mut all = vec![rules];
-    all.extend(index_rules(builder, name, resource_type));
-    all.push(format!("i{name}.path_id = {} and i{name}.value = {value}", builder.int(i64::from(path.0))));
-    all.extend(bounds.rules(builder, &format!("i{name}.seq")));
-    format!(
-        "select i{name}.seq as seq from {from} cross join index_part p{name} cross join index_value i{name} where {}",
-        all.join(" and ")
-    )
+    let (of_part, of_row) = index_rules(builder, name, resource_type);
+    let mut own = vec![of_row, format!("i{name}.path_id = {} and i{name}.value = {value}", builder.int(i64::from(path.0)))];
+    own.extend(bounds.rules(builder, &format!("i{name}.seq")));
+    let tables =
+        tables.join(dialect, "index_part", &format!("p{name}"), &[of_part]).join(dialect, "index_value", &format!("i{name}"), &own);
+    tables.select(&format!("i{name}.seq as seq"))
 }
 
 /// The versions that contain what fits `branch` and refer to it by one of `paths`.
@@ -201,9 +233,9 @@ fn containers<D: Dialect>(
     bounds: Bounds,
 ) -> String {
     let refer = [Criterion::AnyOf(contained_spans(paths, branch.resource_type))];
-    let found = versions(builder, resource_type, &refer, Driver::Criterion(0), bounds);
-    let fits = contains(builder, &found.row, resource_type, paths, branch);
-    format!("select {}.seq as seq from {} where {} and {fits}", found.row, found.from, found.rules.join(" and "))
+    let mut found = versions(builder, resource_type, &refer, Driver::Criterion(0), bounds);
+    found.tables.rules.push(contains(builder, &found.row, resource_type, paths, branch));
+    found.tables.select(&format!("{}.seq as seq", found.row))
 }
 
 /// One rule for each range of values, and one for all single values of a path, on the row of the index with this name.
@@ -264,10 +296,11 @@ pub(crate) fn estimate_rows<D: Dialect>(
         return format!("select 0 where {} is not null", builder.account());
     }
     let name = builder.name();
-    let common = index_rules(builder, name, resource_type).join(" and ");
-    let select = |rule| format!("select 1 as one from index_part p{name} cross join index_value i{name} where {common} and {rule}");
-    let parts: Vec<String> = value_rules(builder, name, spans).into_iter().map(select).collect();
+    let (parts, common) = index_tables(builder, name, resource_type);
+    let rules = value_rules(builder, name, spans);
+    let dialect = builder.dialect;
+    let selects: Vec<String> = rules.into_iter().map(|rule| select_rows(dialect, "1 as one", &parts, name, &common, rule)).collect();
     let limit = builder.int(rows_max);
     // As one compound or as several: rows of the latter are counted up to the limit by the outer one.
-    format!("select count(*) from ({} limit {limit}) found", compound(&parts, " union all ", "one"))
+    format!("select count(*) from ({} limit {limit}) found", compound(&selects, " union all ", "one"))
 }

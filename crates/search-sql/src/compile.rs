@@ -7,6 +7,7 @@ use crate::{
     After, Builder, Dialect, Direction, Request, Statement,
     candidates::{Bounds, Versions, estimate_rows, rows, versions},
     request::Page,
+    tables::Tables,
 };
 
 /// The columns of a page, in this order; behind them come the sort keys.
@@ -32,9 +33,8 @@ pub fn page<D: Dialect>(
 #[must_use]
 pub fn count<D: Dialect>(dialect: &D, request: Request<'_>) -> Statement {
     let mut builder = Builder::new(dialect, request.account_id);
-    let found = found(&mut builder, request, Bounds { after: None, before: Some(request.newest.saturating_add(1)) });
-    let sql = format!("select count(*) from {} where {}", found.from, found.rules.join(" and "));
-    builder.finish(sql)
+    let found = found(&mut builder, request, Bounds { before: Some(request.newest.saturating_add(1)), ..Bounds::NONE });
+    builder.finish(found.tables.select("count(*)"))
 }
 
 /// How many versions have rows of the index in `spans`, all on paths that have rows: as many as fit, if no row is left of what is gone.
@@ -59,22 +59,34 @@ fn found<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, bounds:
 
 fn in_commit_order<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, page: Page<'_>) -> String {
     let newest = request.newest.saturating_add(1);
-    let (bounds, direction) = match (page.direction, page.after) {
-        (Direction::Ascending, after) => (Bounds { after: after.map(|after| after.seq), before: Some(newest) }, ""),
+    let bounds = match (page.direction, page.after) {
+        (Direction::Ascending, after) => {
+            Bounds { after: after.map(|after| after.seq), before: Some(newest), direction: Some(page.direction) }
+        }
         (Direction::Descending, after) => {
-            (Bounds { after: None, before: Some(after.map_or(newest, |after| after.seq.min(newest))) }, " desc")
+            Bounds { after: None, before: Some(after.map_or(newest, |after| after.seq.min(newest))), direction: Some(page.direction) }
         }
     };
     let found = found(builder, request, bounds);
-    let columns = COLUMNS.map(|column| format!("{}.{column}", found.row)).join(", ");
-    let order = found.order.iter().map(|by| format!("{by}{direction}")).collect::<Vec<_>>().join(", ");
+    let direction = page.direction.word();
+    let columns = |row: &str| COLUMNS.map(|column| format!("{row}.{column}")).join(", ");
     let limit = builder.int(count_of(page));
-    format!("select {columns} from {} where {} order by {order} limit {limit}", found.from, found.rules.join(" and "))
+    if let (Some(by_part), [part, seq]) = (&found.by_part, found.order.as_slice()) {
+        // No part has to give more than the page takes.
+        let within = by_part.within.select(&columns(&found.row));
+        let tables = Tables {
+            from: format!("{} cross join lateral ({within} order by {seq}{direction} limit {limit}) f", by_part.parts.from),
+            ..by_part.parts.clone()
+        };
+        return format!("{} order by {part}{direction}, f.seq{direction} limit {limit}", tables.select(&columns("f")));
+    }
+    let order = found.order.iter().map(|by| format!("{by}{direction}")).collect::<Vec<_>>().join(", ");
+    format!("{} order by {order} limit {limit}", found.tables.select(&columns(&found.row)))
 }
 
 fn sorted<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, page: Page<'_>) -> String {
     let (account, type_id) = (builder.account(), builder.type_id(request.resource_type));
-    let found = found(builder, request, Bounds { after: None, before: Some(request.newest.saturating_add(1)) });
+    let found = found(builder, request, Bounds { before: Some(request.newest.saturating_add(1)), ..Bounds::NONE });
     let dialect = builder.dialect;
     let mut keys = Vec::with_capacity(page.sort.len());
     for (number, key) in page.sort.iter().enumerate() {
@@ -97,17 +109,11 @@ fn sorted<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, page: 
     let limit = builder.int(count_of(page));
     let columns = COLUMNS.map(|column| format!("v.{column}")).join(", ");
     let sort_columns = (0..page.sort.len()).map(|number| format!("s.k{number}")).collect::<Vec<_>>().join(", ");
+    let keyed = found.tables.select(&format!("{}.seq as seq, {}", found.row, keys.join(", ")));
     // Bodies are fetched for the page alone: what is sorted are keys.
-    format!(
-        "select {columns}, {sort_columns} from (select * from (select {}.seq as seq, {} from {} where {}) f{behind} order by {} limit {limit}) s \
-         cross join version v where v.account_id = {account} and v.type_id = {type_id} and v.seq = s.seq order by {}",
-        found.row,
-        keys.join(", "),
-        found.from,
-        found.rules.join(" and "),
-        order(""),
-        order("s."),
-    )
+    let place = Tables::of(format!("(select * from ({keyed}) f{behind} order by {} limit {limit}) s", order("")), Vec::new());
+    let own = format!("v.account_id = {account} and v.type_id = {type_id} and v.seq = s.seq");
+    format!("{} order by {}", place.join(dialect, "version", "v", &[own]).select(&format!("{columns}, {sort_columns}")), order("s."))
 }
 
 /// The condition of what comes behind a place, key by key: what has no value comes last.

@@ -7,6 +7,7 @@ use crate::{
     Builder, Dialect, Param,
     candidates::{Bounds, versions},
     request::best_driver,
+    tables::Tables,
 };
 
 /// The conditions on `row`, a version of this type, each ready to be joined by `and`; `but` is left out.
@@ -70,13 +71,13 @@ fn refers_to<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, source: Resour
     let (referred, id) = dialect.referred_ids(builder, row, source, paths, branch.resource_type);
     let target_type = builder.type_id(branch.resource_type);
     let target = format!("v{name}");
-    let mut rules = vec![
-        format!("r{name}.account_id = {account} and r{name}.type_id = {target_type} and r{name}.id = {id}"),
-        format!("{target}.account_id = {account} and {target}.type_id = {target_type} and {target}.seq = r{name}.seq"),
-        is_current(&target),
-    ];
-    rules.extend(conditions(builder, &target, branch.resource_type, &branch.criteria, None));
-    format!("exists (select 1 from {referred} cross join resource r{name} cross join version {target} where {})", rules.join(" and "))
+    let of_id = format!("r{name}.account_id = {account} and r{name}.type_id = {target_type} and r{name}.id = {id}");
+    let of_version = format!("{target}.account_id = {account} and {target}.type_id = {target_type} and {target}.seq = r{name}.seq");
+    let tables = Tables::of(referred, Vec::new());
+    let mut tables = tables.join(dialect, "resource", &format!("r{name}"), &[of_id]).join(dialect, "version", &target, &[of_version]);
+    tables.rules.push(is_current(&target));
+    tables.rules.extend(conditions(builder, &target, branch.resource_type, &branch.criteria, None));
+    format!("exists ({})", tables.select("1"))
 }
 
 /// The rows of references by one of `paths` to what is contained and of this type.
@@ -114,20 +115,18 @@ fn referred_by<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, target: Reso
             let (account, name) = (builder.account(), builder.name());
             let (source_type, path) = (builder.type_id(branch.resource_type), builder.int(i64::from(path.0)));
             let source = format!("v{name}");
-            let mut rules = vec![
-                format!("p{name}.account_id = {account} and p{name}.type_id = {source_type}"),
-                format!(
-                    "i{name}.account_id = {account} and i{name}.type_id = {source_type} and i{name}.part = p{name}.first_seq \
-                     and i{name}.path_id = {path} and i{name}.value = {value}"
-                ),
-                format!("{source}.account_id = {account} and {source}.type_id = {source_type} and {source}.seq = i{name}.seq"),
-                is_current(&source),
-            ];
-            rules.extend(conditions(builder, &source, branch.resource_type, &branch.criteria, None));
-            format!(
-                "exists (select 1 from index_part p{name} cross join index_value i{name} cross join version {source} where {})",
-                rules.join(" and ")
-            )
+            let of_part = format!("p{name}.account_id = {account} and p{name}.type_id = {source_type}");
+            let of_row = format!(
+                "i{name}.account_id = {account} and i{name}.type_id = {source_type} and i{name}.part = p{name}.first_seq \
+                 and i{name}.path_id = {path} and i{name}.value = {value}"
+            );
+            let of_version = format!("{source}.account_id = {account} and {source}.type_id = {source_type} and {source}.seq = i{name}.seq");
+            let tables = Tables::of(format!("index_part p{name}"), vec![of_part]);
+            let mut tables =
+                tables.join(dialect, "index_value", &format!("i{name}"), &[of_row]).join(dialect, "version", &source, &[of_version]);
+            tables.rules.push(is_current(&source));
+            tables.rules.extend(conditions(builder, &source, branch.resource_type, &branch.criteria, None));
+            format!("exists ({})", tables.select("1"))
         })
         .collect();
     any(ways)
@@ -153,8 +152,8 @@ fn all(conditions: Vec<String>) -> String {
     if conditions.is_empty() { "1 = 1".to_owned() } else { format!("({})", conditions.join(" and ")) }
 }
 
-/// The places of what fits a branch, as a table expression named so.
-pub(crate) fn branch_versions<D: Dialect>(builder: &mut Builder<'_, D>, branch: &Branch) -> (String, String, String) {
+/// What fits a branch: the tables, and the name of the version among them.
+pub(crate) fn branch_versions<D: Dialect>(builder: &mut Builder<'_, D>, branch: &Branch) -> (Tables, String) {
     let found = versions(builder, branch.resource_type, &branch.criteria, best_driver(&branch.criteria), Bounds::NONE);
-    (found.from, found.rules.join(" and "), found.row)
+    (found.tables, found.row)
 }

@@ -5,10 +5,22 @@ use lethe_search::{PathId, SortPath, Span, ValueCheck, WordPlace};
 
 use crate::Builder;
 
+/// How a statement is held to the order in which it looks into its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joins {
+    /// A `cross join` is carried out as it is written, and what comes out keeps the order of all its tables.
+    AsWritten,
+    /// Each table is a lateral subquery that is not taken apart. What comes out keeps the order of the first table alone, if that is written down.
+    Lateral,
+}
+
 /// How one database says what SQL itself has no word for. `row` is the name of a row of `version`.
 pub trait Dialect: Sized + std::fmt::Debug {
     /// The value with this number, from 1.
     fn placeholder(&self, number: usize) -> String;
+
+    /// How tables are joined.
+    fn joins(&self) -> Joins;
 
     /// Whether `row` has an index value in one of `spans`.
     fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType, spans: &[Span]) -> String;

@@ -2,6 +2,7 @@
 //!
 //! - `request`: what is to be compiled, and what comes out.
 //! - `dialect`: what differs between databases.
+//! - `tables`: the order in which a statement looks into its tables.
 //! - `candidates`: where a statement begins, so that it looks at few rows.
 //! - `conditions`: what it then asks of each.
 //! - `compile`: the statements.
@@ -14,8 +15,9 @@ mod compile;
 mod conditions;
 mod dialect;
 mod request;
+mod tables;
 
 pub use builder::Builder;
 pub use compile::{count, count_rows, estimate, page};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, Joins};
 pub use request::{After, Direction, Driver, Param, Request, Statement, possible_drivers};

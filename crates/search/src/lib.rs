@@ -29,7 +29,7 @@ pub use extract::{TooManyValues, VALUE_BYTES_MAX, VALUES_MAX, canonical_unit, ex
 pub use index::{IndexEntries, IndexError, ProvenanceTarget, ReferenceErrors, index_entries};
 pub use index_values::{Entries, Facet, IndexValue, IndexValues, PathId};
 pub use last_updated::LastUpdatedFilter;
-pub use words::{has_words, words};
+pub use words::{DistinctWords, has_words, words};
 
 /// Number of the way in which index values are made and written. Raising it comes with a migration of every store that makes them anew.
 pub const INDEX_FORMAT: u32 = 2;

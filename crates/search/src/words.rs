@@ -2,7 +2,7 @@
 //!
 //! A word is a run of letters and digits, compared as [`normalise`](crate::value::normalise) writes it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use crate::{WordPlace, value::normalise};
 
@@ -39,25 +39,54 @@ pub fn has_words(body: &[u8], place: WordPlace, alternatives: &[Vec<String>]) ->
     if sought.is_found() {
         return true;
     }
-    let mut texts = Texts { rest: body, name: b"", names: vec![b"", b"meta"] };
+    let mut texts = Texts::of(body);
     while let Some(text) = texts.next_text() {
-        let is_narrative = text.name == b"div";
-        let counts = match place {
-            WordPlace::Narrative => is_narrative && texts.names == [b"".as_slice(), b"text"],
-            WordPlace::Everything => !UNREAD.contains(&text.name),
-        };
-        if counts && let Some(plain) = text.plain() {
-            if is_narrative {
-                sought.look_at(&without_tags(&plain));
-            } else {
-                sought.look_at(&plain);
-            }
+        if text.counts(place, &texts.names)
+            && let Some(readable) = text.readable()
+        {
+            sought.look_at(&readable);
             if sought.is_found() {
                 return true;
             }
         }
     }
     false
+}
+
+/// The words of a stored body, each once: for a store that cannot ask [`has_words`] of what it keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DistinctWords {
+    /// Those of the narrative.
+    pub narrative: BTreeSet<String>,
+    /// Those of every text, the narrative included.
+    pub everything: BTreeSet<String>,
+}
+
+impl DistinctWords {
+    /// Of the stored form of a resource.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
+        let mut found = Self::default();
+        let mut texts = Texts::of(body);
+        while let Some(text) = texts.next_text() {
+            let [in_narrative, in_everything] = [WordPlace::Narrative, WordPlace::Everything].map(|place| text.counts(place, &texts.names));
+            if (in_narrative || in_everything)
+                && let Some(readable) = text.readable()
+            {
+                each_word(&readable, &mut |word| {
+                    for (_, words) in [(in_narrative, &mut found.narrative), (in_everything, &mut found.everything)]
+                        .into_iter()
+                        .filter(|(counts, _)| *counts)
+                    {
+                        if !words.contains(word) {
+                            words.insert(word.to_owned());
+                        }
+                    }
+                });
+            }
+        }
+        found
+    }
 }
 
 /// What is looked for, and what of it was found.
@@ -126,6 +155,10 @@ struct Text<'a> {
 }
 
 impl<'a> Texts<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        Self { rest: body, name: b"", names: vec![b"", b"meta"] }
+    }
+
     fn next_text(&mut self) -> Option<Text<'a>> {
         loop {
             let (first, rest) = self.rest.split_first()?;
@@ -164,6 +197,24 @@ impl<'a> Texts<'a> {
 }
 
 impl<'a> Text<'a> {
+    fn is_markup(&self) -> bool {
+        self.name == b"div"
+    }
+
+    /// Whether its words are looked for there; `names` are the members that lead to it.
+    fn counts(&self, place: WordPlace, names: &[&[u8]]) -> bool {
+        match place {
+            WordPlace::Narrative => self.is_markup() && names == [b"".as_slice(), b"text"],
+            WordPlace::Everything => !UNREAD.contains(&self.name),
+        }
+    }
+
+    /// Without what JSON and XHTML wrap it in.
+    fn readable(&self) -> Option<Cow<'a, str>> {
+        let plain = self.plain()?;
+        Some(if self.is_markup() { Cow::Owned(without_tags(&plain)) } else { plain })
+    }
+
     fn plain(&self) -> Option<Cow<'a, str>> {
         let escaped = std::str::from_utf8(self.escaped).ok()?;
         if !self.escaped.contains(&b'\\') {
@@ -273,6 +324,20 @@ mod tests {
         }
         for text in ["profiled", "aGFsbG8", "png", "referred", "42", "true", "family", "secret", "Patient", "xhtml"] {
             assert!(!holds(PATIENT, WordPlace::Everything, &[text]), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_distinct_words_are_those_that_are_found() {
+        let body = Resource::parse(PATIENT.as_bytes()).unwrap().body();
+        let found = DistinctWords::of(body.as_bytes());
+        assert!(found.narrative.len() > 4 && found.everything.len() > 10, "the control: {found:?}");
+        let asked: BTreeSet<String> = words(PATIENT).into_iter().chain(["muller", "anna", "jose", "zoe"].map(str::to_owned)).collect();
+        for (place, found) in [(WordPlace::Narrative, &found.narrative), (WordPlace::Everything, &found.everything)] {
+            for word in &asked {
+                assert_eq!(found.contains(word), has_words(body.as_bytes(), place, &[vec![word.clone()]]), "{place:?} {word}");
+            }
+            assert!(found.is_subset(&asked), "{place:?}: {found:?}");
         }
     }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use lethe_purge::certify::Residue;
-use lethe_search::Entries;
 use lethe_store::{Check, Checks, JobId, StoreError};
 
 use crate::{
     PostgresStore,
     columns::{at_most, decode_body, number},
     error::Result,
+    index_columns::IndexValuesColumn,
     purge,
     transaction::{ROWS_AT_A_TIME, Tx},
 };
@@ -96,9 +96,9 @@ async fn walk_versions(tx: &Tx) -> Result<Versions> {
         let rows = tx.rows(SELECT_VERSIONS, &[&after.0, &after.1, &after.2, &at_most(ROWS_AT_A_TIME)]).await?;
         for row in &rows {
             after = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            if let Some(stored) = row.try_get::<_, Option<&[u8]>>(3)? {
+            if let Some(stored) = row.try_get::<_, Option<IndexValuesColumn>>(3)? {
                 *versions.index_rows.entry((after.0, after.1)).or_insert(0) +=
-                    Entries::of(stored).filter(|(path, _)| path.has_rows()).count() as u64;
+                    stored.0.iter().filter(|(path, _)| path.has_rows()).count() as u64;
             }
             if let Some(stored) = row.try_get::<_, Option<&[u8]>>(4)? {
                 // LZ4 has no checksum: what it gives must at least be the JSON that was put in.

@@ -18,7 +18,7 @@ const RUNS_MAX: u32 = 5;
 /// What each session is told: no statement, no wait for a lock, no forgotten transaction lasts for ever; a plan depends on the statement alone, and
 /// joins go in the order in which they are written.
 const SESSION: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
-    -c synchronous_commit=on -c join_collapse_limit=1 -c plan_cache_mode=force_generic_plan -c client_min_messages=warning";
+    -c synchronous_commit=on -c join_collapse_limit=1 -c plan_cache_mode=force_generic_plan -c client_min_messages=warning -c jit=off";
 
 /// The connections to one database.
 pub(crate) struct Connections {

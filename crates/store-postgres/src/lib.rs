@@ -12,6 +12,7 @@ mod columns;
 mod connections;
 mod error;
 mod holds;
+mod index_columns;
 mod migrate;
 mod open;
 mod purge;

@@ -1,14 +1,23 @@
 //! One transaction, and the statements in it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use deadpool_postgres::Object;
-use tokio_postgres::{Row, types::ToSql};
+use futures_core::Stream;
+use lethe_search_sql::{Param, Statement};
+use tokio_postgres::{
+    Row, RowStream,
+    types::{ToSql, Type},
+};
 
-use crate::error::Result;
+use crate::{columns::IdColumn, error::Result};
 
 /// Values that are bound to a statement.
 pub(crate) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -94,8 +103,30 @@ impl Tx {
         Ok(client.query_opt(&statement, values).await?)
     }
 
+    /// The rows of a statement that was written for this one time, as they come: it is not kept for another.
+    pub(crate) async fn stream(&self, statement: &Statement) -> Result<Rows> {
+        let values = statement.params.iter().map(|param| -> (Box<dyn ToSql + Sync + Send>, Type) {
+            match param {
+                Param::Int(number) => (Box::new(*number), Type::INT8),
+                Param::Bytes(bytes) => (Box::new(bytes.clone()), Type::BYTEA),
+                Param::Id(id) => (Box::new(IdColumn(id.clone())), Type::BYTEA),
+            }
+        });
+        Ok(Rows(Box::pin(self.client()?.query_typed_raw(&statement.sql, values).await?)))
+    }
+
     /// Statements without values, as they stand.
     pub(crate) async fn run(&self, sql: &str) -> Result<()> {
         Ok(self.client()?.batch_execute(sql).await?)
+    }
+}
+
+/// Rows that are read one after the other; those that nobody asks for are passed over.
+pub(crate) struct Rows(Pin<Box<RowStream>>);
+
+impl Rows {
+    /// The next, or `None` behind the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<Row>> {
+        Ok(poll_fn(|context| self.0.as_mut().poll_next(context)).await.transpose()?)
     }
 }

@@ -122,7 +122,7 @@ impl Backend for Postgres {
         let provenance = lethe_fhir::ResourceType::PROVENANCE.code();
         let statement = match residence {
             // An earlier version whose successor is gone.
-            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, '\\x007d7d')"),
+            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, null, '\\x007d7d')"),
             "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
             "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, 'x', 1)"),
@@ -158,4 +158,4 @@ impl Backend for Postgres {
 }
 
 // What is not here yet is not named.
-lethe_store_suite::store_suite!(Postgres; accounts, resources, imports);
+lethe_store_suite::store_suite!(Postgres; accounts, resources, imports, search_pages, guards);

@@ -75,15 +75,16 @@ create table version (
     previous_seq bigint check (previous_seq < seq),
     -- null: this is the current version
     replaced_by_seq bigint check (replaced_by_seq > seq),
-    -- Of the current version: the values of its search parameters, in order.
-    index_values bytea,
+    -- Of the current version: the values of its search parameters, in order, each behind the two bytes of its path.
+    index_values bytea[],
+    -- Of the current version: its words, each once; those of its narrative also behind a space.
+    words bytea[],
     body bytea check ((body is null) = (kind = 3)),
     primary key (account_id, type_id, seq)
 );
 
 -- Bodies are compressed before they come here.
 alter table version alter column body set storage external;
-alter table version alter column index_values set storage external;
 
 -- Logical id → current version. After a batch and before its sweep a row may point at nothing: readers join the version.
 create table resource (
@@ -114,6 +115,110 @@ create table index_value (
     seq bigint not null,
     primary key (account_id, type_id, part, path_id, value, seq)
 );
+
+-- What searches ask of values has its words here where SQL has none (crates/store-postgres/src/searches/dialect.rs). How values are written is told in
+-- crates/search/src/value.rs.
+
+-- The text before the byte 0 that ends it.
+create function text_of (value bytea) returns bytea
+language sql immutable parallel safe
+return substr(value, 1, position('\x00'::bytea in value || '\x00'::bytea) - 1);
+
+-- What follows the first byte 0 among those from `at` on, counted from 0; null without one.
+create function behind (value bytea, at integer) returns bytea
+language sql immutable parallel safe
+return case
+    when position('\x00'::bytea in substr(value, at + 1)) > 0
+    then substr(value, at + 1 + position('\x00'::bytea in substr(value, at + 1)))
+end;
+
+-- Whether a string has these bytes, as far as it is stored: texts of 256 bytes and more are cut behind 224.
+create function text_has (value bytea, bytes bytea) returns boolean
+language sql immutable parallel safe
+return length(text_of(value)) < 256 and position(bytes in text_of(value)) > 0;
+
+create function text_may_have (value bytea, bytes bytea) returns boolean
+language sql immutable parallel safe
+return length(text_of(value)) >= 256 or position(bytes in text_of(value)) > 0;
+
+-- The number that was written as 8 bytes in order, from byte `at` on, counted from 0; null if it is none.
+create function number_of (value bytea, at integer) returns double precision
+language plpgsql immutable strict parallel safe
+as $$
+declare
+    bits bigint := ('x' || encode(substr(value, at + 1, 8), 'hex'))::bit(64)::bigint;
+    -- As the order of bytes wants it, the sign is inverted, and of negative numbers all other bits.
+    sign integer := case when bits < 0 then 1 else -1 end;
+    exponent integer;
+begin
+    if sign < 0 then
+        bits := ~ bits;
+    end if;
+    bits := bits & 9223372036854775807;
+    exponent := (bits >> 52)::integer;
+    return case
+        when exponent = 0 then 0
+        when exponent < 2047
+        then sign * (1 + (bits & 4503599627370495)::double precision / 4503599627370496) * 2::double precision ^ (exponent - 1023)
+    end;
+end
+$$;
+
+-- Metres between a position and the one that was written (great circle, haversine); null if none was. PostgreSQL makes an error of what becomes too
+-- small, and of the root of what is negative, as it can be beyond the poles.
+create function metres_from (latitude double precision, longitude double precision, value bytea) returns double precision
+language plpgsql immutable strict parallel safe
+as $$
+declare
+    other_latitude double precision := case when length(value) >= 16 then number_of(value, 0) end;
+    other_longitude double precision := case when length(value) >= 16 then number_of(value, 8) end;
+    north double precision := sin(radians(other_latitude - latitude) / 2);
+    east double precision := sin(radians(other_longitude - longitude) / 2);
+    chord double precision;
+begin
+    north := case when abs(north) > 1e-100 then north else 0 end;
+    east := case when abs(east) > 1e-100 then east else 0 end;
+    chord := north * north + cos(radians(latitude)) * cos(radians(other_latitude)) * east * east;
+    return case
+        when other_latitude is null or other_longitude is null then null
+        else 2 * 6371008.8 * asin(case when chord < 0 then 1 else least(sqrt(greatest(chord, 0)), 1) end)
+    end;
+end
+$$;
+
+-- The index value of a reference to this resource, whose type is given as its byte.
+create function reference_value (type_byte bytea, id bytea) returns bytea
+language sql immutable parallel safe
+return type_byte || case when substr(id, 1, 1) = '\xff'::bytea then '\x10'::bytea || substr(id, 2) else '\x00'::bytea || id end;
+
+-- The logical id to which the index value of a reference leads, that begins at byte `at`, counted from 0.
+create function referred_id (value bytea, at integer) returns bytea
+language sql immutable parallel safe
+return case when substr(value, at + 2, 1) = '\x10'::bytea then '\xff'::bytea || substr(value, at + 3) else substr(value, at + 3) end;
+
+-- A logical id as its text.
+create function id_text (id bytea) returns bytea
+language sql immutable parallel safe
+return case when substr(id, 1, 1) = '\xff'::bytea then encode(substr(id, 2), 'hex')::uuid::text::bytea else id end;
+
+-- The index values of what is contained, which stand in one value as path, length, bytes.
+create function entries_of (written bytea) returns bytea[]
+language plpgsql immutable strict parallel safe
+as $$
+declare
+    entries bytea[] := '{}';
+    place integer := 1;
+    size integer;
+begin
+    while place + 3 <= length(written) loop
+        size := get_byte(written, place + 1) * 256 + get_byte(written, place + 2);
+        exit when place + 3 + size > length(written);
+        entries := entries || (substr(written, place, 2) || substr(written, place + 4, size));
+        place := place + 4 + size;
+    end loop;
+    return entries;
+end
+$$;
 
 -- Binary or Provenance → versions, current and earlier, that refer to it: what a purge asks about those that go along.
 create table reference (

@@ -12,6 +12,7 @@ use lethe_search::{Entries, IndexValues};
 use crate::{
     columns::{NumberColumn, SeqColumn, TypeColumn, number, seq as read_seq},
     error::Result,
+    index_columns::IndexValuesColumn,
     transaction::Tx,
 };
 
@@ -113,10 +114,10 @@ pub(super) async fn insert(
 pub(crate) async fn delete(tx: &Tx, account_id: AccountId, resource_type: ResourceType, seq: Seq) -> Result<()> {
     let (account, type_id, seq) = (account_id.0, TypeColumn(resource_type), SeqColumn(seq));
     let Some(row) = tx.row_if_any(SELECT_VALUES, &[&account, &type_id, &seq]).await? else { return Ok(()) };
-    let Some(stored) = row.try_get::<_, Option<&[u8]>>(0)? else { return Ok(()) };
+    let Some(stored) = row.try_get::<_, Option<IndexValuesColumn>>(0)? else { return Ok(()) };
     let Some(part) = tx.row_if_any(SELECT_PART_OF, &[&account, &type_id, &seq]).await? else { return Ok(()) };
     let part = SeqColumn(read_seq(&part, 0)?);
-    let (paths, values) = columns_of(Entries::of(stored));
+    let (paths, values) = columns_of(stored.0.iter());
     if !paths.is_empty() {
         tx.execute(DELETE_VALUES, &[&account, &type_id, &part, &paths, &values, &seq]).await?;
     }

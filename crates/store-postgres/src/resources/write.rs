@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
 use lethe_purge::Seq;
-use lethe_search::{IndexEntries, ProvenanceTarget};
+use lethe_search::{DistinctWords, IndexEntries, ProvenanceTarget};
 use lethe_store::{Change, ChangeKind, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
 
 use super::{
@@ -17,6 +17,7 @@ use crate::{
     columns::{IdColumn, InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code, number, seq},
     connections::Durability,
     error::{Error, Result},
+    index_columns::{IndexValuesColumn, WordsColumn},
     searches,
     time_limit::within,
     transaction::Tx,
@@ -86,19 +87,21 @@ pub(crate) async fn encode(writes: Vec<Write>) -> std::result::Result<Vec<Encode
         .map_err(|join| WriteError::Store(StoreError::Failed(Box::new(join))))
 }
 
-/// A write whose body is in its stored form.
+/// A write whose body is in its stored form, and whose words are known.
 pub(crate) struct EncodedWrite {
     write: Write,
     stored_body: Option<Vec<u8>>,
+    words: Option<WordsColumn>,
 }
 
 impl From<Write> for EncodedWrite {
     fn from(write: Write) -> Self {
-        let stored_body = match &write.change {
-            Change::Put { body, .. } => Some(encode_body(body)),
+        let body = match &write.change {
+            Change::Put { body, .. } => Some(body),
             Change::Delete => None,
         };
-        Self { write, stored_body }
+        let (stored_body, words) = (body.map(encode_body), body.map(|body| WordsColumn(DistinctWords::of(body.as_bytes()))));
+        Self { write, stored_body, words }
     }
 }
 
@@ -164,7 +167,7 @@ struct Head {
 async fn write_one(
     tx: &Tx,
     place: Place,
-    EncodedWrite { write, stored_body }: &EncodedWrite,
+    EncodedWrite { write, stored_body, words }: &EncodedWrite,
     index: usize,
     book: &mut Book,
 ) -> Result<WriteOutcome> {
@@ -206,7 +209,7 @@ async fn write_one(
     }
     let id = IdColumn(write.id.clone());
     let index_values = match &write.change {
-        Change::Put { index, .. } => Some(index.values.as_bytes()),
+        Change::Put { index, .. } => Some(IndexValuesColumn(index.values.clone())),
         Change::Delete => None,
     };
     tx.execute(
@@ -222,6 +225,7 @@ async fn write_one(
             &head.map(|head| SeqColumn(head.seq)),
             stored_body,
             &index_values,
+            words,
         ],
     )
     .await?;

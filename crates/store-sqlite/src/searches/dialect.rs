@@ -2,7 +2,7 @@
 
 use lethe_fhir::ResourceType;
 use lethe_search::{PathId, SortPath, Span, ValueCheck, WordPlace};
-use lethe_search_sql::{Builder, Dialect, Param};
+use lethe_search_sql::{Builder, Dialect, Joins, Param};
 use serde::Serialize;
 
 /// SQLite.
@@ -18,6 +18,10 @@ fn told(value: &impl Serialize) -> Param {
 impl Dialect for Sqlite {
     fn placeholder(&self, number: usize) -> String {
         format!("?{number}")
+    }
+
+    fn joins(&self) -> Joins {
+        Joins::AsWritten
     }
 
     fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, _: ResourceType, spans: &[Span]) -> String {

@@ -1,0 +1,57 @@
+//! The tables of a statement, in the order in which they are looked into.
+
+use crate::{Dialect, Direction, Joins};
+
+/// Tables and what is asked of their rows: `from … where rules`.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    /// The tables.
+    pub(crate) from: String,
+    /// Conditions, to be joined by `and`.
+    pub(crate) rules: Vec<String>,
+}
+
+impl Direction {
+    /// The word for it, behind what is ordered by.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ascending => "",
+            Self::Descending => " desc",
+        }
+    }
+}
+
+impl Tables {
+    /// With the first of them.
+    pub(crate) fn of(from: String, rules: Vec<String>) -> Self {
+        Self { from, rules }
+    }
+
+    /// With the first of them, whose rows come in the order of `seq`, which a lateral one has to be told.
+    pub(crate) fn in_order(table: &str, row: &str, rules: &[String], direction: Direction) -> Self {
+        let (rules, word) = (rules.join(" and "), direction.word());
+        Self::of(format!("(select * from {table} {row} where {rules} order by {row}.seq{word} offset 0) {row}"), Vec::new())
+    }
+
+    /// And behind them, for each of their rows, the rows of `table` that fit `on`.
+    #[must_use]
+    pub(crate) fn join<D: Dialect>(mut self, dialect: &D, table: &str, row: &str, on: &[String]) -> Self {
+        match dialect.joins() {
+            Joins::AsWritten => {
+                self.from.push_str(&format!(" cross join {table} {row}"));
+                self.rules.extend_from_slice(on);
+            }
+            // OK because `offset 0` leaves nothing out: it keeps the subquery from being taken apart, and so this table behind the others.
+            Joins::Lateral => {
+                self.from.push_str(&format!(" cross join lateral (select * from {table} {row} where {} offset 0) {row}", on.join(" and ")));
+            }
+        }
+        self
+    }
+
+    /// The statement that selects `columns` of them.
+    pub(crate) fn select(&self, columns: &str) -> String {
+        let rules = if self.rules.is_empty() { "1 = 1".to_owned() } else { self.rules.join(" and ") };
+        format!("select {columns} from {} where {rules}", self.from)
+    }
+}

@@ -1,0 +1,77 @@
+//! The columns of a version that searches read: its index values and its words, as arrays of bytes.
+
+use std::{error::Error as AnyError, iter};
+
+use lethe_search::{DistinctWords, IndexValues, PathId};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, private::BytesMut, to_sql_checked};
+
+type Written = Result<IsNull, Box<dyn AnyError + Sync + Send>>;
+
+/// The index values of a version: each behind the two bytes of its path, so that they are in the order of paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexValuesColumn(pub IndexValues);
+
+/// A value as an element of the column.
+pub(crate) fn element(path: PathId, value: &[u8]) -> Vec<u8> {
+    [&path.0.to_be_bytes(), value].concat()
+}
+
+impl ToSql for IndexValuesColumn {
+    fn to_sql(&self, r#type: &Type, out: &mut BytesMut) -> Written {
+        self.0.iter().map(|(path, value)| element(path, value)).collect::<Vec<_>>().to_sql(r#type, out)
+    }
+
+    accepts!(BYTEA_ARRAY);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for IndexValuesColumn {
+    fn from_sql(r#type: &Type, stored: &'a [u8]) -> Result<Self, Box<dyn AnyError + Sync + Send>> {
+        let mut written = Vec::with_capacity(stored.len());
+        for element in Vec::<&[u8]>::from_sql(r#type, stored)? {
+            let (path, value) = element.split_first_chunk::<2>().ok_or("an index value without a path")?;
+            written.extend_from_slice(path);
+            written.extend_from_slice(&u16::try_from(value.len())?.to_be_bytes());
+            written.extend_from_slice(value);
+        }
+        Ok(Self(IndexValues::from_stored(written)))
+    }
+
+    accepts!(BYTEA_ARRAY);
+}
+
+/// The words of a version: all of them, and those of its narrative once more behind a space, which no word has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WordsColumn(pub DistinctWords);
+
+/// A word of a narrative as an element of the column.
+pub(crate) fn of_narrative(word: &str) -> Vec<u8> {
+    iter::once(b' ').chain(word.bytes()).collect()
+}
+
+impl ToSql for WordsColumn {
+    fn to_sql(&self, r#type: &Type, out: &mut BytesMut) -> Written {
+        let narrative = self.0.narrative.iter().map(|word| of_narrative(word));
+        narrative.chain(self.0.everything.iter().map(|word| word.clone().into_bytes())).collect::<Vec<_>>().to_sql(r#type, out)
+    }
+
+    accepts!(BYTEA_ARRAY);
+    to_sql_checked!();
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_search::IndexValue;
+
+    use super::*;
+
+    #[test]
+    fn index_values_come_back_as_they_were() {
+        let entry = |path: u16, value: &[u8]| IndexValue { path: PathId(path), value: value.to_vec() };
+        for values in [vec![], vec![entry(4, b"x"), entry(4, b""), entry(300, &[0, 255])]] {
+            let (column, mut out) = (IndexValuesColumn(IndexValues::of(values)), BytesMut::new());
+            assert!(matches!(column.to_sql(&Type::BYTEA_ARRAY, &mut out), Ok(IsNull::No)));
+            assert_eq!(IndexValuesColumn::from_sql(&Type::BYTEA_ARRAY, &out).unwrap(), column);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Two beginnings of a statement, tried in turn.
+//!
+//! With conditions on other resources nobody knows beforehand which beginning is the better one. To begin with the others costs what all of them and
+//! all that leads from them costs, but nothing for what they have nothing to do with; to ask each resource in turn costs little if many fit and the
+//! page is soon full, and very much if few do. So both are tried in turn, each time for longer: that takes a few times as long as the quicker one,
+//! and the quick searches are done in the first attempt.
+
+use std::{future::Future, time::Duration};
+
+use lethe_search_sql::Driver;
+use lethe_store::StoreError;
+use tokio::time::Instant;
+
+use crate::{error::Result, transaction::Tx};
+
+/// How long a beginning is tried before the other has its turn. Hardly at all in debug builds, so that tests meet both.
+const TRIED_AT_FIRST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1 } else { 20 });
+/// By how much longer in each round.
+const TRIED_GROWTH: u32 = 4;
+
+/// Whose turn it is.
+pub(super) struct Race {
+    drivers: Vec<Driver>,
+    turn: usize,
+    tried_for: Duration,
+}
+
+impl Race {
+    /// Between one or two beginnings.
+    pub(super) fn between(first: Driver, second: Option<Driver>) -> Self {
+        let drivers = [Some(first), second.filter(|second| *second != first)].into_iter().flatten().collect();
+        Self { drivers, turn: 0, tried_for: TRIED_AT_FIRST }
+    }
+
+    /// The next to be tried, and for how long: `None` if there is no other.
+    pub(super) fn next(&mut self) -> (Driver, Option<Duration>) {
+        let count = self.drivers.len().max(1);
+        if self.turn > 0 && self.turn.is_multiple_of(count) {
+            self.tried_for = self.tried_for.saturating_mul(TRIED_GROWTH);
+        }
+        let driver = self.drivers.get(self.turn % count).copied().unwrap_or(Driver::Type);
+        self.turn += 1;
+        (driver, (count > 1).then_some(self.tried_for))
+    }
+}
+
+/// When a search has to be done, and how long that had been at its beginning.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// How much of it is left.
+    ///
+    /// # Errors
+    /// None is.
+    pub(super) fn left(self) -> Result<Duration> {
+        let left = self.at.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(StoreError::TooCostly(self.limit.as_secs()).into()) } else { Ok(left) }
+    }
+}
+
+/// Runs `work`, which only reads, for so long at most; `None` if it was not done.
+pub(super) async fn attempt<T>(
+    tx: &Tx,
+    tried_for: Option<Duration>,
+    deadline: Deadline,
+    work: impl Future<Output = Result<T>>,
+) -> Result<Option<T>> {
+    let left = deadline.left()?;
+    let Some(tried_for) = tried_for.filter(|tried_for| *tried_for < left) else { return work.await.map(Some) };
+    // What a statement is given up for ends with the savepoint, and so does the limit.
+    tx.run(&format!("savepoint attempt; set local statement_timeout = {}", tried_for.as_millis())).await?;
+    match work.await {
+        Err(error) if error.is_canceled() => {
+            tx.run("rollback to savepoint attempt; release savepoint attempt").await?;
+            Ok(None)
+        }
+        done => {
+            let done = done?;
+            tx.run(&format!("release savepoint attempt; set local statement_timeout = {}", left.as_millis())).await?;
+            Ok(Some(done))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginnings_take_turns_and_each_round_is_longer() {
+        let (first, second) = (Driver::Criterion(0), Driver::Criterion(1));
+        let mut race = Race::between(first, Some(second));
+        let longer = TRIED_AT_FIRST * TRIED_GROWTH;
+        let expected = [(first, Some(TRIED_AT_FIRST)), (second, Some(TRIED_AT_FIRST)), (first, Some(longer)), (second, Some(longer))];
+        assert_eq!([(); 4].map(|()| race.next()), expected);
+        for alone in [None, Some(first)] {
+            let mut race = Race::between(first, alone);
+            assert_eq!([(); 2].map(|()| race.next()), [(first, None); 2]);
+        }
+    }
+}
