@@ -9,7 +9,7 @@ use lethe_auth::AccountId;
 use lethe_fhir::{LocalBases, LogicalId, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{
-    Entries,
+    IndexValues,
     export::{Candidate, ExportFilter, ExportLevel, Patients, members_of},
     extract,
     patient_compartment::is_in_patient_compartments,
@@ -127,10 +127,10 @@ async fn as_of(tx: &Tx, account_id: AccountId, resource_type: ResourceType, id: 
 }
 
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
-pub(super) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&[u8]>, bases: &LocalBases) -> Result<bool> {
+pub(super) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&IndexValues>, bases: &LocalBases) -> Result<bool> {
     let made;
     let values = match kept_values {
-        Some(kept) => Entries::of(kept),
+        Some(kept) => kept.iter(),
         None => {
             made = extract(&content_of(version)?, bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
             made.iter()

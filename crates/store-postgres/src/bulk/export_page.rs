@@ -16,6 +16,7 @@ use super::{
 use crate::{
     PostgresStore,
     columns::{InstantColumn, SeqColumn, TypeColumn, at_most, seq},
+    index_columns::IndexValuesColumn,
     resources::RowVersion,
     transaction::{ROWS_AT_A_TIME, Tx},
 };
@@ -125,7 +126,12 @@ pub(super) async fn scan(
             last = version.seq;
             let is_taken = match filter {
                 None => true,
-                Some(filter) => takes(filter, &version, row.try_get(7)?, &job.selection.bases)?,
+                Some(filter) => takes(
+                    filter,
+                    &version,
+                    row.try_get::<_, Option<IndexValuesColumn>>(7)?.as_ref().map(|kept| &kept.0),
+                    &job.selection.bases,
+                )?,
             };
             if is_taken && !take(version) {
                 return Ok(Some(last));
