@@ -58,6 +58,8 @@ pub(crate) struct ApiClient {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    /// Where else to look.
+    pub(crate) content_location: Option<String>,
     /// As sent.
     pub(crate) text: String,
 }
@@ -173,8 +175,9 @@ impl ApiClient {
             Err(error) => return Err(error).with_context(unreachable),
         };
         let status = response.status();
+        let content_location = response.headers().get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let text = response.text().await.with_context(unreachable)?;
-        Ok(Answer { status, text })
+        Ok(Answer { status, content_location, text })
     }
 }
 
@@ -203,11 +206,21 @@ impl Answer {
         serde_json::from_str(&self.text).context("the answer is not JSON: is this a Lethe server?")
     }
 
+    /// The texts of an OperationOutcome.
+    ///
+    /// # Errors
+    /// It is no JSON.
+    pub(crate) fn outcome_texts(&self) -> Result<Vec<String>> {
+        let json = self.json()?;
+        let issues = json["issue"].as_array().into_iter().flatten();
+        Ok(issues.filter_map(|issue| issue["details"]["text"].as_str()).map(str::to_owned).collect())
+    }
+
     /// The text of an OperationOutcome, or whatever was sent instead.
     fn diagnosis(&self) -> String {
-        let Ok(json) = self.json() else { return self.text.chars().take(500).collect() };
-        let issues = json["issue"].as_array().into_iter().flatten();
-        let texts: Vec<&str> = issues.filter_map(|issue| issue["details"]["text"].as_str()).collect();
-        if texts.is_empty() { self.text.chars().take(500).collect() } else { texts.join("; ") }
+        match self.outcome_texts() {
+            Ok(texts) if !texts.is_empty() => texts.join("; "),
+            _ => self.text.chars().take(500).collect(),
+        }
     }
 }

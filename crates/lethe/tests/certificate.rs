@@ -40,6 +40,42 @@ impl Caller<'_> {
 }
 
 #[test]
+fn a_patient_and_what_fits_conditions_are_purged_from_a_terminal() {
+    let workplace = Workplace::new();
+    let (client_id, client_secret, _) = workplace.add_user();
+    let (_server, url) = serve(&workplace);
+    let caller = Caller { workplace: &workplace, url, client_id, client_secret };
+    let lines = [
+        r#"{"resourceType":"Patient","id":"a"}"#,
+        r#"{"resourceType":"Device","id":"d"}"#,
+        r#"{"resourceType":"Observation","id":"o","status":"final","subject":{"reference":"Patient/a"}}"#,
+        r#"{"resourceType":"Observation","id":"e","status":"entered-in-error","subject":{"reference":"Patient/a"}}"#,
+        r#"{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/nobody"}}]}"#,
+    ];
+    workplace.write("all.ndjson", lines.join("\n"));
+    assert_eq!(workplace.run(&["import", "--user", "1", "all.ndjson"]).code, Some(0));
+    let deleted = |done: &Done| {
+        assert_eq!(done.code, Some(0), "{done:?}");
+        serde_json::from_str::<Value>(&done.stdout).unwrap()["job"]["deletedCount"].as_u64().unwrap()
+    };
+    let errors = ["--type", "Observation", "--type-filter", "Observation?status=entered-in-error"];
+    let preview = caller.purge(&[&["preview"], &errors[..]].concat());
+    assert!(preview.stdout.contains("1 resources with 1 versions would go"), "{preview:?}");
+    let start = ["start", "--yes", "--watch", "--json"];
+    let done = caller.purge(&[&start[..], &errors].concat());
+    assert!(deleted(&done) == 1 && done.stderr.contains("every Observation that fits its conditions"), "{done:?}");
+    let refused = caller.purge(&[&start[..], &errors[2..]].concat());
+    assert!(refused.code == Some(1) && refused.stderr.contains("'_type'"), "{refused:?}");
+    let preview = caller.purge(&["preview", "--patient", "a"]);
+    assert!(preview.stdout.contains("1 Device stay because they are in no patient's compartment"), "{preview:?}");
+    let group = caller.purge(&[&start[..], &["--group", "Group/g"]].concat());
+    assert!(deleted(&group) == 0 && group.stderr.contains("Patient/nobody, a member of the Group, is not here"), "{group:?}");
+    let done = caller.purge(&[&start[..], &["--patient", "a"]].concat());
+    assert!(deleted(&done) == 2 && done.stderr.contains("stays: 1 Device"), "{done:?}");
+    assert_eq!(caller.purge(&["start", "--yes", "--patient", "a", "--group", "g"]).code, Some(2));
+}
+
+#[test]
 fn a_certificate_is_fetched_verified_without_a_server_and_every_tampering_is_told() {
     let workplace = Workplace::new();
     let (client_id, client_secret, _) = workplace.add_user();

@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod purge_evidence;
+mod purge_selected;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod serve;

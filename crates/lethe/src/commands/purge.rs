@@ -7,13 +7,15 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use lethe_purge::request::{PurgeRequest, PurgeRequestError};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::purge_evidence;
+use super::{
+    purge_evidence,
+    purge_selected::{Selected, read},
+};
 use crate::{
-    api_client::{ApiClient, ServerOptions},
+    api_client::{Answer, ApiClient, ServerOptions},
     failure::UsageError,
     purge_watch::{self, JobView},
     terminal,
@@ -32,20 +34,6 @@ pub(crate) enum PurgeCommand {
     Certificate(purge_evidence::Certificate),
     Proof(purge_evidence::Proof),
     ForgetKey(purge_evidence::ForgetKey),
-}
-
-/// What to select
-#[derive(Debug, Args)]
-struct Selected {
-    /// Only these R4 resource types
-    #[arg(long = "type", value_name = "TYPE,…", value_delimiter = ',')]
-    types: Vec<String>,
-    /// Only resources last updated before this date or time
-    #[arg(long, value_name = "DATE")]
-    before: Option<String>,
-    /// Also what a FHIR delete left behind
-    #[arg(long)]
-    include_deleted: bool,
 }
 
 /// Show what a purge would remove now, what stays and why, and the digest that --expect takes
@@ -145,25 +133,13 @@ impl PurgeCommand {
     }
 }
 
-impl Selected {
-    /// As the API names them.
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let mut parameters = Vec::new();
-        if !self.types.is_empty() {
-            parameters.push(("_type", self.types.join(",")));
-        }
-        parameters.extend(self.before.clone().map(|before| ("_before", before)));
-        parameters.extend(self.include_deleted.then(|| ("_includeDeleted", "true".to_owned())));
-        parameters
-    }
-}
-
 impl Preview {
     async fn run(self) -> Result<ExitCode> {
         let parameters = self.selected.parameters();
-        PurgeRequest::parse(parameters.iter().map(|(name, value)| (*name, value.as_str()))).map_err(|error| wrong(&error))?;
+        read(&parameters)?;
         let client = self.call.server.client()?;
-        let answer = client.send(client.request(Method::GET, "/$purge-preview").query(&parameters)).await?.success()?;
+        let path = format!("{}/$purge-preview", self.selected.path());
+        let answer = client.send(client.request(Method::GET, &path).query(&parameters)).await?.success()?;
         if self.call.json {
             println!("{}", answer.text);
         } else {
@@ -204,6 +180,10 @@ pub(crate) fn preview_lines(preview: &Value) -> Vec<String> {
             lines.push(format!("{} {text}", number(&preview["stays"][reason])));
         }
     }
+    for (name, resources) in preview["stays"]["inNoCompartment"].as_object().into_iter().flatten() {
+        lines.push(format!("{} {name} stay because they are in no patient's compartment", number(resources)));
+    }
+    lines.extend(preview["unresolvedMembers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
     lines.push(format!("digest {}", preview["digest"].as_str().unwrap_or_default()));
     lines
 }
@@ -211,13 +191,12 @@ pub(crate) fn preview_lines(preview: &Value) -> Vec<String> {
 impl Start {
     async fn run(self) -> Result<ExitCode> {
         let parameters = self.parameters();
-        let request = PurgeRequest::parse(parameters.iter().map(|(name, value)| (*name, value.as_str()))).map_err(|error| wrong(&error))?;
+        let request = read(&parameters)?;
         let client = self.call.server.client()?;
         let scope = client.scope();
-        // As it was typed: the request holds the first instant of it.
-        eprintln!("{}", describe(&request, self.selected.before.as_deref(), &scope));
+        eprintln!("{}", self.selected.describe(&request, &scope));
         self.confirm()?;
-        let answer = client.send(client.request(Method::POST, "/$purge").query(&parameters)).await?.success()?;
+        let answer = self.start(&client, &parameters).await?;
         let job = JobView::of(&answer)?;
         if self.watch {
             return self.call.watch(&client, job.id()?).await;
@@ -225,6 +204,23 @@ impl Start {
         self.call.print(&answer.text, &job);
         eprintln!("Next, with the same credentials: lethe purge watch {}{}", job.id()?, self.call.server.flags());
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The job that was started. One of patients is answered as FHIR has it, with what it will not remove; the job is asked for then.
+    async fn start(&self, client: &ApiClient, parameters: &[(&'static str, String)]) -> Result<Answer> {
+        let path = format!("{}/$purge", self.selected.path());
+        let call = client.request(Method::POST, &path).query(parameters);
+        if !self.selected.is_of_patients() {
+            return client.send(call).await?.success();
+        }
+        let accepted = client.send(call.header("prefer", "respond-async")).await?.success()?;
+        // The first text says where to poll.
+        for text in accepted.outcome_texts()?.iter().skip(1) {
+            eprintln!("{text}");
+        }
+        let address = accepted.content_location.as_deref().context("the answer does not say where the job is: is this a Lethe server?")?;
+        let job_id = address.rsplit('/').next().unwrap_or_default();
+        client.send(client.request(Method::GET, &job_path(job_id)?)).await?.success()
     }
 
     /// As the API names them.
@@ -253,37 +249,6 @@ pub(super) fn confirm(word: &str, otherwise: &str) -> Result<()> {
         bail!("{otherwise}");
     }
     Ok(())
-}
-
-/// What would go, in words, because it cannot be undone.
-fn describe(request: &PurgeRequest, before: Option<&str>, scope: &str) -> String {
-    let what = match &request.types {
-        None => "every resource".to_owned(),
-        Some(types) => types.iter().map(|resource_type| format!("every {resource_type}")).collect::<Vec<_>>().join(", "),
-    };
-    let when = before.map(|before| format!(" last updated before {before}")).unwrap_or_default();
-    let deleted = if request.include_deleted { ", and what FHIR deletes left behind" } else { "" };
-    format!("Purging {what} of {scope}{when}{deleted}. This cannot be undone.")
-}
-
-/// In the words of the command line.
-fn wrong(error: &PurgeRequestError) -> UsageError {
-    if let PurgeRequestError::PlusNotEncoded(value) = error {
-        return UsageError(format!("--before: '{value}' has a blank where a '+' belongs; nothing was started"));
-    }
-    let text = error.to_string();
-    UsageError(
-        [
-            ("_type", "--type"),
-            ("_before", "--before"),
-            ("_includeDeleted", "--include-deleted"),
-            ("_reason", "--reason"),
-            ("_expect", "--expect"),
-        ]
-        .into_iter()
-        .find_map(|(parameter, option)| text.strip_prefix(parameter).map(|rest| format!("{option}{rest}")))
-        .unwrap_or_else(|| text.replace("'_type'", "--type").replace("'_before'", "--before").replace("'_reason'", "--reason")),
-    )
 }
 
 impl OneJob {
@@ -352,37 +317,4 @@ fn is_confirmed(word: &str) -> Result<bool> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.trim() == word)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn described(parameters: &[(&str, &str)], scope: &str) -> String {
-        describe(&PurgeRequest::parse(parameters.iter().copied()).unwrap(), Some("2020").filter(|_| parameters.len() > 1), scope)
-    }
-
-    #[test]
-    fn what_would_go_is_said_with_its_scope() {
-        assert_eq!(described(&[], "user 7"), "Purging every resource of user 7. This cannot be undone.");
-        assert_eq!(
-            described(&[("_type", "Patient,Binary"), ("_before", "2020"), ("_includeDeleted", "true")], "ALL users of the client 'x'"),
-            "Purging every Patient, every Binary of ALL users of the client 'x' last updated before 2020, and what FHIR deletes left behind. \
-             This cannot be undone."
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_in_the_words_of_the_command_line() {
-        for (parameter, value, expected) in [
-            ("_type", "Patiant", "--type: "),
-            ("_type", "", "--type has an empty"),
-            ("_before", "soon", "--before: "),
-            ("_reason", " ", "--reason "),
-            ("_expect", "x", "--expect: "),
-        ] {
-            let text = wrong(&PurgeRequest::parse([(parameter, value)]).unwrap_err()).to_string();
-            assert!(text.starts_with(expected), "{text}");
-        }
-    }
 }
