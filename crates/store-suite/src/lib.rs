@@ -105,6 +105,7 @@ macro_rules! store_suite {
             listed: conditions_decide_what_of_a_type_goes;
             listed: a_list_holds_what_was_current_at_the_watermark;
             listed: a_list_is_made_in_many_steps_and_comes_out_the_same;
+            listed: a_small_list_takes_its_index_rows_with_it;
             listed: what_a_list_leaves_keeps_its_companions;
             listed: a_hold_keeps_what_is_on_a_list_before_the_plan_and_after_it;
             listed: a_compartment_goes_and_what_is_in_none_stays;

@@ -3,7 +3,7 @@
 use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::{Counts, Selection, holds::HoldTarget, preview::Stays};
 use lethe_search::export::ExportQuestion;
-use lethe_store::{CanceledOrRetried, KickOff, NewPurge, PreviewQuery, PurgeEnd};
+use lethe_store::{CanceledOrRetried, KickOff, NewPurge, NextBatch, PreviewQuery, PurgeEnd};
 use serde_json::{Value, json};
 
 use crate::{
@@ -115,7 +115,7 @@ pub async fn a_list_holds_what_was_current_at_the_watermark<B: Backend>(harness:
 }
 
 pub async fn a_list_is_made_in_many_steps_and_comes_out_the_same<B: Backend>(harness: Harness<B>) {
-    let harness = harness.with_batches_of(40);
+    let harness = harness.with_batches_of(320);
     let writes = (0..300).map(|id| {
         let code = if id % 3 == 0 { "final" } else { "amended" };
         put(observation(&format!("o{id}"), code, "a"))
@@ -137,6 +137,29 @@ pub async fn a_list_is_made_in_many_steps_and_comes_out_the_same<B: Backend>(har
     assert_eq!((job.totals().planned, job.totals().deleted, job.batches.total), (200, 200, 5));
     assert_eq!(harness.ids("Observation").await.len(), 100);
     harness.assert_bystander_is_whole().await;
+}
+
+/// Of a small part of a type nobody sweeps all of it.
+pub async fn a_small_list_takes_its_index_rows_with_it<B: Backend>(harness: Harness<B>) {
+    let writes = (0..200).map(|id| put(observation(&format!("o{id}"), if id % 50 == 0 { "amended" } else { "final" }, "a")));
+    harness.write_for(&harness.account, writes.collect()).await;
+    let before = (harness.backend.rows("resource").await, harness.backend.rows("index_value").await);
+    for (status, deleted) in [("amended", 4), ("final", 196)] {
+        let job_id = harness.kick_off_asking(&filtered(&["Observation"], &[&format!("Observation?status={status}")])).await;
+        let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
+        harness.plan(&lease).await;
+        while let NextBatch::Run(batch) = harness.store().claim_batch(&lease).await.unwrap() {
+            harness.store().purge_batch(&lease, batch).await.unwrap();
+        }
+        let left = before.0 - harness.backend.rows("resource").await;
+        assert_eq!(left, 4, "the small list took its rows; of the large one they are swept: {status}");
+        assert!(harness.backend.rows("index_value").await < before.1, "{status}");
+        harness.store().release_leases().await.unwrap();
+        harness.work().await;
+        assert_eq!((harness.job(job_id).await.state, harness.job(job_id).await.totals().deleted), (JobState::Successful, deleted));
+        harness.assert_bystander_is_whole().await;
+    }
+    assert_eq!(harness.ids("Observation").await, Vec::<String>::new());
 }
 
 pub async fn what_a_list_leaves_keeps_its_companions<B: Backend>(harness: Harness<B>) {

@@ -318,6 +318,8 @@ create table purge_batch (
     held bigint not null default 0,
     -- with the resources went so many versions
     deleted_versions bigint not null default 0,
+    -- the rows of the index went with them; else the sweep removes them
+    index_removed boolean not null default false,
     -- root of the tree over its digests; null if it removed nothing
     digest_root bytea,
     state text not null check (state in ('pending', 'running', 'done', 'failed')),

@@ -203,6 +203,8 @@ create table purge_batch (
     held integer not null default 0,
     -- with the resources went so many versions
     deleted_versions integer not null default 0,
+    -- the rows of the index went with them; else the sweep removes them
+    index_removed integer not null default 0 check (index_removed in (0, 1)),
     -- root of the tree over its digests; null if it removed nothing
     digest_root blob,
     state text not null check (state in ('pending', 'running', 'done', 'failed')),

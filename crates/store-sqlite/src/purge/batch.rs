@@ -95,6 +95,8 @@ pub(super) struct Removed {
     pub(super) digests: Digests,
     /// The places of all their versions.
     pub(super) seqs: Vec<Seq>,
+    /// Whether what leads to them by id and by index values went, too, so that nobody has to sweep for it.
+    pub(super) index_removed: bool,
 }
 
 pub(super) async fn purge(store: &SqliteStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
@@ -151,7 +153,16 @@ fn purge_in(tx: &Transaction<'_>, job: &JobRow, batch: ClaimedBatch, now: Instan
     }
     let digest_root = removed.digests.store(tx, job.number, batch.batch)?;
     let versions = removed.seqs.len() as u64;
-    tx.prepare_cached(SETTLE)?.execute(params![job.number, batch.batch, deleted, spared, held, versions, digest_root])?;
+    tx.prepare_cached(SETTLE)?.execute(params![
+        job.number,
+        batch.batch,
+        deleted,
+        spared,
+        held,
+        versions,
+        digest_root,
+        removed.index_removed
+    ])?;
     Ok(BatchOutcome { deleted, spared, held })
 }
 
@@ -172,7 +183,7 @@ fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, now: Instan
     let current = params![account, type_id, first_seq, last_seq, before, job.number];
     let live = tx.prepare_cached(DELETE_CURRENT)?.execute(current)? as u64;
     let deletions = if selection.include_deleted { tx.prepare_cached(DELETE_DELETIONS)?.execute(current)? as u64 } else { 0 };
-    Ok(Removed { live, deletions, held, digests, seqs })
+    Ok(Removed { live, deletions, held, digests, seqs, index_removed: false })
 }
 
 pub(super) async fn fail(

@@ -131,7 +131,7 @@ fn those_here(
 
 async fn plan_type(planner: Planner<'_>, scan: &Scan, limits: BatchLimits) -> Result<()> {
     let (account_id, resource_type) = (scan.account_id, scan.resource_type);
-    let now = planner.held_on(&scan.job);
+    let (now, limits) = (planner.held_on(&scan.job), listed::smaller(limits));
     let mut cutter = BatchCutter::new(resource_type, limits);
     let mut after = Some(Seq(0));
     while let Some(start) = after {

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_purge::Seq;
-use rusqlite::{Connection, ToSql, Transaction, params};
+use lethe_jobs::Lease;
+use lethe_purge::{Seq, plan::BatchLimits};
+use lethe_store::{JobId, StoreError};
+use rusqlite::{Connection, ToSql, Transaction, params, types::Value};
 
 use super::{
     batch::{BatchRow, Removed},
@@ -16,9 +18,11 @@ use super::{
     removed,
 };
 use crate::{
+    SqliteStore,
     columns::{KIND_DELETE, SeqColumn, TypeColumn},
     error::Result,
     holds,
+    resources::index_rows,
 };
 
 const INSERT: &str = include_str!("../../sql/purge/insert_listed.sql");
@@ -29,8 +33,16 @@ const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_listed_between.s
 const COUNT: &str = include_str!("../../sql/purge/count_listed.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/listed_targets_between.sql");
 const SELECT_IDS: &str = include_str!("../../sql/purge/listed_ids.sql");
+const IS_SMALL_PART: &str = include_str!("../../sql/purge/is_small_part.sql");
+const DELETE_RESOURCE: &str = include_str!("../../sql/purge/delete_resource.sql");
+const CLEAR_CHUNK: &str = include_str!("../../sql/purge/clear_listed_chunk.sql");
 const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions_of_listed.sql");
 const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_listed_versions.sql");
+
+/// So many times smaller are batches of a list.
+const BATCH_SHRINK: u64 = 8;
+/// Rows that are forgotten in one transaction.
+const CLEARED_MAX: usize = 10_000;
 
 /// As what a resource is on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +122,25 @@ pub(super) fn strike(
     Ok(())
 }
 
+/// Batches of a list are smaller: each resource of them is looked up by itself, and so are its rows of the index.
+pub(super) fn smaller(limits: BatchLimits) -> BatchLimits {
+    BatchLimits {
+        batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
+        batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
+    }
+}
+
+/// Forgets the lists of a job step by step, so that nobody waits long.
+pub(super) async fn clear_gently(store: &SqliteStore, lease: Lease<JobId>) -> std::result::Result<(), StoreError> {
+    let mut is_empty = false;
+    while !is_empty {
+        let cleared =
+            |tx: &Transaction<'_>, job: &JobRow| Ok(tx.prepare_cached(CLEAR_CHUNK)?.execute(params![job.number, CLEARED_MAX as i64])?);
+        is_empty = store.write_under(lease, cleared).await? < CLEARED_MAX;
+    }
+    Ok(())
+}
+
 /// Forgets the lists of a job.
 pub(super) fn clear(tx: &Connection, job: i64) -> Result<()> {
     tx.prepare_cached(CLEAR)?.execute([job])?;
@@ -149,7 +180,13 @@ pub(super) fn remove_targets(tx: &Transaction<'_>, job: &JobRow, row: BatchRow, 
 pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, role: Role, row: BatchRow) -> Result<Removed> {
     let between = between(job, role, row);
     let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, between.params())?;
-    let mut removed = Removed { seqs: digests.take_seqs(), digests, ..Removed::default() };
+    let index_removed = tx
+        .prepare_cached(IS_SMALL_PART)?
+        .query_row(params![job.number, row.account_id.0, TypeColumn(row.resource_type)], |small| small.get(0))?;
+    if index_removed {
+        remove_index_rows(tx, row, &between)?;
+    }
+    let mut removed = Removed { seqs: digests.take_seqs(), digests, index_removed, ..Removed::default() };
     removed.seqs.extend(removed::seqs(tx, DELETE_EARLIER, between.params())?);
     let mut statement = tx.prepare_cached(DELETE_VERSIONS)?;
     let mut rows = statement.query(between.params())?;
@@ -159,4 +196,18 @@ pub(super) fn remove(tx: &Transaction<'_>, job: &JobRow, role: Role, row: BatchR
     }
     tx.prepare_cached(CLEAR_BETWEEN)?.execute(between.params())?;
     Ok(removed)
+}
+
+/// Removes what leads to the current versions in a range: of a small part of a type this costs less than a sweep, which looks at all of it. What
+/// refers to a Provenance or Binary is always swept: there is little of it.
+fn remove_index_rows(tx: &Transaction<'_>, row: BatchRow, between: &Between) -> Result<()> {
+    let mut statement = tx.prepare_cached(SELECT_IDS)?;
+    let mut rows = statement.query(between.params())?;
+    let mut delete = tx.prepare_cached(DELETE_RESOURCE)?;
+    while let Some(found) = rows.next()? {
+        let (id, seq): (Value, SeqColumn) = (found.get(0)?, found.get(1)?);
+        index_rows::delete(tx, row.account_id, row.resource_type, seq.0)?;
+        delete.execute(params![row.account_id.0, TypeColumn(row.resource_type), id, seq])?;
+    }
+    Ok(())
 }

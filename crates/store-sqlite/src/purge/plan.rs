@@ -64,14 +64,14 @@ impl BatchKind {
 }
 
 pub(super) async fn begin(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<AccountId>> {
+    // Whoever sealed it has not heard so: the plan stands.
+    if store.renew(lease).await?.job.initialized_on.is_some() {
+        return Ok(Vec::new());
+    }
+    listed::clear_gently(store, lease).await?;
     store
         .write_under(lease, |tx, job| {
-            // Whoever sealed it has not heard so: the plan stands.
-            if job.job.initialized_on.is_some() {
-                return Ok(Vec::new());
-            }
             tx.prepare_cached(CLEAR_BATCHES)?.execute([job.number])?;
-            listed::clear(tx, job.number)?;
             tx.prepare_cached(CLEAR_HELD)?.execute([job.number])?;
             tx.prepare_cached(CLEAR_MET_HOLDS)?.execute([job.number])?;
             accounts_of(tx, &job.job.owner, ACCOUNT_FIRST)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use lethe_auth::AccountId;
-use lethe_jobs::Lease;
+use lethe_fhir::ResourceType;
+use lethe_jobs::{JobState, Lease};
 use lethe_store::{JobId, SweepTask};
 use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
-use super::{Result, sweep_index};
+use super::{Result, listed, sweep_index};
 use crate::{
     SqliteStore, bulk,
     columns::{SeqColumn, TypeColumn},
@@ -16,6 +17,8 @@ use crate::{
 };
 
 const SELECT_TOUCHED: &str = include_str!("../../sql/purge/touched.sql");
+const LEAVES_INDEX_ROWS: &str = include_str!("../../sql/purge/leaves_index_rows.sql");
+const HAS_REFERENCES: &str = include_str!("../../sql/purge/has_references_to_type.sql");
 const RESOURCE_CHUNK_END: &str = include_str!("../../sql/purge/resource_chunk_end.sql");
 const SWEEP_RESOURCE: &str = include_str!("../../sql/purge/sweep_resource_orphans.sql");
 const REFERENCE_CHUNK_END: &str = include_str!("../../sql/purge/reference_chunk_end.sql");
@@ -26,6 +29,9 @@ const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
     let now = store.clock.now();
+    if store.renew(lease).await?.job.state == JobState::Canceling {
+        listed::clear_gently(store, lease).await?;
+    }
     store
         .write_under(lease, move |tx, job| {
             bulk::forget_questions(tx, job.number)?;
@@ -46,11 +52,16 @@ pub(super) fn touched(connection: &Connection, job_number: i64) -> crate::error:
 
 pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepTask) -> Result<u64> {
     let job = store.renew(lease).await?;
+    let number = job.number;
+    let (leaves_index_rows, has_references) = store.read_gently(move |tx| left_by(tx, number, task)).await?;
+    if !leaves_index_rows && !has_references {
+        return Ok(0);
+    }
     let mut swept = 0;
     for span in StoredSeqs::spans(job.job.watermark) {
         let stored = store.read_gently(move |tx| StoredSeqs::load(tx, task.account_id, task.resource_type, span)).await?;
         let stored = Arc::new(stored);
-        let mut after = Some(Value::Integer(BEFORE_FIRST));
+        let mut after = leaves_index_rows.then_some(Value::Integer(BEFORE_FIRST));
         while let Some(start) = after {
             let stored = Arc::clone(&stored);
             let (rows, next) =
@@ -66,9 +77,23 @@ pub(super) async fn sweep(store: &SqliteStore, lease: Lease<JobId>, task: SweepT
             swept += rows;
             after = next;
         }
-        swept += sweep_index::sweep(store, lease, job.number, task, &stored).await?;
+        if leaves_index_rows {
+            swept += sweep_index::sweep(store, lease, job.number, task, &stored).await?;
+        }
     }
     Ok(swept)
+}
+
+/// Whether batches have left rows that lead to what is gone, and whether resources of the type refer to a Provenance or Binary.
+fn left_by(tx: &Connection, job: i64, task: SweepTask) -> crate::error::Result<(bool, bool)> {
+    let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
+    let leaves = tx.prepare_cached(LEAVES_INDEX_ROWS)?.query_row(params![job, account, type_id], |row| row.get(0))?;
+    let mut has_references = false;
+    for target in [ResourceType::PROVENANCE, ResourceType::BINARY] {
+        let key = params![account, type_id, TypeColumn(target)];
+        has_references |= tx.prepare_cached(HAS_REFERENCES)?.query_row(key, |row| row.get::<_, bool>(0))?;
+    }
+    Ok((leaves, has_references))
 }
 
 /// Before every key: ids are text or bytes, which are greater than any number; codes and places are positive.

@@ -1,0 +1,1 @@
+delete from resource where account_id = ?1 and type_id = ?2 and id = ?3 and seq = ?4
