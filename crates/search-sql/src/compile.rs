@@ -102,14 +102,14 @@ fn sorted<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, page: 
             .sort
             .iter()
             .enumerate()
-            .map(|(number, key)| format!("{table}k{number} is null, {table}k{number}{}", if key.is_descending { " desc" } else { "" }));
+            .map(|(number, key)| format!("{table}k{number}{} nulls last", if key.is_descending { " desc" } else { "" }));
         by.chain([format!("{table}seq")]).collect::<Vec<_>>().join(", ")
     };
     let behind = page.after.map(|after| format!(" where {}", behind(builder, page.sort, after))).unwrap_or_default();
     let limit = builder.int(count_of(page));
     let columns = COLUMNS.map(|column| format!("v.{column}")).join(", ");
     let sort_columns = (0..page.sort.len()).map(|number| format!("s.k{number}")).collect::<Vec<_>>().join(", ");
-    let keyed = found.tables.select(&format!("{}.seq as seq, {}", found.row, keys.join(", ")));
+    let keyed = found.tables.select_once(dialect, &format!("{}.seq as seq, {}", found.row, keys.join(", ")));
     // Bodies are fetched for the page alone: what is sorted are keys.
     let place = Tables::of(format!("(select * from ({keyed}) f{behind} order by {} limit {limit}) s", order("")), Vec::new());
     let own = format!("v.account_id = {account} and v.type_id = {type_id} and v.seq = s.seq");

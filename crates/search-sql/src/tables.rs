@@ -49,6 +49,15 @@ impl Tables {
         self
     }
 
+    /// The statement that selects `columns` of them, as a table: none of the columns is computed more than once for a row.
+    pub(crate) fn select_once<D: Dialect>(&self, dialect: &D, columns: &str) -> String {
+        let select = self.select(columns);
+        match dialect.joins() {
+            Joins::AsWritten => select,
+            Joins::Lateral => format!("{select} offset 0"),
+        }
+    }
+
     /// The statement that selects `columns` of them.
     pub(crate) fn select(&self, columns: &str) -> String {
         let rules = if self.rules.is_empty() { "1 = 1".to_owned() } else { self.rules.join(" and ") };

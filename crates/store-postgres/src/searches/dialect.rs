@@ -55,6 +55,7 @@ impl Postgres {
     fn passes_one(builder: &mut Builder<'_, Self>, value: &str, check: &ValueCheck) -> String {
         let part = |at: &usize, bytes: &str| format!("substr({value}, {}, length({bytes}))", at + 1);
         match check {
+            ValueCheck::HasAt { at, bytes } if bytes.is_empty() => format!("length({value}) >= {at}"),
             ValueCheck::HasAt { at, bytes } => {
                 let bytes = builder.bind(Param::Bytes(bytes.clone()));
                 format!("{} = {bytes}", part(at, &bytes))

@@ -2,9 +2,15 @@
 //!
 //! `lethe_search_sql` writes the statements; here they are run.
 
+#[cfg(test)]
+mod agreement;
 mod dialect;
+#[cfg(test)]
+mod plans;
 mod race;
 mod run;
+#[cfg(test)]
+mod test_database;
 
 use std::time::Duration;
 

@@ -92,7 +92,32 @@ pub(super) async fn attempt<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::test_database::with_database, *};
+    use crate::{error::Error, time_limit::within};
+
+    #[tokio::test]
+    async fn an_attempt_ends_in_time_and_hides_no_other_error() {
+        with_database("", async |tx: Tx| {
+            let (endless, short) = ("select count(*) from generate_series(1, 1000000000000)", "select 7");
+            let (tried_for, deadline) = (Some(Duration::from_millis(5)), Deadline::after(Duration::from_secs(60)));
+            let ask = async |sql: &str| Ok(tx.row(sql, &[]).await?.len());
+            assert_eq!(attempt(&tx, tried_for, deadline, ask(endless)).await?, None);
+            assert_eq!(attempt(&tx, tried_for, deadline, ask(short)).await?, Some(1), "the connection serves on");
+            // What the attempt was given is not what is left.
+            let limit: String = tx.row("select current_setting('statement_timeout')", &[]).await?.try_get(0)?;
+            assert!(limit.starts_with("59"), "{limit}");
+            let too_late = attempt(&tx, tried_for, Deadline::after(Duration::ZERO), ask(short)).await.unwrap_err();
+            assert!(matches!(too_late, Error::Store(StoreError::TooCostly(0))), "{too_late}");
+            let limit = Duration::from_millis(20);
+            let last = within(&tx, limit, attempt(&tx, Some(Duration::from_secs(5)), Deadline::after(limit), ask(endless)));
+            let given_up = last.await.unwrap_err();
+            assert!(matches!(given_up, Error::Store(StoreError::TooCostly(0))), "{given_up}");
+            tx.run("rollback; begin").await?;
+            assert!(attempt(&tx, tried_for, deadline, ask("select nothing")).await.is_err());
+            tx.run("rollback; begin").await
+        })
+        .await;
+    }
 
     #[test]
     fn beginnings_take_turns_and_each_round_is_longer() {

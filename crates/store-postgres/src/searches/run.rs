@@ -26,6 +26,14 @@ const SELECT_NEWEST: &str = include_str!("../../sql/resources/newest_seq.sql");
 const SELECT_MAY_HOLD_ROWS: &str = include_str!("../../sql/resources/may_hold_rows_of_what_is_gone.sql");
 const SELECT_TOTAL: &str = include_str!("../../sql/resources/type_total.sql");
 
+/// How searches are planned: where each statement looks first and next is written into it, so that what is left to choose is how it looks into one table.
+/// Never by walking all of it, and in the order of its keys, so that a page can end when it is full; and since each statement is planned for this one
+/// time, by the size of its page.
+pub(super) const PLANNING: &str =
+    "set local enable_seqscan = off; set local enable_bitmapscan = off; set local plan_cache_mode = force_custom_plan";
+const PLANNING_DONE: &str =
+    "set local enable_seqscan to default; set local enable_bitmapscan to default; set local plan_cache_mode to default";
+
 /// Rows of the index that are counted to compare two beginnings of a statement: more are as good as any number.
 const ESTIMATE_ROWS_MAX: i64 = 500;
 
@@ -37,6 +45,7 @@ const NEWEST: Seq = Seq(i64::MAX as u64 - 1);
 
 pub(super) async fn search(tx: &Tx, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage> {
     let deadline = Deadline::after(SEARCH_MAX);
+    tx.run(PLANNING).await?;
     let accounts = accounts_of(tx, scope, ACCOUNT_FIRST).await?;
     let newest = match query.newest {
         Some(newest) => newest,
@@ -82,6 +91,7 @@ pub(super) async fn search(tx: &Tx, scope: &Scope, resource_type: ResourceType, 
 
 pub(super) async fn count(tx: &Tx, scope: &Scope, resource_type: ResourceType, criteria: &[Criterion], newest: Option<Seq>) -> Result<u64> {
     let deadline = Deadline::after(SEARCH_MAX);
+    tx.run(PLANNING).await?;
     let mut total = 0;
     for account_id in accounts_of(tx, scope, ACCOUNT_FIRST).await? {
         if criteria.is_empty() && newest.is_none() {
@@ -113,7 +123,9 @@ async fn may_hold_rows_of_what_is_gone(tx: &Tx, account_id: AccountId) -> Result
 pub(crate) async fn holds(tx: &Tx, account_id: AccountId, guard: &Guard) -> Result<bool> {
     let deadline = Deadline::after(GUARD_MAX);
     let account = Account { tx, account_id, resource_type: guard.resource_type, newest: NEWEST, deadline };
+    tx.run(PLANNING).await?;
     let found = account.page(&guard.criteria, &[], Direction::Ascending, None, 2).await?;
+    tx.run(PLANNING_DONE).await?;
     Ok(match (&guard.found, found.found.as_slice()) {
         (None, []) => true,
         (Some(id), [(_, only)]) => only.id == *id,
