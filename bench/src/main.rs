@@ -7,6 +7,7 @@ mod fill;
 mod layouts;
 mod live;
 mod measure;
+mod postgres_layouts;
 mod scenario;
 mod serve;
 mod table;
@@ -70,6 +71,17 @@ enum Step {
         /// How many resources.
         resources: u64,
     },
+    /// Compares layouts of the search index on PostgreSQL.
+    PostgresLayouts {
+        /// The database in which a schema for it is made and dropped: postgres://user:password@host:port/database.
+        url: String,
+        /// Resources in each.
+        #[arg(long, default_value_t = 900_000)]
+        resources: u64,
+        /// Only these.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<postgres_layouts::Layout>,
+    },
     /// Runs one scenario.
     #[command(hide = true)]
     Run {
@@ -108,6 +120,7 @@ fn main() -> anyhow::Result<()> {
         Some(Step::Fill { dir, resources }) => print(&runtime()?.block_on(fill::fill(dir, *resources))?),
         Some(Step::Layouts { resources, only }) => drive_layouts(&arguments, *resources, only),
         Some(Step::Layout { layout, dir, resources }) => print(&layouts::run(dir, *layout, *resources)?),
+        Some(Step::PostgresLayouts { url, resources, only }) => runtime()?.block_on(drive_postgres_layouts(url, *resources, only)),
         Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
         Some(Step::Serve(options)) => serve::drive(options),
         Some(Step::Quiet(options)) => serve::drive_quiet(options),
@@ -169,6 +182,17 @@ fn drive_layouts(arguments: &Arguments, resources: u64, only: &[Layout]) -> anyh
         columns.push((layouts::label(layout).to_owned(), vec![figures]));
     }
     println!("{}", table::render_named("search index", &columns));
+    Ok(())
+}
+
+/// One column a layout, one after the other in the same database.
+async fn drive_postgres_layouts(url: &str, resources: u64, only: &[postgres_layouts::Layout]) -> anyhow::Result<()> {
+    let mut columns = Vec::new();
+    for layout in postgres_layouts::Layout::ALL.into_iter().filter(|layout| only.is_empty() || only.contains(layout)) {
+        eprintln!("{}", layout.label());
+        columns.push((layout.label().to_owned(), vec![postgres_layouts::run(url, layout, resources).await?]));
+    }
+    println!("{}", table::render_named("PostgreSQL", &columns));
     Ok(())
 }
 
