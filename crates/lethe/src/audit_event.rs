@@ -247,6 +247,19 @@ mod tests {
         }
         assert_eq!(events(&record(None), &observer(None)).len(), 1, "a job in progress has begun and not ended");
     }
+
+    #[test]
+    fn a_purge_by_a_list_is_told_without_what_it_was_asked_for() {
+        let of = |level, filtered: &[&str]| {
+            let mut record = record(None);
+            record.selection =
+                Selection { level, filtered_types: filtered.iter().map(|name| name.parse().unwrap()).collect(), ..Selection::default() };
+            query(&record)
+        };
+        assert_eq!(of(PurgeLevel::Patient, &["Observation"]), "POST Patient/{id}/$purge?_typeFilter=Observation?{conditions}");
+        assert_eq!(of(PurgeLevel::Group, &[]), "POST Group/{id}/$purge?");
+    }
+
     #[test]
     fn holds_are_told_when_they_are_set_and_when_they_end_without_what_they_name() {
         let observer = Observer { store_id: Uuid::from_u128(1), public_url: None };

@@ -10,8 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use lethe_jobs::{JobState, LiveCall};
-use lethe_purge::Selection;
-use lethe_store::{Clock, Store};
+use lethe_purge::{PurgeLevel, Selection};
+use lethe_search::export::ExportQuestion;
+use lethe_store::{Clock, Recovery, Store};
 use lethe_store_sqlite::SqliteStore;
 use lethe_store_suite::{Backend, Harness, TestClock};
 use rusqlite::Connection;
@@ -198,4 +199,19 @@ async fn a_purge_gives_way_to_live_calls_that_become_slow() {
         }
     }
     panic!("no purge rested");
+}
+
+/// Ended as by a restore of an older copy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_purge_was_asked_for_does_not_come_back_with_an_older_copy() {
+    let harness = Harness::<Sqlite>::open().await;
+    fill(&harness).await;
+    let question = ExportQuestion { patients: vec!["p7".parse().unwrap()], ..ExportQuestion::default() };
+    let selection = Selection { level: PurgeLevel::Patient, ..Selection::default() };
+    let job_id = harness.kick_off_asking(&(selection, question)).await;
+    assert_eq!(harness.backend.rows("purge_question").await, 1, "the control");
+    let store = harness.backend.store.clone().unwrap();
+    assert_eq!(store.fail_in_progress("an older copy is put back", &Harness::<Sqlite>::issuer()).await.unwrap(), [job_id]);
+    assert_eq!(harness.backend.rows("purge_question").await, 0);
+    assert_eq!(harness.job(job_id).await.state, JobState::Failed);
 }

@@ -47,7 +47,7 @@ async fn chain<B: Backend>(harness: &Harness<B>) -> Vec<Checked> {
 }
 
 /// The certificate of a job, verified with all the others.
-async fn certificate<B: Backend>(harness: &Harness<B>, job_id: JobId) -> Certificate {
+pub async fn certificate<B: Backend>(harness: &Harness<B>, job_id: JobId) -> Certificate {
     chain(harness).await;
     let jws = harness.store().certificate(&client_of(&harness.account), job_id).await.unwrap().expect("a certificate");
     check(&Signed::bare(jws), &Harness::<B>::issuer().public_keys().unwrap()).certificate.unwrap()

@@ -116,6 +116,7 @@ macro_rules! store_suite {
             listed: a_digest_tells_lists_apart;
             listed: what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_every_end;
             listed: a_question_that_is_lost_widens_nothing;
+            listed: evidence_names_the_level_and_the_types_and_nobody;
             holds: a_hold_keeps_what_it_names_and_the_job_says_so;
             holds: what_is_written_into_a_compartment_later_is_kept_too;
             holds: a_hold_that_is_set_while_a_job_runs_keeps_what_is_not_removed_yet;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Backend, Harness,
+    certificates::certificate,
     harness::{Ask, BASE, everything, filtered, of_group, of_patient, put, types},
     previews::preview_asking,
 };
@@ -497,4 +498,23 @@ pub async fn a_question_that_is_lost_widens_nothing<B: Backend>(first: Harness<B
         assert_eq!(purge(&harness, &ask).await.state, JobState::Successful);
         harness.assert_bystander_is_whole().await;
     }
+}
+
+pub async fn evidence_names_the_level_and_the_types_and_nobody<B: Backend>(harness: Harness<B>) {
+    let patient = json!({"resourceType": "Patient", "id": "the-patient"});
+    harness.put(patient).await;
+    harness.put(observation("the-observation", "entered-in-error", "the-patient")).await;
+    let (_, conditions) = filtered(&["Observation"], &["Observation?status=entered-in-error"]);
+    let (selection, of_patient) = of_patient("the-patient");
+    let selection = Selection { filtered_types: vec!["Observation".parse().unwrap()], types: types(&["Observation"]).types, ..selection };
+    let job = purge(&harness, &(selection.clone(), ExportQuestion { type_filters: conditions.type_filters, ..of_patient })).await;
+    assert_eq!((job.state, job.totals().deleted, &job.selection), (JobState::Successful, 1, &selection));
+    let certificate = certificate(&harness, job.job_id).await;
+    let selected = &certificate.destruction.selection;
+    assert_eq!((selected.level.as_str(), selected.conditions_on.as_slice()), ("patient", &["Observation".to_owned()][..]));
+    let audit = harness.store().audit_records(0, 10).await.unwrap();
+    assert_eq!((audit.len(), &audit[0].selection), (1, &selection));
+    let told = format!("{certificate:?} {audit:?} {job:?}");
+    assert!(!told.contains("the-patient") && !told.contains("entered-in-error"), "{told}");
+    harness.assert_bystander_is_whole().await;
 }

@@ -1,6 +1,8 @@
 //! `_typeFilter`, and purges of a patient or of a Group's members.
 
 use axum::http::StatusCode;
+use lethe_jobs::JobEvent;
+use lethe_store::PurgeEnd;
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, header_text, run_worker};
@@ -199,4 +201,23 @@ async fn what_is_not_there_or_not_meant_starts_nothing() {
     let done = post_and_work(&caller, "/r4/Patient/a/$purge", body).await;
     assert!(done.outcome_text().contains("1 of 1 resources were removed"), "{}", done.text);
     assert_eq!((count(&caller, "Patient").await, count(&caller, "Observation").await), (2, 3));
+}
+
+#[tokio::test]
+async fn a_job_whose_question_is_forgotten_is_not_retried() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    fill(&caller).await;
+    let accepted = caller.call("POST", "/r4/Patient/a/$purge", &[("prefer", "respond-async")], "").await;
+    let path = header_text(&accepted, "content-location").strip_prefix("http://lethe.test").unwrap().replace("async", "$purge");
+    let lease = server.store.claim_purge().await.unwrap().unwrap().lease;
+    let failed = PurgeEnd::without_probe(JobEvent::Fail, Some("planted"), false);
+    server.store.finish_purge(&lease, &failed, &server.issuer).await.unwrap();
+    assert_eq!(caller.get(&path).await.json()["job"]["status"], "failed", "the control");
+    let refused = caller.call("PUT", &path, &[], "").await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
+    assert!(refused.outcome_text().contains("start a new purge"), "{}", refused.text);
+    let polled = caller.get(&path.replace("$purge", "async")).await;
+    assert_eq!(polled.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", polled.text);
+    assert_eq!(count(&caller, "Patient").await, 2);
 }

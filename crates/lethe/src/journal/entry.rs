@@ -222,3 +222,28 @@ impl Digested {
         self.0.finalize().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn levels_and_types_with_conditions_are_read_back_and_lines_without_them_stay_as_they_were() {
+        let line = json!({
+            "job": Uuid::nil(), "client": "c", "account": 1, "types": ["Observation"], "before_ms": null, "include_deleted": false,
+            "created_on_ms": 0, "outcome": "successful", "on": "", "line": null, "parts": 0, "versions": 0,
+        });
+        let end: PurgeEnd = serde_json::from_value(line.clone()).unwrap();
+        assert_eq!(end.recorded([0; 32]).selection.level, PurgeLevel::System);
+        assert_eq!(serde_json::to_value(&end).unwrap(), line);
+        let mut listed = line;
+        listed["level"] = json!("group");
+        listed["filtered_types"] = json!(["Observation"]);
+        let end: PurgeEnd = serde_json::from_value(listed.clone()).unwrap();
+        let selection = end.recorded([0; 32]).selection;
+        assert_eq!((selection.level, selection.filtered_types), (PurgeLevel::Group, vec!["Observation".parse().unwrap()]));
+        assert_eq!(serde_json::to_value(&end).unwrap(), listed);
+    }
+}
