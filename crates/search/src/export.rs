@@ -251,6 +251,11 @@ fn criteria_of(filter: &TypeFilter, bases: &LocalBases) -> Result<Vec<Criterion>
     }
     let search = Search::parse(resource_type, &filter.pairs, Strictness::Strict, bases)
         .map_err(|errors| TypeFilterError::Query { resource_type, errors })?;
+    if search.criteria.is_empty() {
+        // Nothing would be left out, which nobody means who sends a filter.
+        let parameter = filter.pairs.first().map(|(name, _)| name.chars().take(80).collect()).unwrap_or_default();
+        return Err(TypeFilterError::NotACondition { resource_type, parameter });
+    }
     if search.criteria.iter().all(is_about_itself) { Ok(search.criteria) } else { Err(TypeFilterError::OtherResources(resource_type)) }
 }
 
@@ -390,6 +395,8 @@ mod tests {
             (("_has:Provenance:target:agent", "Practitioner/1"), "chained"),
             (("_include", "Observation:subject"), "'_include' is no condition"),
             (("_sort", "date"), "'_sort' is no condition"),
+            (("_format", "json"), "_format"),
+            (("_pretty", "true"), "_pretty"),
             (("stat", "final"), "no search parameter 'stat'"),
         ] {
             let error = new(Patients::NotAsked, &[filter_of("Observation", &[query])]).unwrap_err().to_string();

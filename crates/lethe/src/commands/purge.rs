@@ -299,6 +299,11 @@ impl Call {
             let text = |name: &str| job[name].as_str().map_or_else(|| job[name].to_string(), str::to_owned);
             let types: Vec<&str> = job["typeList"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let types = if types.is_empty() { "all".to_owned() } else { types.join(", ") };
+            let types = match job["level"].as_str() {
+                Some("patient") => format!("{types} of a patient"),
+                Some("group") => format!("{types} of a Group"),
+                _ => types,
+            };
             table.add_row([text("id"), text("status"), text("createdOn"), types, text("deletedCount"), text("resourceCount")]);
         }
         println!("{table}");
