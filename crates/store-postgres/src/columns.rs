@@ -24,7 +24,8 @@ const UUID_MARK: u8 = 0xFF;
 pub(crate) struct IdColumn(pub LogicalId);
 
 impl IdColumn {
-    fn bytes(&self) -> Vec<u8> {
+    /// As it is stored.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let text = self.0.as_str();
         match Uuid::try_parse(text) {
             Ok(uuid) if uuid.hyphenated().to_string() == text => [&[UUID_MARK], uuid.as_bytes().as_slice()].concat(),
@@ -121,6 +122,12 @@ impl<'a> FromSql<'a> for NumberColumn {
 /// Reads a number that is never negative.
 pub(crate) fn number(row: &Row, column: usize) -> Result<u64> {
     Ok(row.try_get::<_, NumberColumn>(column)?.0)
+}
+
+/// Reads a number that is small: how often something was tried.
+pub(crate) fn small_number(row: &Row, column: usize) -> Result<u32> {
+    let stored = number(row, column)?;
+    Ok(u32::try_from(stored).map_err(|_| StoreError::NotUnderstood(format!("column {column}: {stored}")))?)
 }
 
 /// Reads a place.

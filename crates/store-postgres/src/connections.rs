@@ -10,6 +10,8 @@ use crate::{error::Result, transaction::Tx};
 
 /// Connections that may work at the same time. PostgreSQL keeps a process for each, and gains nothing from more than some for each core.
 const CONNECTIONS_MAX: usize = 16;
+/// Previews at a time; others wait. Each keeps old rows from being vacuumed while it looks.
+const PREVIEWS_MAX: usize = 2;
 /// How long a call waits for a connection to be free, or to be made.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a transaction is run again when others were in its way.
@@ -23,6 +25,8 @@ const SESSION: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_tim
 /// The connections to one database.
 pub(crate) struct Connections {
     pool: Pool,
+    /// For previews: each is closed after one.
+    looks: Pool,
 }
 
 /// When a commit is safe from a power cut. A killed process loses nothing either way.
@@ -47,6 +51,20 @@ impl Durability {
 /// A consistent view that blocks nobody and sees nothing of what is written meanwhile.
 const BEGIN_READ: &str = "begin isolation level repeatable read, read only";
 
+/// The same for somebody who also writes, to tables of his own.
+const BEGIN_LOOK: &str = "begin isolation level repeatable read";
+
+fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, StoreError> {
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(connections_max)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(WAIT_MAX))
+        .create_timeout(Some(WAIT_MAX))
+        .build()
+        .map_err(|error| StoreError::Failed(Box::new(error)))
+}
+
 impl Connections {
     /// Opens none yet.
     pub(crate) fn new(config: &Config) -> std::result::Result<Self, StoreError> {
@@ -57,15 +75,7 @@ impl Connections {
             config.application_name("lethe");
         }
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(WAIT_MAX));
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS_MAX)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(WAIT_MAX))
-            .create_timeout(Some(WAIT_MAX))
-            .build()
-            .map_err(|error| StoreError::Failed(Box::new(error)))?;
-        Ok(Self { pool })
+        Ok(Self { pool: pool(config.clone(), CONNECTIONS_MAX)?, looks: pool(config, PREVIEWS_MAX)? })
     }
 
     /// Runs `work` in one transaction that writes; what it returns as an error is rolled back. Run again from its beginning when others were in its
@@ -93,6 +103,12 @@ impl Connections {
         Done: Future<Output = Result<T>>,
     {
         Ok(self.run(BEGIN_READ, work).await?)
+    }
+
+    /// A connection of its own, for somebody who needs one view for longer and tables to reckon in. They hide the store's, also from statements that
+    /// were prepared before: so the connection is new, and must go with this.
+    pub(crate) async fn begin_to_look(&self) -> Result<Tx> {
+        Tx::begin(self.looks.get().await?, BEGIN_LOOK).await
     }
 
     async fn run<T, F, Done>(&self, begin: &str, work: F) -> Result<T>

@@ -16,6 +16,7 @@ mod index_columns;
 mod migrate;
 mod open;
 mod purge;
+mod recovery;
 mod resources;
 mod searches;
 mod time_limit;

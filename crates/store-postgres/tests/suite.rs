@@ -158,4 +158,7 @@ impl Backend for Postgres {
 }
 
 // What is not here yet is not named.
-lethe_store_suite::store_suite!(Postgres; accounts, resources, imports, search_pages, guards);
+lethe_store_suite::store_suite!(
+    Postgres; accounts, resources, searches, search_pages, guards, imports, exports, holds, targets, companions, listed, control, failures, moving_faults, restarts, residences,
+    concurrency, model, erasure, previews
+);

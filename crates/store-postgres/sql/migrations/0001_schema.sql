@@ -340,7 +340,7 @@ create table purge_listed (
     role text not null check (role in ('target', 'companion')),
     type_id smallint not null,
     seq bigint not null,
-    primary key (job_number, account_id, role, type_id, seq)
+    primary key (account_id, job_number, role, type_id, seq)
 );
 
 -- Places of targets that stay because of a hold, though their range says that they go.
@@ -349,7 +349,7 @@ create table purge_held (
     account_id bigint not null,
     type_id smallint not null,
     seq bigint not null,
-    primary key (job_number, account_id, type_id, seq)
+    primary key (account_id, job_number, type_id, seq)
 );
 
 -- The holds that kept something from a job.

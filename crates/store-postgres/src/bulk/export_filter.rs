@@ -53,7 +53,7 @@ pub(super) async fn make(tx: &Tx, job: &ExportJob) -> Result<ExportFilter> {
         ExportLevel::Patient if selection.patients.is_empty() => Patients::All,
         ExportLevel::Patient => Patients::These(selection.patients.iter().cloned().collect()),
         ExportLevel::Group(id) => {
-            let mut patients = members(tx, job, id).await?.map(|(patients, _)| patients).unwrap_or_default();
+            let mut patients = members_at(tx, job, id).await?.map(|(patients, _)| patients).unwrap_or_default();
             if !selection.patients.is_empty() {
                 patients.retain(|patient| selection.patients.contains(patient));
             }
@@ -64,11 +64,18 @@ pub(super) async fn make(tx: &Tx, job: &ExportJob) -> Result<ExportFilter> {
         .map_err(|error| StoreError::NotUnderstood(format!("export_question.question: {error}")).into())
 }
 
-/// The members of a Group at the watermark; `None` if there was no such Group.
-async fn members(tx: &Tx, job: &ExportJob, id: &LogicalId) -> Result<Option<(HashSet<LogicalId>, Vec<String>)>> {
+async fn members_at(tx: &Tx, job: &ExportJob, id: &LogicalId) -> Result<Option<Members>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(None) };
-    let Some(group) = as_of(tx, account_id, ResourceType::GROUP, id, job.watermark).await? else { return Ok(None) };
-    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, &job.selection.bases)))
+    members(tx, account_id, id, job.watermark, &job.selection.bases).await
+}
+
+/// The patients that are members of a Group, and in words the members that are none.
+pub(crate) type Members = (HashSet<LogicalId>, Vec<String>);
+
+/// The members of a Group at a watermark; `None` if there was no such Group.
+pub(crate) async fn members(tx: &Tx, account_id: AccountId, id: &LogicalId, watermark: Seq, bases: &LocalBases) -> Result<Option<Members>> {
+    let Some(group) = as_of(tx, account_id, ResourceType::GROUP, id, watermark).await? else { return Ok(None) };
+    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases)))
 }
 
 /// What was asked for and is not exported, in words.
@@ -83,7 +90,7 @@ pub(super) async fn issues(tx: &Tx, job: &ExportJob) -> Result<Vec<String>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(issues) };
     let (patients, of_what) = match &selection.level {
         ExportLevel::Group(id) => {
-            let Some((members, others)) = members(tx, job, id).await? else {
+            let Some((members, others)) = members_at(tx, job, id).await? else {
                 issues.push("there was no such Group any more when the export began".to_owned());
                 return Ok(issues);
             };
@@ -110,6 +117,17 @@ pub(super) async fn issues(tx: &Tx, job: &ExportJob) -> Result<Vec<String>> {
 
 /// The version that was current at the watermark; `None` if there was none, or a deletion.
 async fn as_of(tx: &Tx, account_id: AccountId, resource_type: ResourceType, id: &LogicalId, watermark: Seq) -> Result<Option<RowVersion>> {
+    Ok(current_at(tx, account_id, resource_type, id, watermark).await?.filter(|row| !row.is_deletion()))
+}
+
+/// The same, a deletion included.
+pub(crate) async fn current_at(
+    tx: &Tx,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    id: &LogicalId,
+    watermark: Seq,
+) -> Result<Option<RowVersion>> {
     let mut found = current_row(tx, account_id, resource_type, id).await?;
     while let Some(row) = &found {
         if row.seq <= watermark {
@@ -123,11 +141,11 @@ async fn as_of(tx: &Tx, account_id: AccountId, resource_type: ResourceType, id: 
             }
         };
     }
-    Ok(found.filter(|row| !row.is_deletion()))
+    Ok(found)
 }
 
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
-pub(super) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&IndexValues>, bases: &LocalBases) -> Result<bool> {
+pub(crate) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&IndexValues>, bases: &LocalBases) -> Result<bool> {
     let made;
     let values = match kept_values {
         Some(kept) => kept.iter(),

@@ -20,7 +20,7 @@ use lethe_store::{
 use crate::{PostgresStore, columns::InstantColumn, connections::Durability, transaction::Tx};
 
 pub(crate) use export_control::{count_questions, forget_questions};
-pub(crate) use export_filter::FilterCache;
+pub(crate) use export_filter::{FilterCache, current_at, members, takes};
 
 type Result<T> = std::result::Result<T, StoreError>;
 

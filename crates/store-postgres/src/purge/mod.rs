@@ -1,4 +1,29 @@
-//! Purge jobs: as their owner sees them, and the steps of the walk. Not ported yet: every call is refused.
+//! Purge jobs: as their owner sees them, and the steps of the walk.
+
+mod audit;
+mod batch;
+mod certificate;
+mod companions;
+mod control;
+mod digests;
+mod erase;
+mod finish;
+mod held;
+mod job;
+mod kick_off;
+mod lease;
+mod list_targets;
+mod listed;
+mod neighbours;
+mod plan;
+mod planner;
+mod preview;
+mod probe;
+mod question;
+pub(crate) mod recorded;
+mod removed;
+mod sweep;
+mod sweep_index;
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
@@ -10,191 +35,151 @@ use lethe_store::{
     JournalMark, KickOff, NewPurge, NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, RemovedPart, SharedIssuer,
     StoreError, StoredCertificate, SweepTask,
 };
+
 use uuid::Uuid;
 
-use crate::{
-    PostgresStore, bulk,
-    connections::Durability,
-    error::Result,
-    not_ported,
-    resources::{ACCOUNT_FIRST, accounts_of, lock_account},
-    transaction::Tx,
-};
+use crate::{PostgresStore, not_ported};
+
+use planner::Planner;
+
+pub(crate) use job::{read_types, write_types};
+pub(crate) use kick_off::{TAKE_WATERMARK, lock_owner};
+pub(crate) use probe::residue;
+
+type Result<T> = std::result::Result<T, StoreError>;
 
 #[async_trait]
 impl Purges for PostgresStore {
-    async fn kick_off(&self, _: &NewPurge) -> std::result::Result<KickOff, StoreError> {
-        Err(not_ported())
+    async fn kick_off(&self, purge: &NewPurge) -> Result<KickOff> {
+        kick_off::kick_off(self, purge).await
     }
 
-    async fn preview(&self, _: &PreviewQuery) -> std::result::Result<Preview, StoreError> {
-        Err(not_ported())
+    async fn preview(&self, query: &PreviewQuery) -> Result<Preview> {
+        preview::preview(self, query).await.map(|(preview, _)| preview)
     }
 
-    async fn unresolved_members(&self, _: &PreviewQuery) -> std::result::Result<Vec<String>, StoreError> {
-        Err(not_ported())
+    async fn unresolved_members(&self, query: &PreviewQuery) -> Result<Vec<String>> {
+        list_targets::unresolved(self, query).await
     }
 
-    async fn purge_job(&self, _: &Scope, _: JobId) -> std::result::Result<Option<PurgeJob>, StoreError> {
-        Err(not_ported())
+    async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>> {
+        control::purge_job(self, owner, job_id).await
     }
 
-    async fn purge_jobs(&self, _: &Scope, _: Option<JobId>, _: usize) -> std::result::Result<Vec<PurgeJob>, StoreError> {
-        Err(not_ported())
+    async fn purge_jobs(&self, owner: &Scope, before: Option<JobId>, count: usize) -> Result<Vec<PurgeJob>> {
+        control::purge_jobs(self, owner, before, count).await
     }
 
-    async fn cancel_purge(&self, _: &Scope, _: JobId) -> std::result::Result<CanceledOrRetried, StoreError> {
-        Err(not_ported())
+    async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        control::cancel(self, owner, job_id).await
     }
 
-    async fn retry_purge(&self, _: &Scope, _: JobId) -> std::result::Result<CanceledOrRetried, StoreError> {
-        Err(not_ported())
+    async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried> {
+        control::retry(self, owner, job_id).await
     }
 }
 
 #[async_trait]
 impl PurgeWork for PostgresStore {
-    async fn release_leases(&self) -> std::result::Result<(), StoreError> {
-        let now = self.clock.now();
-        Ok(self.connections.write(Durability::OnDisk, |tx| async move { bulk::release_all(&tx, now).await }).await?)
+    async fn release_leases(&self) -> Result<()> {
+        lease::release_all(self).await
     }
 
-    async fn claim_purge(&self) -> std::result::Result<Option<ClaimedPurge>, StoreError> {
-        Err(not_ported())
+    async fn claim_purge(&self) -> Result<Option<ClaimedPurge>> {
+        lease::claim(self).await
     }
 
-    async fn begin_plan(&self, _: &Lease<JobId>) -> std::result::Result<Vec<AccountId>, StoreError> {
-        Err(not_ported())
+    async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
+        plan::begin(self, *lease).await
     }
 
-    async fn plan_targets(&self, _: &Lease<JobId>, _: AccountId, _: BatchLimits) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        plan::targets(Planner::Job(self, *lease), account_id, self.paced(limits)).await
     }
 
-    async fn plan_companions(&self, _: &Lease<JobId>, _: AccountId, _: BatchLimits) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
+        companions::plan(Planner::Job(self, *lease), account_id, self.paced(limits)).await
     }
 
-    async fn seal_plan(&self, _: &Lease<JobId>) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {
+        plan::seal(self, *lease).await
     }
 
-    async fn claim_batch(&self, _: &Lease<JobId>) -> std::result::Result<NextBatch, StoreError> {
-        Err(not_ported())
+    async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
+        batch::claim(self, *lease).await
     }
 
-    async fn prepare_companions(&self, _: &Lease<JobId>) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<()> {
+        companions::prepare(self, *lease).await
     }
 
-    async fn purge_batch(&self, _: &Lease<JobId>, _: ClaimedBatch) -> std::result::Result<BatchOutcome, StoreError> {
-        Err(not_ported())
+    async fn purge_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
+        batch::purge(self, *lease, batch).await
     }
 
-    async fn fail_batch(&self, _: &Lease<JobId>, _: ClaimedBatch, _: &str, _: Option<Instant>) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn fail_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch, cause: &str, retry_at: Option<Instant>) -> Result<()> {
+        batch::fail(self, *lease, batch, cause, retry_at).await
     }
 
-    async fn enter_phase(&self, _: &Lease<JobId>, _: Phase) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn enter_phase(&self, lease: &Lease<JobId>, phase: Phase) -> Result<()> {
+        plan::enter_phase(self, *lease, phase).await
     }
 
-    async fn sweep_tasks(&self, _: &Lease<JobId>) -> std::result::Result<Vec<SweepTask>, StoreError> {
-        Err(not_ported())
+    async fn sweep_tasks(&self, lease: &Lease<JobId>) -> Result<Vec<SweepTask>> {
+        sweep::tasks(self, *lease).await
     }
 
-    async fn sweep(&self, _: &Lease<JobId>, _: SweepTask) -> std::result::Result<u64, StoreError> {
-        Err(not_ported())
+    async fn sweep(&self, lease: &Lease<JobId>, task: SweepTask) -> Result<u64> {
+        sweep::sweep(self, *lease, task).await
     }
 
-    async fn erase(&self, _: &Lease<JobId>) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn erase(&self, lease: &Lease<JobId>) -> Result<()> {
+        erase::erase(self, *lease).await
     }
 
-    async fn probe(&self, _: &Lease<JobId>) -> std::result::Result<Vec<Residue>, StoreError> {
-        Err(not_ported())
+    async fn probe(&self, lease: &Lease<JobId>) -> Result<Vec<Residue>> {
+        probe::probe(self, *lease).await
     }
 
-    async fn removed_parts(&self, _: JobId, _: u64) -> std::result::Result<Vec<RemovedPart>, StoreError> {
-        Err(not_ported())
+    async fn removed_parts(&self, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
+        removed::parts(self, job_id, after).await
     }
 
-    async fn forget_parts(&self, _: &Lease<JobId>, _: Option<JournalMark>) -> std::result::Result<(), StoreError> {
-        Err(not_ported())
+    async fn forget_parts(&self, lease: &Lease<JobId>, mark: Option<JournalMark>) -> Result<()> {
+        removed::forget(self, *lease, mark).await
     }
 
-    async fn finish_purge(&self, _: &Lease<JobId>, _: &PurgeEnd, _: &SharedIssuer) -> std::result::Result<PurgeJob, StoreError> {
-        Err(not_ported())
+    async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
+        finish::finish(self, *lease, end, issuer).await
     }
 }
 
 #[async_trait]
 impl Certificates for PostgresStore {
-    async fn certificate(&self, _: &Scope, _: JobId) -> std::result::Result<Option<String>, StoreError> {
+    async fn certificate(&self, owner: &Scope, job_id: JobId) -> Result<Option<String>> {
+        certificate::certificate(self, owner, job_id).await
+    }
+
+    async fn certificates(&self, after: u64, count: usize) -> Result<Vec<StoredCertificate>> {
+        certificate::certificates(self, after, count).await
+    }
+
+    async fn deletion(&self, _: &Scope, _: JobId, _: AccountId, _: ResourceType, _: &LogicalId) -> Result<Deletion> {
         Err(not_ported())
     }
 
-    async fn certificates(&self, _: u64, _: usize) -> std::result::Result<Vec<StoredCertificate>, StoreError> {
-        Err(not_ported())
-    }
-
-    async fn deletion(
-        &self,
-        _: &Scope,
-        _: JobId,
-        _: AccountId,
-        _: ResourceType,
-        _: &LogicalId,
-    ) -> std::result::Result<Deletion, StoreError> {
-        Err(not_ported())
-    }
-
-    async fn forget_digests(&self, _: &Scope, _: JobId) -> std::result::Result<Forgotten, StoreError> {
+    async fn forget_digests(&self, _: &Scope, _: JobId) -> Result<Forgotten> {
         Err(not_ported())
     }
 }
 
 #[async_trait]
 impl Audits for PostgresStore {
-    async fn audit_records(&self, _: u64, _: usize) -> std::result::Result<Vec<AuditRecord>, StoreError> {
+    async fn audit_records(&self, _: u64, _: usize) -> Result<Vec<AuditRecord>> {
         Err(not_ported())
     }
 
-    async fn store_id(&self) -> std::result::Result<Uuid, StoreError> {
+    async fn store_id(&self) -> Result<Uuid> {
         Err(not_ported())
     }
-}
-
-/// Looks into every residence for rows of what a job removed.
-pub(crate) async fn residue(_: &PostgresStore, _: JobId) -> std::result::Result<Option<Vec<Residue>>, StoreError> {
-    Err(not_ported())
-}
-
-/// The next place in the order of commits: behind all that is committed in the accounts whose locks are held.
-pub(crate) const TAKE_WATERMARK: &str = include_str!("../../sql/purge/watermark.sql");
-const LOCK_CLIENT: &str = include_str!("../../sql/purge/lock_client.sql");
-
-/// Takes the locks of all accounts of an owner: whoever writes to them has committed, or will have a later place in the order of commits. For a
-/// client that of the client, too, so that it gets no further account meanwhile.
-pub(crate) async fn lock_owner(tx: &Tx, owner: &Scope) -> Result<()> {
-    if let Scope::Client { client_id } = owner {
-        tx.row_if_any(LOCK_CLIENT, &[&client_id.0]).await?;
-    }
-    for account_id in accounts_of(tx, owner, ACCOUNT_FIRST).await? {
-        lock_account(tx, account_id).await?;
-    }
-    Ok(())
-}
-
-pub(crate) fn write_types(types: &[ResourceType]) -> String {
-    types.iter().map(|resource_type| resource_type.code().to_string()).collect::<Vec<_>>().join(",")
-}
-
-/// Reads [`write_types`].
-pub(crate) fn read_types(stored: &str) -> std::result::Result<Vec<ResourceType>, StoreError> {
-    stored
-        .split(',')
-        .map(|code| code.parse().ok().and_then(ResourceType::from_code))
-        .collect::<Option<_>>()
-        .ok_or_else(|| StoreError::NotUnderstood(format!("type_ids = '{stored}'")))
 }

@@ -25,6 +25,8 @@ use crate::{
 
 /// The current version of a resource, without its content: seq, version_number, kind, last_updated_ms.
 pub(crate) const SELECT_HEAD: &str = include_str!("../../sql/resources/current_head.sql");
+/// When a current version was stored.
+pub(crate) const SELECT_VERSION_TIME: &str = include_str!("../../sql/resources/version_time.sql");
 const TAKE_SEQS: &str = include_str!("../../sql/resources/take_seqs.sql");
 const SET_ORDER: &str = include_str!("../../sql/resources/set_commit_order.sql");
 const REPLACE_VERSION: &str = include_str!("../../sql/resources/replace_version.sql");

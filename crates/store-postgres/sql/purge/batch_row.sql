@@ -1,0 +1,1 @@
+select kind, account_id, type_id, first_seq, last_seq, planned, state, held from purge_batch where job_number = $1 and batch = $2

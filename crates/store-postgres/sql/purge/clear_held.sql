@@ -1,0 +1,1 @@
+delete from purge_held where job_number = $1

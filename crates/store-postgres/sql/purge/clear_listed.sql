@@ -1,0 +1,1 @@
+delete from purge_listed where job_number = $1

@@ -1,0 +1,1 @@
+delete from purge_question where job_number = $1

@@ -1,0 +1,1 @@
+delete from purge_removed where job_number = $1

@@ -1,0 +1,1 @@
+select name from client where client_id = $1

@@ -1,0 +1,1 @@
+select count(*) from purge_question where job_number = $1

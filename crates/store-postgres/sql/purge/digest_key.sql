@@ -1,0 +1,1 @@
+select key from purge_digest_key where job_number = $1

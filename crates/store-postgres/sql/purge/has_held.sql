@@ -1,0 +1,1 @@
+select exists (select 1 from purge_held where job_number = $1 and account_id = $2)

@@ -1,0 +1,1 @@
+insert into purge_certificate (number, job_number, jws) values ($1, $2, $3)

@@ -1,0 +1,1 @@
+insert into purge_digest (job_number, batch, digests) values ($1, $2, $3)

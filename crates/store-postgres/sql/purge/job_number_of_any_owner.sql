@@ -1,0 +1,1 @@
+select job_number from purge_job where job_id = $1

@@ -1,0 +1,1 @@
+select coalesce(max(batch), 0) from purge_batch where job_number = $1

@@ -1,0 +1,1 @@
+select 1 from store_identity for no key update

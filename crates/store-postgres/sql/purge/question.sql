@@ -1,0 +1,1 @@
+select question from purge_question where job_number = $1

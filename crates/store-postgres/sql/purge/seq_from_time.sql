@@ -1,0 +1,4 @@
+select seq, last_updated_ms from version
+where account_id = $1 and type_id = $2 and seq >= $3 and seq <= $4
+order by seq
+limit 1

@@ -1,0 +1,1 @@
+update purge_job set failure = $2 where job_number = $1

@@ -1,0 +1,1 @@
+update lineage set journal_record = $1, journal_hash = $2 where only_row = 1

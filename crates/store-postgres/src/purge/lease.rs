@@ -1,0 +1,157 @@
+//! Who works for a job: claims, renewals, the check that every write of a worker begins with (INV-3), and the rest that it ends with.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant as Moment},
+};
+
+use lethe_fhir::Instant;
+use lethe_jobs::{Fence, JobEvent, JobState, Lease};
+use lethe_purge::plan::BatchLimits;
+use lethe_store::{ClaimedPurge, JobId, StoreError};
+
+use super::{
+    Result,
+    job::{self, JobRow},
+};
+use crate::{
+    PostgresStore, bulk,
+    columns::{InstantColumn, NumberColumn},
+    connections::Durability,
+    transaction::Tx,
+};
+
+const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
+const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
+const LOCK_CLAIMABLE: &str = include_str!("../../sql/purge/lock_claimable_job.sql");
+const CLAIM: &str = include_str!("../../sql/purge/claim_job.sql");
+const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batches.sql");
+const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
+
+/// Steps that take longer than this are told in the log.
+const LONG_STEP: Duration = Duration::from_millis(50);
+/// How long a worker may be silent before another may take its job, in milliseconds. Each step renews it.
+const LEASE_MS: i64 = 300_000;
+
+pub(super) async fn release_all(store: &PostgresStore) -> Result<()> {
+    let now = store.clock.now();
+    let work = |tx: Tx| async move {
+        tx.execute(RELEASE, &[]).await?;
+        bulk::release_all(&tx, now).await
+    };
+    Ok(store.connections.write(Durability::OnDisk, work).await?)
+}
+
+pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedPurge>> {
+    let now = store.clock.now();
+    // Looking costs no lock: only when there is something to claim is it asked for.
+    if store.connections.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, now).await }).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, now)).await?)
+}
+
+async fn claimable(tx: &Tx, statement: &str, now: Instant) -> crate::error::Result<Option<(i64, String)>> {
+    // A lease that ends later than any that is given now was given before the clock was set back.
+    let latest = now.plus_ms(2 * LEASE_MS);
+    let row = tx.row_if_any(statement, &[&InstantColumn(now), &InstantColumn(latest)]).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
+async fn claim_one(tx: Tx, now: Instant) -> crate::error::Result<Option<ClaimedPurge>> {
+    // Whoever was quicker holds its row, and has a lease on it when this one gets it: it is claimable no more.
+    let Some((number, stored)) = claimable(&tx, LOCK_CLAIMABLE, now).await? else { return Ok(None) };
+    let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
+    let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
+    let expires_on = now.plus_ms(LEASE_MS);
+    tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &InstantColumn(expires_on), &InstantColumn(now)]).await?;
+    // A batch that was running under the last lease did not commit: it is run again. Its attempt stays counted (INV-6).
+    tx.execute(REQUEUE_RUNNING, &[&number]).await?;
+    let fence = job::row(&tx, number).await?.fence;
+    let job = job::job(&tx, number).await?;
+    Ok(Some(ClaimedPurge { lease: Lease { job_id: job.job_id, fence: Fence(fence) }, job }))
+}
+
+/// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens.
+pub(super) async fn hold(tx: &Tx, lease: Lease<JobId>, now: Instant) -> crate::error::Result<JobRow> {
+    let expires_on = now.plus_ms(LEASE_MS);
+    let renewed =
+        tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &InstantColumn(expires_on), &InstantColumn(now)]).await?;
+    match renewed {
+        Some(row) => job::row(tx, row.try_get(0)?).await,
+        None => Err(StoreError::LeaseLost.into()),
+    }
+}
+
+impl PostgresStore {
+    /// One view of a worker, which keeps nobody waiting but for the processor; then rests as the pace asks.
+    pub(super) async fn read_gently<T, F, Done>(&self, work: F) -> Result<T>
+    where
+        F: FnOnce(Tx) -> Done,
+        Done: Future<Output = crate::error::Result<T>>,
+    {
+        let began = Moment::now();
+        let done = self.connections.read(work).await?;
+        self.rest_after(began.elapsed()).await;
+        Ok(done)
+    }
+
+    /// One transaction of a worker: holds the lease, then does `work`; then rests as the pace asks.
+    pub(super) async fn write_under<T, F, Done>(&self, lease: Lease<JobId>, work: F) -> Result<T>
+    where
+        F: Fn(Tx, JobRow) -> Done,
+        Done: Future<Output = crate::error::Result<T>>,
+    {
+        let (now, work) = (self.clock.now(), &work);
+        let step = |tx: Tx| async move {
+            let began = Moment::now();
+            let job = hold(&tx, lease, now).await?;
+            Ok((began, work(tx, job).await?))
+        };
+        let (began, done) = self.connections.write(Durability::InOrder, step).await?;
+        let took = began.elapsed();
+        if took > LONG_STEP {
+            tracing::debug!(ms = took.as_millis(), "a step of a purge took long; writers of its account waited for it");
+        }
+        self.rest_after(took).await;
+        Ok(done)
+    }
+
+    /// One chunk of a longer pass: `work` gets how much it may do if `full` is what a quick machine does in some 15 ms, and says where the next
+    /// chunk begins.
+    pub(super) async fn write_chunk<K, F, Done>(&self, lease: Lease<JobId>, full: u64, work: F) -> Result<(u64, Option<K>)>
+    where
+        F: Fn(Tx, u64) -> Done,
+        Done: Future<Output = crate::error::Result<(u64, Option<K>)>>,
+    {
+        let (pace, work) = (&self.pace, &work);
+        self.write_under(lease, |tx, _| async move {
+            let began = Moment::now();
+            let (done, next) = work(tx, pace.scaled(full)).await?;
+            if next.is_some() {
+                pace.record_full_step(began.elapsed());
+            }
+            Ok((done, next))
+        })
+        .await
+    }
+
+    /// What batches may hold, by what steps took lately.
+    pub(super) fn paced(&self, limits: BatchLimits) -> BatchLimits {
+        let (targets, bytes) = (self.pace.scaled(limits.batch_targets_max), self.pace.scaled(limits.batch_bytes_max));
+        BatchLimits { batch_targets_max: targets, batch_bytes_max: bytes }
+    }
+
+    /// Gives live calls the time that the pace asks for.
+    pub(super) async fn rest_after(&self, step: Duration) {
+        let rest = self.pace.rest_after(step);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// Renews the lease between steps that only read.
+    pub(super) async fn renew(&self, lease: Lease<JobId>) -> Result<JobRow> {
+        self.write_under(lease, |_, job| async move { Ok(job) }).await
+    }
+}

@@ -1,0 +1,235 @@
+//! What surrounds a possible companion: the targets of a Provenance, the resources that refer to a Binary, and the fate of each.
+
+use lethe_auth::AccountId;
+use lethe_fhir::{Instant, LogicalId, ResourceType};
+use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
+use tokio_postgres::Row;
+
+use super::{
+    held,
+    job::JobRow,
+    listed::{self, Role},
+};
+use crate::{
+    columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn, seq},
+    error::Result,
+    holds,
+    resources::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, types_of},
+    transaction::Tx,
+};
+
+const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_provenance.sql");
+const HAS_REFERENCES: &str = include_str!("../../sql/purge/has_references_to_type.sql");
+const SELECT_SOURCES: &str = include_str!("../../sql/purge/sources_of_reference.sql");
+const HAS_HELD: &str = include_str!("../../sql/purge/has_held.sql");
+
+/// What to think of a Provenance or Binary that is not selected and not (yet) listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unlisted {
+    /// While candidates are gathered: it may still be listed, so it keeps nobody.
+    MayGo,
+    /// Afterwards: it stays.
+    Remains,
+}
+
+/// One account, seen by one job.
+pub(super) struct Neighbourhood<'a> {
+    tx: &'a Tx,
+    job: &'a JobRow,
+    account_id: AccountId,
+    /// Types of which some resource refers to a Binary.
+    binary_sources: Vec<ResourceType>,
+    /// What is in force now.
+    holds: HoldsInForce<i64>,
+    /// Whether targets of the account were found to be on hold.
+    has_held: bool,
+}
+
+/// The current version of a neighbour, without its content.
+struct Head {
+    seq: Seq,
+    candidate: Candidate,
+}
+
+impl<'a> Neighbourhood<'a> {
+    pub(super) async fn new(tx: &'a Tx, job: &'a JobRow, account_id: AccountId, now: Instant) -> Result<Self> {
+        let mut binary_sources = Vec::new();
+        for source in types_of(tx, account_id).await? {
+            if has_references(tx, account_id, source, ResourceType::BINARY).await? {
+                binary_sources.push(source);
+            }
+        }
+        let holds = holds::in_force(tx, account_id, now).await?;
+        let has_held = tx.row(HAS_HELD, &[&job.number, &account_id.0]).await?.try_get(0)?;
+        Ok(Self { tx, job, account_id, binary_sources, holds, has_held })
+    }
+
+    pub(super) fn binary_sources(&self) -> Vec<ResourceType> {
+        self.binary_sources.clone()
+    }
+
+    /// Whether some Provenance refers to a Provenance, so that one that goes can take another along.
+    pub(super) async fn has_provenance_about_provenance(&self) -> Result<bool> {
+        has_references(self.tx, self.account_id, ResourceType::PROVENANCE, ResourceType::PROVENANCE).await
+    }
+
+    /// The place of the current version, if there is one with content.
+    pub(super) async fn current_seq(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Seq>> {
+        Ok(self.head(resource_type, id).await?.filter(|head| !head.candidate.is_deletion).map(|head| head.seq))
+    }
+
+    /// Whether this current version of a Provenance or Binary may be put on the list: below the watermark, not a target, not listed.
+    pub(super) async fn may_be_listed(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        if seq > self.job.job.watermark {
+            return Ok(false);
+        }
+        let Some(last_updated) = self.stored_on(resource_type, seq).await? else { return Ok(false) };
+        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
+        Ok(!is_target && !self.is_listed(resource_type, seq).await?)
+    }
+
+    /// Whether a current version of a Provenance or Binary goes, as a target or along.
+    pub(super) async fn goes(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        let Some(last_updated) = self.stored_on(resource_type, seq).await? else { return Ok(false) };
+        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
+        let is_held = self.has_held && held::is_noted(self.tx, self.job, self.account_id, resource_type, seq).await?;
+        Ok((is_target && !is_held) || self.is_listed(resource_type, seq).await?)
+    }
+
+    /// When a current version was stored.
+    async fn stored_on(&self, resource_type: ResourceType, seq: Seq) -> Result<Option<Instant>> {
+        let row = self.tx.row_if_any(SELECT_VERSION_TIME, &[&self.account_id.0, &TypeColumn(resource_type), &SeqColumn(seq)]).await?;
+        Ok(row.map(|row| row.try_get::<_, InstantColumn>(0)).transpose()?.map(|column| column.0))
+    }
+
+    /// Whether a Provenance is about something that goes.
+    pub(super) async fn has_going_target(&self, provenance: Seq) -> Result<bool> {
+        for row in self.tx.rows(SELECT_TARGETS, &[&self.account_id.0, &SeqColumn(provenance)]).await? {
+            if self.target(&row, 0, Unlisted::Remains).await? == Neighbour::Going {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether something that goes refers to a Binary.
+    pub(super) async fn has_going_referrer(&self, binary: &LogicalId) -> Result<bool> {
+        for source in &self.binary_sources {
+            for row in self.sources(*source, binary).await? {
+                if self.neighbour(*source, &row.try_get::<_, IdColumn>(1)?.0, Unlisted::Remains).await? == Neighbour::Going {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The versions of a type that refer to a Binary: their places and ids.
+    async fn sources(&self, source: ResourceType, binary: &LogicalId) -> Result<Vec<Row>> {
+        let key = IdColumn(binary.clone());
+        self.tx.rows(SELECT_SOURCES, &[&self.account_id.0, &TypeColumn(source), &TypeColumn(ResourceType::BINARY), &key]).await
+    }
+
+    /// The targets of a Provenance.
+    pub(super) async fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
+        let mut neighbours = Vec::new();
+        for row in self.tx.rows(SELECT_TARGETS, &[&self.account_id.0, &SeqColumn(provenance)]).await? {
+            let neighbour = self.target(&row, 0, unlisted).await?;
+            neighbours.push(neighbour);
+            if neighbour == Neighbour::Remaining {
+                break;
+            }
+        }
+        Ok(neighbours)
+    }
+
+    /// One target of a Provenance, as its columns from `first` on.
+    pub(super) async fn target(&self, row: &Row, first: usize, unlisted: Unlisted) -> Result<Neighbour> {
+        if row.try_get::<_, i16>(first)? == FOREIGN_TARGET_TYPE {
+            return Ok(Neighbour::Remaining);
+        }
+        let (TypeColumn(resource_type), IdColumn(id)) = (row.try_get(first)?, row.try_get(first + 1)?);
+        self.neighbour(resource_type, &id, unlisted).await
+    }
+
+    /// The resources of which some version refers to a Binary.
+    pub(super) async fn referrers(&self, binary: &LogicalId, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
+        let mut neighbours = Vec::new();
+        for source in &self.binary_sources {
+            for row in self.sources(*source, binary).await? {
+                let neighbour = if seq(&row, 0)? > self.job.job.watermark {
+                    Neighbour::Remaining
+                } else {
+                    self.neighbour(*source, &row.try_get::<_, IdColumn>(1)?.0, unlisted).await?
+                };
+                neighbours.push(neighbour);
+                if neighbour == Neighbour::Remaining {
+                    return Ok(neighbours);
+                }
+            }
+        }
+        Ok(neighbours)
+    }
+
+    async fn neighbour(&self, resource_type: ResourceType, id: &LogicalId, unlisted: Unlisted) -> Result<Neighbour> {
+        let Some(head) = self.head(resource_type, id).await? else { return Ok(Neighbour::Absent) };
+        if head.seq > self.job.job.watermark {
+            return Ok(Neighbour::Remaining);
+        }
+        if self.is_target(head.candidate).await? {
+            let is_held = self.has_held && held::is_noted(self.tx, self.job, self.account_id, resource_type, head.seq).await?;
+            return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
+        }
+        let can_be_companion = [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&resource_type) && !head.candidate.is_deletion;
+        if !can_be_companion {
+            return Ok(Neighbour::Remaining);
+        }
+        if self.is_listed(resource_type, head.seq).await? {
+            // A hold that was set since the list was looked through keeps it, and whatever it needs.
+            let is_held = !self.holds_on(resource_type, head.seq).await?.is_empty();
+            return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
+        }
+        Ok(match unlisted {
+            // Neither going for certain nor staying for certain: it must not decide anything yet.
+            Unlisted::MayGo => Neighbour::Absent,
+            Unlisted::Remains => Neighbour::Remaining,
+        })
+    }
+
+    /// The holds that keep a current version now.
+    pub(super) async fn holds_on(&self, resource_type: ResourceType, seq: Seq) -> Result<Vec<i64>> {
+        held::holds_on(self.tx, self.job, &self.holds, self.account_id, resource_type, seq).await
+    }
+
+    async fn head(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Head>> {
+        let row = self.tx.row_if_any(SELECT_HEAD, &[&self.account_id.0, &TypeColumn(resource_type), &IdColumn(id.clone())]).await?;
+        row.map(|row| {
+            let seq = seq(&row, 0)?;
+            let is_deletion = row.try_get::<_, i16>(2)? == KIND_DELETE;
+            let last_updated = row.try_get::<_, InstantColumn>(3)?.0;
+            Ok(Head { seq, candidate: Candidate { resource_type, last_updated, seq, is_deletion } })
+        })
+        .transpose()
+    }
+
+    /// Whether a current version is a target. One of a listed type that is on hold is not on the list.
+    async fn is_target(&self, candidate: Candidate) -> Result<bool> {
+        let (selection, resource_type) = (&self.job.job.selection, candidate.resource_type);
+        if !selection.selects(candidate, self.job.job.watermark) {
+            return Ok(false);
+        }
+        if selection.is_listed(resource_type) {
+            return listed::contains(self.tx, self.job, self.account_id, Role::Target, resource_type, candidate.seq).await;
+        }
+        Ok(true)
+    }
+
+    /// Whether it is on the list of companions.
+    async fn is_listed(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        listed::contains(self.tx, self.job, self.account_id, Role::Companion, resource_type, seq).await
+    }
+}
+
+async fn has_references(tx: &Tx, account_id: AccountId, source: ResourceType, target: ResourceType) -> Result<bool> {
+    Ok(tx.row(HAS_REFERENCES, &[&account_id.0, &TypeColumn(source), &TypeColumn(target)]).await?.try_get(0)?)
+}

@@ -1,0 +1,97 @@
+//! What batches removed: places of versions, kept until they are on record in the purge journal.
+
+use lethe_auth::AccountId;
+use lethe_fhir::ResourceType;
+use lethe_jobs::Lease;
+use lethe_purge::{NoSeqSet, Seq, SeqSet};
+use lethe_store::{JobId, JournalMark, RemovedPart, StoreError};
+
+use super::{Result, batch::BatchRow, job};
+use crate::{
+    PostgresStore,
+    columns::{NumberColumn, SeqColumn, TypeColumn, number, seq},
+    recovery,
+    transaction::{Tx, Values},
+};
+
+const DELETE_EARLIER: &str = include_str!("../../sql/purge/delete_earlier_versions.sql");
+const INSERT: &str = include_str!("../../sql/purge/insert_removed.sql");
+const SELECT_FROM: &str = include_str!("../../sql/purge/removed_from.sql");
+const CLEAR: &str = include_str!("../../sql/purge/clear_removed.sql");
+
+/// Parts read in one go.
+const PARTS_MAX: i64 = 32;
+
+/// Removes the versions that a statement selects, all versions before these, and returns their places. One statement for each step back: a database
+/// that is spread by account has no recursive ones.
+pub(super) async fn remove_chains(
+    tx: &Tx,
+    account_id: AccountId,
+    resource_type: ResourceType,
+    select_first: &str,
+    range: Values<'_>,
+) -> crate::error::Result<Vec<Seq>> {
+    let mut removed = Vec::new();
+    let rows = tx.rows(select_first, range).await?;
+    let mut next = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<crate::error::Result<Vec<SeqColumn>>>()?;
+    while !next.is_empty() {
+        let rows = tx.rows(DELETE_EARLIER, &[&account_id.0, &TypeColumn(resource_type), &next]).await?;
+        next.clear();
+        for row in &rows {
+            removed.push(seq(row, 0)?);
+            next.extend(row.try_get::<_, Option<SeqColumn>>(1)?);
+        }
+    }
+    Ok(removed)
+}
+
+/// Keeps the places of versions that a batch has removed.
+pub(super) async fn note(tx: &Tx, job: i64, row: &BatchRow, seqs: &[Seq]) -> crate::error::Result<()> {
+    for places in seqs.chunks(RemovedPart::PLACES_MAX) {
+        let set: SeqSet = places.iter().copied().collect();
+        tx.execute(INSERT, &[&job, &row.account_id.0, &TypeColumn(row.resource_type), &set.to_bytes()]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn parts(store: &PostgresStore, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
+    store
+        .connections
+        .read(|tx| async move {
+            let Some(job) = job::of_any_owner(&tx, job_id).await? else { return Ok(Vec::new()) };
+            let mut parts = Vec::new();
+            for row in tx.rows(SELECT_FROM, &[&job.number, &NumberColumn(after), &PARTS_MAX]).await? {
+                parts.push(RemovedPart {
+                    part: number(&row, 0)?,
+                    account_id: AccountId(row.try_get(1)?),
+                    resource_type: row.try_get::<_, TypeColumn>(2)?.0,
+                    seqs: read_set(row.try_get(3)?)?,
+                });
+            }
+            Ok(parts)
+        })
+        .await
+}
+
+/// A set as stored.
+pub(super) fn read_set(stored: &[u8]) -> crate::error::Result<SeqSet> {
+    SeqSet::from_bytes(stored).map_err(|error: NoSeqSet| StoreError::NotUnderstood(format!("purge_removed.seqs: {error}")).into())
+}
+
+pub(super) async fn forget(store: &PostgresStore, lease: Lease<JobId>, mark: Option<JournalMark>) -> Result<()> {
+    store
+        .write_under(lease, |tx, job| async move {
+            clear(&tx, job.number).await?;
+            match mark {
+                Some(mark) => recovery::set_mark(&tx, mark).await,
+                None => Ok(()),
+            }
+        })
+        .await
+}
+
+/// Forgets the parts of a job.
+pub(super) async fn clear(tx: &Tx, job: i64) -> crate::error::Result<()> {
+    tx.execute(CLEAR, &[&job]).await?;
+    Ok(())
+}
