@@ -30,7 +30,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Puts bytes that no purge would leave into a file, where no row is, and returns what the probe calls that place. `None` if this adapter has no
     /// such probe.
     async fn plant_bytes(&self) -> Option<&'static str>;
-    /// The files in which the database keeps its bytes.
+    /// The files in which the database keeps its bytes, if this adapter erases them.
     fn files(&self) -> Vec<PathBuf>;
     /// Whether `successful` means that the bytes are gone from the files, too.
     fn erases_files() -> bool;

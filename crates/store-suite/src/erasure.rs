@@ -74,7 +74,9 @@ pub async fn no_planted_string_is_left_in_the_files<B: Backend>(harness: Harness
         plant(&harness, patient).await;
     }
     ask_for(&harness, &marker(1_000)).await;
-    assert_eq!(found(&harness, 1_001).len(), 1_001, "the control: each stands in the files before");
+    if B::erases_files() {
+        assert_eq!(found(&harness, 1_001).len(), 1_001, "the control: each stands in the files before");
+    }
     assert_eq!(harness.purge(everything()).await.state, JobState::Successful);
     if B::erases_files() {
         assert_eq!(found(&harness, 1_001), HashSet::new());
@@ -101,11 +103,12 @@ pub async fn a_partial_purge_leaves_no_planted_string_either<B: Backend>(harness
     }
     let job = harness.purge(Selection { before: cut_off, ..everything() }).await;
     assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 3 * 133));
+    if !B::erases_files() {
+        return;
+    }
     let found = found(&harness, 1_000);
     let kept: HashSet<u64> = (0..200_u64).step_by(3).flat_map(|patient| patient * 5..patient * 5 + 5).collect();
     assert!(kept.is_subset(&found), "the control: what stays is found, history included");
-    if B::erases_files() {
-        let left: Vec<&u64> = found.difference(&kept).collect();
-        assert_eq!(left, Vec::<&u64>::new());
-    }
+    let left: Vec<&u64> = found.difference(&kept).collect();
+    assert_eq!(left, Vec::<&u64>::new());
 }

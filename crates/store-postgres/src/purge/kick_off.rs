@@ -12,7 +12,7 @@ use crate::{
     PostgresStore,
     columns::{InstantColumn, SeqColumn, seq},
     connections::Durability,
-    resources::{ACCOUNT_FIRST, accounts_of, lock_account},
+    resources::{lock_account, lock_accounts},
     transaction::Tx,
 };
 
@@ -67,13 +67,13 @@ async fn start_unless_changed(store: &PostgresStore, purge: &NewPurge, stamp: Op
 /// Takes the locks of all accounts of an owner: whoever writes to them has committed, or will have a later place in the order of commits. For a
 /// client that of the client, too, so that it gets no further account meanwhile.
 pub(crate) async fn lock_owner(tx: &Tx, owner: &Scope) -> crate::error::Result<()> {
-    if let Scope::Client { client_id } = owner {
-        tx.row_if_any(LOCK_CLIENT, &[&client_id.0]).await?;
+    match owner {
+        Scope::Account { account_id, .. } => lock_account(tx, *account_id).await.map(drop),
+        Scope::Client { client_id } => {
+            tx.row_if_any(LOCK_CLIENT, &[&client_id.0]).await?;
+            lock_accounts(tx, client_id).await
+        }
     }
-    for account_id in accounts_of(tx, owner, ACCOUNT_FIRST).await? {
-        lock_account(tx, account_id).await?;
-    }
-    Ok(())
 }
 
 async fn start(tx: &Tx, purge: &NewPurge, now: lethe_fhir::Instant) -> crate::error::Result<KickOff> {

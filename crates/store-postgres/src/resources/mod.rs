@@ -7,7 +7,7 @@ mod read;
 mod write;
 
 use async_trait::async_trait;
-use lethe_auth::{AccountId, Scope};
+use lethe_auth::{AccountId, ClientId, Scope};
 use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_store::{
     Guard, HistoryPage, HistoryQuery, HistoryScope, ListQuery, Resources, StoreError, StoredVersion, Write, WriteError, WriteOutcome,
@@ -25,6 +25,8 @@ pub(crate) use read::{RowVersion, SELECT_VERSION_AT, content_of, current_row};
 pub(crate) use write::{EncodedWrite, FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, add_to_total, encode, write_all};
 
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");
+const TAKE_TURN: &str = include_str!("../../sql/resources/take_turn.sql");
+const LOCK_ACCOUNTS: &str = include_str!("../../sql/resources/lock_accounts_of_client.sql");
 const LOCK_ACCOUNT: &str = include_str!("../../sql/resources/lock_account.sql");
 
 #[async_trait]
@@ -101,7 +103,15 @@ pub(crate) const ACCOUNT_FIRST: AccountId = AccountId(0);
 /// Takes an account's lock until the transaction ends: nobody else writes to it, and no version of it is on its way (docs/adr/0036). Must come before
 /// any other look at what the account holds. Returns when its newest version was stored.
 pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Instant> {
+    // A row's lock goes to whoever asks first once it is free, and a purge asks again at once: so who waits for it stands in line before.
+    tx.row(TAKE_TURN, &[&account_id.0]).await?;
     let row = tx.row_if_any(LOCK_ACCOUNT, &[&account_id.0]).await?;
     let row = row.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
     Ok(row.try_get::<_, InstantColumn>(0)?.0)
+}
+
+/// The same for all accounts of a client.
+pub(crate) async fn lock_accounts(tx: &Tx, client_id: &ClientId) -> Result<()> {
+    tx.rows(LOCK_ACCOUNTS, &[&client_id.0]).await?;
+    Ok(())
 }
