@@ -9,9 +9,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use lethe_store::{Clock, PurgeWork, Store};
-use lethe_store_postgres::{PostgresStore, SCHEMA};
-use lethe_store_suite::{Backend, TestClock};
+use lethe_fhir::{LocalBases, Resource};
+use lethe_jobs::JobState;
+use lethe_purge::Selection;
+use lethe_store::{Clock, Expect, PurgeWork, Store, StoreError, Write, WriteError};
+use lethe_store_postgres::{MigrateError, OpenError, PostgresStore, SCHEMA};
+use lethe_store_suite::{Backend, Harness, TestClock};
+use serde_json::json;
+use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
@@ -162,3 +167,95 @@ lethe_store_suite::store_suite!(
     Postgres; accounts, resources, searches, search_pages, guards, imports, exports, holds, targets, companions, listed, control, failures, moving_faults, restarts, residences,
     concurrency, model, erasure, previews
 );
+
+impl Postgres {
+    /// Ends every session of the database, as a server that goes down.
+    async fn cut(&self) -> u64 {
+        let server = connect(&server()).await;
+        let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+        server.execute(cut, &[&self.name]).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_cut_off_is_told_to_ask_again_and_nothing_is_half_done() {
+    let harness = Arc::new(Harness::<Postgres>::open().await);
+    let account = harness.account.account_id().unwrap();
+    let (mut cut_off, mut stored) = (0, 0);
+    for round in 0..10 {
+        let mut writers = JoinSet::new();
+        for writer in 0..8 {
+            let store = harness.store();
+            writers.spawn(async move {
+                let json = json!({"resourceType": "Patient", "id": format!("p{round}-{writer}"), "active": true});
+                let resource = Resource::from_json(json).unwrap();
+                let id = resource.id.clone().unwrap();
+                store.write(account, vec![Write::put(&resource, id, &LocalBases::new([]), Expect::Anything).unwrap()]).await
+            });
+        }
+        harness.backend.cut().await;
+        while let Some(outcome) = writers.join_next().await {
+            match outcome.unwrap() {
+                Ok(_) => stored += 1,
+                Err(WriteError::Store(StoreError::Unavailable(_))) => cut_off += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(cut_off > 0 && stored > 0, "the control: {cut_off} cut off, {stored} stored");
+    // A connection that was cut off is found out by the next who asks for it, at the latest.
+    while harness.store().totals(&harness.account).await.is_err() {}
+    harness.assert_bystander_is_whole().await;
+    let there = harness.ids("Patient").await.len() as u64;
+    assert!(there >= stored && there <= stored + cut_off, "{stored} were told that they are stored, {there} are there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_goes_on_when_the_server_comes_back() {
+    let harness = Arc::new(Harness::<Postgres>::open().await.with_batches_of(1));
+    for number in 0..40 {
+        harness.put(json!({"resourceType": "Patient", "id": format!("p{number}")})).await;
+    }
+    let job_id = harness.kick_off(Selection::default()).await;
+    let working = tokio::spawn({
+        let harness = Arc::clone(&harness);
+        async move { harness.work().await }
+    });
+    let mut cuts = 0;
+    let mut deleted_at_cut = 0;
+    while !working.is_finished() {
+        let job = harness.store().purge_job(&harness.account, job_id).await;
+        if let Ok(Some(job)) = job
+            && job.totals().deleted >= deleted_at_cut + 8
+        {
+            deleted_at_cut = job.totals().deleted;
+            cuts += u64::from(harness.backend.cut().await > 0);
+        }
+        tokio::task::yield_now().await;
+    }
+    working.await.unwrap();
+    assert!(cuts > 1, "the control: {cuts} cuts");
+    while harness.store().totals(&harness.account).await.is_err() {}
+    let job = harness.job(job_id).await;
+    assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 40), "{job:?}");
+    harness.assert_bystander_is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_start_at_once_make_one_schema_and_a_later_one_is_refused() {
+    let mut backend = Postgres::open(Arc::default()).await;
+    backend.store = None;
+    backend.client().await.batch_execute("drop schema lethe cascade").await.unwrap();
+    let mut starts = JoinSet::new();
+    for _ in 0..8 {
+        let url = backend.url.clone();
+        starts.spawn(async move { PostgresStore::open(&url, Arc::new(TestClock::default())).await.map(drop) });
+    }
+    while let Some(started) = starts.join_next().await {
+        started.unwrap().unwrap();
+    }
+    assert_eq!(backend.rows("store_identity").await, 1);
+    backend.client().await.batch_execute("comment on schema lethe is '99'").await.unwrap();
+    let refused = PostgresStore::open(&backend.url, Arc::new(TestClock::default())).await.err().unwrap();
+    assert!(matches!(refused, OpenError::Migrate(MigrateError::TooNew { found: 99, .. })), "{refused}");
+}

@@ -171,19 +171,20 @@ pub async fn a_hold_that_is_lifted_while_a_job_runs_lets_nothing_go_that_it_kept
 
 pub async fn after_a_hold_is_set_nothing_that_it_keeps_is_removed<B: Backend>(harness: Harness<B>) {
     let harness = harness.with_batches_of(1);
-    for number in 0..60 {
+    for number in 0..100 {
         harness.put(observation(&format!("o{number}"), "a")).await;
     }
     let job_id = harness.kick_off(everything()).await;
-    let (held, there_when_set) = tokio::join!(harness.work(), async {
-        // Some batches have run by then.
-        while harness.job(job_id).await.totals().deleted < 5 {
-            tokio::task::yield_now().await;
-        }
+    // The first worker dies in the middle.
+    let (_stop, shutdown) = tokio::sync::watch::channel(false);
+    let _ = harness.worker_over(FaultyStore::dying_after(harness.store(), 30)).run_one(&shutdown).await;
+    let deleted = harness.job(job_id).await.totals().deleted;
+    assert!(0 < deleted && deleted < 30, "the control: {deleted}");
+    harness.clock.advance_ms(3_600_000);
+    let ((), there_when_set) = tokio::join!(harness.work(), async {
         harness.hold(on_patient("a")).await;
         left(&harness).await
     });
-    let () = held;
     let job = harness.job(job_id).await;
     assert!(!there_when_set.is_empty(), "the control");
     assert_eq!(left(&harness).await, there_when_set);

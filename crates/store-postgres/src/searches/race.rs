@@ -18,6 +18,9 @@ const TRIED_AT_FIRST: Duration = Duration::from_millis(if cfg!(debug_assertions)
 /// By how much longer in each round.
 const TRIED_GROWTH: u32 = 4;
 
+/// How often going back is tried.
+const GIVE_UP_TRIES_MAX: u32 = 100;
+
 /// Whose turn it is.
 pub(super) struct Race {
     drivers: Vec<Driver>,
@@ -79,13 +82,32 @@ pub(super) async fn attempt<T>(
     tx.run(&format!("savepoint attempt; set local statement_timeout = {}", tried_for.as_millis())).await?;
     match work.await {
         Err(error) if error.is_canceled() => {
-            tx.run("rollback to savepoint attempt; release savepoint attempt").await?;
+            give_up(tx).await?;
             Ok(None)
         }
         done => {
             let done = done?;
-            tx.run(&format!("release savepoint attempt; set local statement_timeout = {}", left.as_millis())).await?;
+            // What is done is done; but rows that nobody asked for may have been given up meanwhile, and this may be, too.
+            match tx.run(&format!("set local statement_timeout = {}", left.as_millis())).await {
+                Ok(()) => tx.run("release savepoint attempt").await?,
+                Err(_) => give_up(tx).await?,
+            }
             Ok(Some(done))
+        }
+    }
+}
+
+/// Goes back to where the attempt began.
+async fn give_up(tx: &Tx) -> Result<()> {
+    // The limit of the attempt holds for this as well, until it is done.
+    let mut tries = 0;
+    loop {
+        match tx.run("rollback to savepoint attempt").await {
+            Err(error) if error.is_canceled() && tries < GIVE_UP_TRIES_MAX => tries += 1,
+            done => {
+                done?;
+                return tx.run("release savepoint attempt").await;
+            }
         }
     }
 }
