@@ -43,9 +43,6 @@ const SET_PREPARED: &str = include_str!("../../sql/purge/set_companions_prepared
 
 /// Companions looked up in one read transaction.
 const CHUNK_COMPANIONS_MAX: usize = 500;
-/// A Provenance can have thousands of targets, all of which are looked up again in the transaction of its batch: so batches of companions
-/// are smaller.
-const BATCH_SHRINK: u64 = 8;
 
 /// The types that can go along.
 const COMPANION_TYPES: [ResourceType; 2] = [ResourceType::BINARY, ResourceType::PROVENANCE];
@@ -399,10 +396,8 @@ async fn listed_from(tx: &Tx, job: &JobRow, account_id: AccountId, after: (u8, S
 }
 
 async fn cut_batches(planner: Planner<'_>, job: &JobRow, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-    let limits = BatchLimits {
-        batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
-        batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
-    };
+    // A Provenance can have thousands of targets, too, all of which are looked up again in the transaction of its batch.
+    let limits = listed::smaller(limits);
     for resource_type in COMPANION_TYPES {
         let mut cutter = BatchCutter::new(resource_type, limits);
         let mut after = Some((resource_type.code(), Seq(0)));

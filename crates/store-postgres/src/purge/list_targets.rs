@@ -119,7 +119,7 @@ async fn those_here(tx: &Tx, job: &JobRow, account_id: AccountId, patients: Vec<
 }
 
 async fn plan_type(planner: Planner<'_>, scan: &Scan<'_>, limits: BatchLimits) -> Result<()> {
-    let now = planner.held_on(scan.job);
+    let (now, limits) = (planner.held_on(scan.job), listed::smaller(limits));
     let mut cutter = BatchCutter::new(scan.resource_type, limits);
     let mut after = Some(Seq(0));
     while let Some(start) = after {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_purge::Seq;
+use lethe_jobs::Lease;
+use lethe_purge::{Seq, plan::BatchLimits};
+use lethe_store::{JobId, StoreError};
 use tokio_postgres::types::ToSql;
 
 use super::{
@@ -16,10 +18,12 @@ use super::{
     removed,
 };
 use crate::{
-    columns::{KIND_DELETE, SeqColumn, TypeColumn, number, seq as read_seq},
+    PostgresStore,
+    columns::{IdColumn, KIND_DELETE, SeqColumn, TypeColumn, number, seq as read_seq},
     error::Result,
     holds,
-    transaction::Tx,
+    resources::index_rows,
+    transaction::{Tx, Values},
 };
 
 const INSERT: &str = include_str!("../../sql/purge/insert_listed.sql");
@@ -30,8 +34,16 @@ const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_listed_between.s
 const COUNT: &str = include_str!("../../sql/purge/count_listed.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/listed_targets_between.sql");
 const SELECT_IDS: &str = include_str!("../../sql/purge/listed_ids.sql");
+const IS_SMALL_PART: &str = include_str!("../../sql/purge/is_small_part.sql");
+const DELETE_RESOURCES: &str = include_str!("../../sql/purge/delete_resources.sql");
+const CLEAR_CHUNK: &str = include_str!("../../sql/purge/clear_listed_chunk.sql");
 const SELECT_EARLIER: &str = include_str!("../../sql/purge/earlier_of_listed.sql");
 const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_listed_versions.sql");
+
+/// So many times smaller are batches of a list.
+const BATCH_SHRINK: u64 = 8;
+/// Rows that are forgotten in one transaction.
+const CLEARED_MAX: i64 = 10_000;
 
 /// As what a resource is on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +116,24 @@ pub(super) async fn strike(tx: &Tx, job: &JobRow, account_id: AccountId, role: R
     Ok(())
 }
 
+/// Batches of a list are smaller: each resource of them is looked up by itself, and so are its rows of the index.
+pub(super) fn smaller(limits: BatchLimits) -> BatchLimits {
+    BatchLimits {
+        batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
+        batch_bytes_max: (limits.batch_bytes_max / BATCH_SHRINK).max(1),
+    }
+}
+
+/// Forgets the lists of a job step by step.
+pub(super) async fn clear_gently(store: &PostgresStore, lease: Lease<JobId>) -> std::result::Result<(), StoreError> {
+    let mut is_empty = false;
+    while !is_empty {
+        let cleared = |tx: Tx, job: JobRow| async move { tx.execute(CLEAR_CHUNK, &[&job.number, &CLEARED_MAX]).await };
+        is_empty = store.write_under(lease, cleared).await? < CLEARED_MAX as u64;
+    }
+    Ok(())
+}
+
 /// Forgets the lists of a job.
 pub(super) async fn clear(tx: &Tx, job: i64) -> Result<()> {
     tx.execute(CLEAR, &[&job]).await?;
@@ -141,7 +171,11 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, role: Role, row: BatchRow) -> 
     let between = between(job, role, row);
     let between = &between.values();
     let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, between).await?;
-    let mut removed = Removed { seqs: digests.take_seqs(), digests, ..Removed::default() };
+    let index_removed = tx.row(IS_SMALL_PART, &[&job.number, &row.account_id.0, &TypeColumn(row.resource_type)]).await?.try_get(0)?;
+    if index_removed {
+        remove_index_rows(tx, row, between).await?;
+    }
+    let mut removed = Removed { seqs: digests.take_seqs(), digests, index_removed, ..Removed::default() };
     removed.seqs.extend(removed::remove_chains(tx, row.account_id, row.resource_type, SELECT_EARLIER, between).await?);
     for row in tx.rows(DELETE_VERSIONS, between).await? {
         let counter = if row.try_get::<_, i16>(0)? == KIND_DELETE { &mut removed.deletions } else { &mut removed.live };
@@ -149,4 +183,18 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, role: Role, row: BatchRow) -> 
     }
     tx.execute(CLEAR_BETWEEN, between).await?;
     Ok(removed)
+}
+
+/// Removes what leads to the current versions in a range: of a small part of a type this costs less than a sweep, which looks at all of it. What
+/// refers to a Provenance or Binary is always swept: there is little of it.
+async fn remove_index_rows(tx: &Tx, row: BatchRow, between: Values<'_>) -> Result<()> {
+    let (mut ids, mut seqs) = (Vec::new(), Vec::new());
+    for found in tx.rows(SELECT_IDS, between).await? {
+        let (id, SeqColumn(seq)): (IdColumn, SeqColumn) = (found.try_get(0)?, found.try_get(1)?);
+        index_rows::delete(tx, row.account_id, row.resource_type, seq).await?;
+        ids.push(id);
+        seqs.push(SeqColumn(seq));
+    }
+    tx.execute(DELETE_RESOURCES, &[&row.account_id.0, &TypeColumn(row.resource_type), &ids, &seqs]).await?;
+    Ok(())
 }

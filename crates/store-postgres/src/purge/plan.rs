@@ -64,16 +64,16 @@ impl BatchKind {
 }
 
 pub(super) async fn begin(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<AccountId>> {
+    // Whoever sealed it has not heard so: the plan stands.
+    if store.renew(lease).await?.job.initialized_on.is_some() {
+        return Ok(Vec::new());
+    }
+    listed::clear_gently(store, lease).await?;
     store
         .write_under(lease, |tx, job| async move {
-            // Whoever sealed it has not heard so: the plan stands.
-            if job.job.initialized_on.is_some() {
-                return Ok(Vec::new());
-            }
             for clear in [CLEAR_BATCHES, CLEAR_HELD, CLEAR_MET_HOLDS] {
                 tx.execute(clear, &[&job.number]).await?;
             }
-            listed::clear(&tx, job.number).await?;
             accounts_of(&tx, &job.job.owner, ACCOUNT_FIRST).await
         })
         .await

@@ -4,11 +4,12 @@
 //! nowhere, and what is stored meanwhile lies above the watermark.
 
 use lethe_auth::AccountId;
-use lethe_jobs::Lease;
+use lethe_fhir::ResourceType;
+use lethe_jobs::{JobState, Lease};
 use lethe_purge::Seq;
 use lethe_store::{JobId, SweepTask};
 
-use super::{Result, sweep_index};
+use super::{Result, listed, sweep_index};
 use crate::{
     PostgresStore, bulk,
     columns::{NumberColumn, SeqColumn, TypeColumn},
@@ -17,6 +18,8 @@ use crate::{
 };
 
 const SELECT_TOUCHED: &str = include_str!("../../sql/purge/touched.sql");
+const LEAVES_INDEX_ROWS: &str = include_str!("../../sql/purge/leaves_index_rows.sql");
+const HAS_REFERENCES: &str = include_str!("../../sql/purge/has_references_to_type.sql");
 const RESOURCE_CHUNK_END: &str = include_str!("../../sql/purge/resource_chunk_end.sql");
 const SWEEP_RESOURCE: &str = include_str!("../../sql/purge/sweep_resource_orphans.sql");
 const REFERENCE_CHUNK_END: &str = include_str!("../../sql/purge/reference_chunk_end.sql");
@@ -27,6 +30,9 @@ const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
     let now = store.clock.now();
+    if store.renew(lease).await?.job.state == JobState::Canceling {
+        listed::clear_gently(store, lease).await?;
+    }
     store
         .write_under(lease, |tx, job| async move {
             bulk::forget_questions(&tx, job.number).await?;
@@ -47,9 +53,10 @@ pub(super) async fn touched(tx: &Tx, job_number: i64) -> crate::error::Result<Ve
 
 pub(super) async fn sweep(store: &PostgresStore, lease: Lease<JobId>, task: SweepTask) -> Result<u64> {
     let job = store.renew(lease).await?;
-    let watermark = job.job.watermark;
+    let (number, watermark) = (job.number, job.job.watermark);
+    let (leaves_index_rows, has_references) = store.read_gently(|tx| left_by(tx, number, task)).await?;
     let mut swept = 0;
-    let mut after = Some(Vec::new());
+    let mut after = leaves_index_rows.then(Vec::new);
     while let Some(start) = after {
         let start = &start;
         let (rows, next) =
@@ -57,7 +64,8 @@ pub(super) async fn sweep(store: &PostgresStore, lease: Lease<JobId>, task: Swee
         swept += rows;
         after = next;
     }
-    let mut after = Some(ReferenceKey { target_type: i16::MIN, target_id: Vec::new(), source_seq: i64::MIN });
+    let first = ReferenceKey { target_type: i16::MIN, target_id: Vec::new(), source_seq: i64::MIN };
+    let mut after = has_references.then_some(first);
     while let Some(start) = after {
         let start = &start;
         let (rows, next) =
@@ -65,7 +73,21 @@ pub(super) async fn sweep(store: &PostgresStore, lease: Lease<JobId>, task: Swee
         swept += rows;
         after = next;
     }
-    Ok(swept + sweep_index::sweep(store, lease, job.number, watermark, task).await?)
+    if leaves_index_rows {
+        swept += sweep_index::sweep(store, lease, number, watermark, task).await?;
+    }
+    Ok(swept)
+}
+
+/// Whether batches have left rows that lead to what is gone, and whether resources of the type refer to a Provenance or Binary.
+async fn left_by(tx: Tx, job: i64, task: SweepTask) -> crate::error::Result<(bool, bool)> {
+    let (account, type_id) = (task.account_id.0, TypeColumn(task.resource_type));
+    let leaves = tx.row(LEAVES_INDEX_ROWS, &[&job, &account, &type_id]).await?.try_get(0)?;
+    let mut has_references = false;
+    for target in [ResourceType::PROVENANCE, ResourceType::BINARY] {
+        has_references |= tx.row(HAS_REFERENCES, &[&account, &type_id, &TypeColumn(target)]).await?.try_get::<_, bool>(0)?;
+    }
+    Ok((leaves, has_references))
 }
 
 /// Behind every id: longer than a UUID with its mark, and as great in each byte.

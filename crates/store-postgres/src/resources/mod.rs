@@ -1,7 +1,7 @@
 //! Reading and writing resources.
 
 mod history;
-mod index_rows;
+pub(crate) mod index_rows;
 mod list;
 mod read;
 mod write;
