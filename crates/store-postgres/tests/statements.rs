@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use lethe_store_postgres::SCHEMA;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 /// The statement files with their text, in order.
@@ -25,18 +25,23 @@ fn statements() -> Vec<(String, String)> {
     statements
 }
 
-#[tokio::test]
-async fn every_statement_fits_the_schema() {
+/// A connection in a transaction that has the schema, under a name that nobody else has, and is never committed.
+async fn connect() -> Client {
     let url = std::env::var("LETHE_TEST_DATABASE_URL").unwrap_or_default();
     assert!(!url.is_empty(), "this test needs a PostgreSQL: run it with `cargo xtask test`, or name one in LETHE_TEST_DATABASE_URL");
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
-    // The schema is made in a transaction that is never committed, under a name that nobody else has.
     let name = format!("s{}", Uuid::new_v4().simple());
     let schema = SCHEMA.replace("create schema if not exists lethe", &format!("create schema {name}"));
     client.batch_execute(&format!("begin; set local search_path = {name}; {schema}")).await.unwrap();
     let tables = client.query_one("select count(*) from pg_tables where schemaname = $1", &[&name]).await.unwrap().get::<_, i64>(0);
     assert!(tables > 20, "the control: {tables} tables");
+    client
+}
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let client = connect().await;
     let mut wrong = Vec::new();
     for (file, sql) in statements().into_iter().filter(|(file, _)| !file.starts_with("preview/hide_")) {
         client.batch_execute("savepoint one").await.unwrap();
@@ -45,7 +50,61 @@ async fn every_statement_fits_the_schema() {
         }
         client.batch_execute("rollback to one").await.unwrap();
     }
-    client.batch_execute("rollback").await.unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Tables that grow with what is stored.
+const LARGE: [&str; 7] = ["version", "resource", "reference", "provenance_target", "index_value", "purge_listed", "purge_held"];
+
+/// Statements that go by a job alone: its lists, which are short or are forgotten as a whole.
+const BY_JOB: [&str; 7] = [
+    "preview/batches.sql",
+    "purge/clear_held.sql",
+    "purge/clear_listed.sql",
+    "purge/clear_listed_chunk.sql",
+    "purge/companion_accounts.sql",
+    "purge/count_listed.sql",
+    "purge/done_ranges.sql",
+];
+
+#[tokio::test]
+async fn statements_search_large_tables_by_account_and_never_walk_them() {
+    let client = connect().await;
+    // As in the store's own sessions; and whatever could go by a key does.
+    let settings = "set local join_collapse_limit = 1; set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; \
+        set local enable_bitmapscan = off";
+    client.batch_execute(settings).await.unwrap();
+    let live = |file: &str| !file.starts_with("check/") && !file.starts_with("preview/hide_") && !BY_JOB.contains(&file);
+    let (mut wrong, mut looked_at) = (Vec::new(), 0);
+    for (file, sql) in statements().into_iter().filter(|(file, _)| live(file)) {
+        let is_planned = ["select", "update", "delete", "insert", "with"].iter().any(|verb| sql.starts_with(verb));
+        if !is_planned {
+            continue;
+        }
+        client.batch_execute(&format!("prepare one as {sql}")).await.unwrap();
+        let values =
+            client.query_one("select cardinality(parameter_types) from pg_prepared_statements where name = 'one'", &[]).await.unwrap();
+        let values = vec!["null"; usize::try_from(values.get::<_, i32>(0)).unwrap()].join(", ");
+        let execute = if values.is_empty() { "one".to_owned() } else { format!("one({values})") };
+        let plan = client.simple_query(&format!("explain execute {execute}")).await.unwrap();
+        let lines: Vec<&str> =
+            plan.iter().filter_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None }).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let is_write = ["Insert on", "Update on", "Delete on", "LockRows"].iter().any(|write| line.contains(write));
+            let reads_large = LARGE.iter().any(|table| line.contains(&format!(" on {table} ")));
+            if is_write || !reads_large {
+                continue;
+            }
+            looked_at += 1;
+            let node = lines[at + 1..].iter().take_while(|line| !line.contains("->"));
+            let goes_by_account = node.filter(|line| line.contains("Index Cond")).any(|line| line.contains("account_id = "));
+            if !goes_by_account {
+                wrong.push(format!("{file}: {}\n{}", line.trim(), lines.join("\n")));
+            }
+        }
+        client.batch_execute("deallocate one").await.unwrap();
+    }
+    assert!(looked_at > 60, "the control: {looked_at} looks at large tables");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

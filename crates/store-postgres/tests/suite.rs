@@ -164,7 +164,7 @@ impl Backend for Postgres {
 
 // What is not here yet is not named.
 lethe_store_suite::store_suite!(
-    Postgres; accounts, resources, searches, search_pages, guards, imports, exports, holds, targets, companions, listed, control, failures, moving_faults, restarts, residences,
+    Postgres; accounts, resources, searches, search_pages, guards, imports, exports, holds, targets, companions, listed, compartments, control, failures, moving_faults, restarts, residences,
     concurrency, model, erasure, previews
 );
 
