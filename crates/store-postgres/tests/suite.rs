@@ -9,15 +9,16 @@ use std::{
 };
 
 use async_trait::async_trait;
+use lethe_auth::Scope;
 use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::JobState;
-use lethe_purge::Selection;
-use lethe_store::{Clock, Expect, PurgeWork, Store, StoreError, Write, WriteError};
+use lethe_purge::{Selection, Seq};
+use lethe_store::{Clock, Expect, KickOff, PurgeWork, Store, StoreError, Write, WriteError};
 use lethe_store_postgres::{MigrateError, OpenError, PostgresStore, SCHEMA};
 use lethe_store_suite::{Backend, Harness, TestClock};
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
 /// A database of its own on the server that `cargo xtask test` started; dropped with this.
@@ -258,4 +259,56 @@ async fn many_that_start_at_once_make_one_schema_and_a_later_one_is_refused() {
     backend.client().await.batch_execute("comment on schema lethe is '99'").await.unwrap();
     let refused = PostgresStore::open(&backend.url, Arc::new(TestClock::default())).await.err().unwrap();
     assert!(matches!(refused, OpenError::Migrate(MigrateError::TooNew { found: 99, .. })), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_off_waits_for_whoever_has_a_place_or_adds_an_account_already() {
+    let write = "select last_updated_ms from commit_order where account_id = $account for no key update; select nextval('place')";
+    let add =
+        "insert into user_account (client_id, app_user_id, active, created_on_ms) values ('c1', 'new', true, 0); select nextval('place')";
+    for (is_of_client, begun) in [(false, write), (true, write), (true, add)] {
+        let harness = Harness::<Postgres>::open().await;
+        let account = harness.account.account_id().unwrap();
+        let owner = match is_of_client {
+            true => Scope::Client { client_id: harness.account.client_id().clone() },
+            false => harness.account.clone(),
+        };
+        let writer = harness.backend.client().await;
+        let taken = writer.simple_query(&format!("begin; {}", begun.replace("$account", &account.to_string()))).await.unwrap();
+        let places = taken.iter().rev().find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+        let place = Seq(places.unwrap().parse().unwrap());
+        let (store, purge) = (harness.store(), harness.new_purge(&owner, Selection::default()));
+        let kick_off = tokio::spawn(async move { store.kick_off(&purge).await.unwrap() });
+        // It waits, and nobody has to guess for how long.
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while writer.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(!kick_off.is_finished(), "it did not wait: {begun}");
+            writer.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
+        }
+        writer.simple_query("commit").await.unwrap();
+        let KickOff::Started(job) = kick_off.await.unwrap() else { panic!("it starts: the control") };
+        assert!(job.watermark > place, "{:?} was taken before {place:?}: {begun}", job.watermark);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_was_ended_for_anothers_sake_is_run_again() {
+    let harness = Harness::<Postgres>::open().await;
+    let (account, bystander) = (harness.account.account_id().unwrap(), harness.bystander.account_id().unwrap());
+    let lock = |account| format!("select 1 from commit_order where account_id = {account} for no key update");
+    let other = harness.backend.client().await;
+    // Of the two it is the store's transaction that finds out.
+    other.simple_query(&format!("set deadlock_timeout = '1h'; begin; {}", lock(bystander))).await.unwrap();
+    let purge = harness.new_purge(&Scope::Client { client_id: harness.account.client_id().clone() }, Selection::default());
+    let store = harness.store();
+    let kick_off = tokio::spawn(async move { store.kick_off(&purge).await });
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while other.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        other.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
+    }
+    // Each waits for the other now.
+    other.simple_query(&lock(account)).await.unwrap();
+    other.simple_query("commit").await.unwrap();
+    let outcome = kick_off.await.unwrap();
+    assert!(matches!(outcome, Ok(KickOff::Started(_))), "{outcome:?}");
 }
