@@ -391,6 +391,12 @@ pub fn uri(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// A word of a text, normalised.
+#[must_use]
+pub fn word(normal: &str) -> Vec<u8> {
+    uri(normal)
+}
+
 /// A place on earth, in degrees.
 #[must_use]
 pub fn position(latitude: f64, longitude: f64) -> [u8; 16] {

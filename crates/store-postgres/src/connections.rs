@@ -111,6 +111,15 @@ impl Connections {
         Tx::begin(self.looks.get().await?, BEGIN_LOOK).await
     }
 
+    /// The same, under `settings` (`set local …`), which are sent along with the beginning.
+    pub(crate) async fn read_under<T, F, Done>(&self, settings: &str, work: F) -> std::result::Result<T, StoreError>
+    where
+        F: FnOnce(Tx) -> Done,
+        Done: Future<Output = Result<T>>,
+    {
+        Ok(self.run(&format!("{BEGIN_READ}; {settings}"), work).await?)
+    }
+
     async fn run<T, F, Done>(&self, begin: &str, work: F) -> Result<T>
     where
         F: FnOnce(Tx) -> Done,

@@ -1,6 +1,6 @@
 //! The columns of a version that searches read: its index values and its words, as arrays of bytes.
 
-use std::{error::Error as AnyError, iter};
+use std::error::Error as AnyError;
 
 use lethe_search::{DistinctWords, IndexValues, PathId};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, private::BytesMut, to_sql_checked};
@@ -45,14 +45,14 @@ impl<'a> FromSql<'a> for IndexValuesColumn {
 pub(crate) struct WordsColumn(pub DistinctWords);
 
 /// A word of a narrative as an element of the column.
-pub(crate) fn of_narrative(word: &str) -> Vec<u8> {
-    iter::once(b' ').chain(word.bytes()).collect()
+pub(crate) fn of_narrative(word: &[u8]) -> Vec<u8> {
+    [b" ", word].concat()
 }
 
 impl ToSql for WordsColumn {
     fn to_sql(&self, r#type: &Type, out: &mut BytesMut) -> Written {
         let narrative = self.0.narrative.iter().map(|word| of_narrative(word));
-        narrative.chain(self.0.everything.iter().map(|word| word.clone().into_bytes())).collect::<Vec<_>>().to_sql(r#type, out)
+        narrative.chain(self.0.everything.iter().cloned()).collect::<Vec<_>>().to_sql(r#type, out)
     }
 
     accepts!(BYTEA_ARRAY);

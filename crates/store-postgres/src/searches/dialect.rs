@@ -4,7 +4,7 @@
 //! An element of `index_values` is the two bytes of a path and a value behind them, so that a range of values of a path is a range of bytes.
 
 use lethe_fhir::ResourceType;
-use lethe_search::{Facet, PathId, SortPath, SortWidth, Span, SpanEnd, ValueCheck, WordPlace, after_prefix};
+use lethe_search::{Facet, PathId, SortPath, SortWidth, Span, SpanEnd, ValueCheck, WordPlace, after_prefix, value};
 use lethe_search_sql::{Builder, Dialect, Joins, Param};
 
 use crate::index_columns::{element, of_narrative};
@@ -89,7 +89,7 @@ impl Postgres {
 
     /// A number with a fraction, bound as it is written into an index.
     fn number(builder: &mut Builder<'_, Self>, number: f64) -> String {
-        format!("number_of({}, 0)", builder.bind(Param::Bytes(lethe_search::value::number(number).to_vec())))
+        format!("number_of({}, 0)", builder.bind(Param::Bytes(value::number(number).to_vec())))
     }
 }
 
@@ -194,8 +194,8 @@ impl Dialect for Postgres {
                 let words: Vec<String> = words
                     .iter()
                     .map(|word| match place {
-                        WordPlace::Narrative => of_narrative(word),
-                        WordPlace::Everything => word.clone().into_bytes(),
+                        WordPlace::Narrative => of_narrative(&value::word(word)),
+                        WordPlace::Everything => value::word(word),
                     })
                     .map(|word| builder.bind(Param::Bytes(word)))
                     .collect();

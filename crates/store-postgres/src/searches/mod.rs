@@ -12,7 +12,7 @@ mod run;
 #[cfg(test)]
 mod test_database;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};
@@ -23,13 +23,18 @@ use lethe_store::{ReadTargets, SearchPage, SearchQuery, Searches, StoreError};
 
 use crate::{
     PostgresStore,
+    columns::{IdColumn, TypeColumn, number},
     error::Result as SqlResult,
-    resources::{ACCOUNT_FIRST, accounts_of, current_row},
-    time_limit::within,
-    transaction::Tx,
+    resources::{ACCOUNT_FIRST, RowVersion, accounts_of},
+    time_limit::or_too_costly,
+    transaction::{ROWS_AT_A_TIME, Tx},
 };
 
 pub(crate) use run::holds;
+
+const SELECT_CURRENT: &str = include_str!("../../sql/resources/current_versions.sql");
+/// Its column that says which of the targets a row is.
+const NUMBER_AT: usize = 7;
 
 /// A search that takes longer is given up.
 const SEARCH_MAX: Duration = Duration::from_secs(20);
@@ -39,7 +44,8 @@ pub(crate) const GUARD_MAX: Duration = Duration::from_secs(2);
 #[async_trait]
 impl Searches for PostgresStore {
     async fn search(&self, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage, StoreError> {
-        self.connections.read(async |tx: Tx| within(&tx, SEARCH_MAX, run::search(&tx, scope, resource_type, query)).await).await
+        let work = async |tx: Tx| or_too_costly(SEARCH_MAX, run::search(&tx, scope, resource_type, query).await);
+        self.connections.read_under(&settings(), work).await
     }
 
     async fn count_matches(
@@ -49,7 +55,8 @@ impl Searches for PostgresStore {
         criteria: &[Criterion],
         newest: Option<Seq>,
     ) -> Result<u64, StoreError> {
-        self.connections.read(async |tx: Tx| within(&tx, SEARCH_MAX, run::count(&tx, scope, resource_type, criteria, newest)).await).await
+        let work = async |tx: Tx| or_too_costly(SEARCH_MAX, run::count(&tx, scope, resource_type, criteria, newest).await);
+        self.connections.read_under(&settings(), work).await
     }
 
     async fn read_all(&self, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> Result<ReadTargets, StoreError> {
@@ -57,24 +64,38 @@ impl Searches for PostgresStore {
     }
 }
 
+/// What a search is run under.
+fn settings() -> String {
+    format!("{}; set local statement_timeout = {}", run::PLANNING, SEARCH_MAX.as_millis())
+}
+
 async fn read_all(tx: Tx, scope: &Scope, targets: &[(AccountId, LocalReference)]) -> SqlResult<ReadTargets> {
     let accounts = accounts_of(&tx, scope, ACCOUNT_FIRST).await?;
     let (mut read, mut bytes) = (ReadTargets::default(), 0);
-    for (account_id, target) in targets {
-        if bytes > PAGE_BYTES_MAX {
-            break;
-        }
-        read.looked_at += 1;
-        if !accounts.contains(account_id) {
-            continue;
-        }
-        if let Some(row) = current_row(&tx, *account_id, target.resource_type, &target.id).await?
-            && !row.is_deletion()
-        {
-            let version = row.into_stored(*account_id, target.resource_type)?;
-            bytes += version.bytes();
-            read.found.push(version);
+    for of_account in targets.chunk_by(|(one, _), (other, _)| one == other) {
+        for some in of_account.chunks(ROWS_AT_A_TIME) {
+            let account_id = some[0].0;
+            let mut found = if accounts.contains(&account_id) { current_versions(&tx, account_id, some).await? } else { BTreeMap::new() };
+            for (number, (_, target)) in (1_u64..).zip(some) {
+                if bytes > PAGE_BYTES_MAX {
+                    return Ok(read);
+                }
+                read.looked_at += 1;
+                if let Some(row) = found.remove(&number) {
+                    let version = row.into_stored(account_id, target.resource_type)?;
+                    bytes += version.bytes();
+                    read.found.push(version);
+                }
+            }
         }
     }
     Ok(read)
+}
+
+/// The current versions of those of `targets` that are there, by their numbers from 1.
+async fn current_versions(tx: &Tx, account_id: AccountId, targets: &[(AccountId, LocalReference)]) -> SqlResult<BTreeMap<u64, RowVersion>> {
+    let (types, ids): (Vec<_>, Vec<_>) =
+        targets.iter().map(|(_, target)| (TypeColumn(target.resource_type), IdColumn(target.id.clone()))).unzip();
+    let rows = tx.rows(SELECT_CURRENT, &[&account_id.0, &types, &ids]).await?;
+    rows.iter().map(|row| Ok((number(row, NUMBER_AT)?, RowVersion::read(row)?))).collect()
 }

@@ -45,7 +45,6 @@ const NEWEST: Seq = Seq(i64::MAX as u64 - 1);
 
 pub(super) async fn search(tx: &Tx, scope: &Scope, resource_type: ResourceType, query: &SearchQuery) -> Result<SearchPage> {
     let deadline = Deadline::after(SEARCH_MAX);
-    tx.run(PLANNING).await?;
     let accounts = accounts_of(tx, scope, ACCOUNT_FIRST).await?;
     let newest = match query.newest {
         Some(newest) => newest,
@@ -91,7 +90,6 @@ pub(super) async fn search(tx: &Tx, scope: &Scope, resource_type: ResourceType, 
 
 pub(super) async fn count(tx: &Tx, scope: &Scope, resource_type: ResourceType, criteria: &[Criterion], newest: Option<Seq>) -> Result<u64> {
     let deadline = Deadline::after(SEARCH_MAX);
-    tx.run(PLANNING).await?;
     let mut total = 0;
     for account_id in accounts_of(tx, scope, ACCOUNT_FIRST).await? {
         if criteria.is_empty() && newest.is_none() {
