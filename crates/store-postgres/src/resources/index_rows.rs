@@ -12,16 +12,13 @@ use lethe_search::{Entries, IndexValues};
 use crate::{
     columns::{NumberColumn, SeqColumn, TypeColumn, number, seq as read_seq},
     error::Result,
-    index_columns::IndexValuesColumn,
     transaction::Tx,
 };
 
 const SELECT_LAST_PART: &str = include_str!("../../sql/resources/last_index_part.sql");
-const SELECT_PART_OF: &str = include_str!("../../sql/resources/index_part_of.sql");
 const PUT_PART: &str = include_str!("../../sql/resources/put_index_part.sql");
 const INSERT_VALUES: &str = include_str!("../../sql/resources/insert_index_values.sql");
 const DELETE_VALUES: &str = include_str!("../../sql/resources/delete_index_values.sql");
-const SELECT_VALUES: &str = include_str!("../../sql/resources/index_values_of.sql");
 
 /// Versions in one part: a search asks each part in turn, so that they must not be too many.
 const PART_VERSIONS_MAX: u64 = 32_768;
@@ -110,16 +107,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Removes the rows of a version.
+/// Removes the rows of a version, which are told by the values that stand beside its body.
 pub(crate) async fn delete(tx: &Tx, account_id: AccountId, resource_type: ResourceType, seq: Seq) -> Result<()> {
-    let (account, type_id, seq) = (account_id.0, TypeColumn(resource_type), SeqColumn(seq));
-    let Some(row) = tx.row_if_any(SELECT_VALUES, &[&account, &type_id, &seq]).await? else { return Ok(()) };
-    let Some(stored) = row.try_get::<_, Option<IndexValuesColumn>>(0)? else { return Ok(()) };
-    let Some(part) = tx.row_if_any(SELECT_PART_OF, &[&account, &type_id, &seq]).await? else { return Ok(()) };
-    let part = SeqColumn(read_seq(&part, 0)?);
-    let (paths, values) = columns_of(stored.0.iter());
-    if !paths.is_empty() {
-        tx.execute(DELETE_VALUES, &[&account, &type_id, &part, &paths, &values, &seq]).await?;
-    }
+    tx.execute(DELETE_VALUES, &[&account_id.0, &TypeColumn(resource_type), &SeqColumn(seq)]).await?;
     Ok(())
 }

@@ -1,1 +1,0 @@
-select index_values from version where account_id = $1 and type_id = $2 and seq = $3
