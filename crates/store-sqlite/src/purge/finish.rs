@@ -19,6 +19,11 @@ const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batc
 
 pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, end: PurgeEnd, issuer: SharedIssuer) -> Result<PurgeJob> {
     let now = store.clock.now();
+    let job = store.renew(lease).await?.job;
+    // A job that failed after its plan was made may be retried and needs its lists; no other does.
+    if end.event != JobEvent::Fail || job.initialized_on.is_none() {
+        listed::clear_gently(store, lease).await?;
+    }
     store
         .connections
         // With this commit everything that the job did is on disk, too.
@@ -47,7 +52,7 @@ pub(super) fn finish_in(
         // Batches that never had their turn failed with the job, so that the sums agree (INV-4) and a retry runs them.
         tx.prepare_cached(FAIL_UNFINISHED)?.execute(params![row.number, end.failure])?;
     } else {
-        // A failed job may be retried and needs its list; no other does.
+        // Little is left of them, but where no worker ends the job.
         listed::clear(tx, row.number)?;
     }
     let ended = job::job(tx, row.number)?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use lethe_auth::AccountId;
 use lethe_fhir::ResourceType;
-use lethe_jobs::{JobState, Lease};
+use lethe_jobs::Lease;
 use lethe_store::{JobId, SweepTask};
 use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
-use super::{Result, listed, sweep_index};
+use super::{Result, sweep_index};
 use crate::{
     SqliteStore, bulk,
     columns::{SeqColumn, TypeColumn},
@@ -29,9 +29,6 @@ const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
     let now = store.clock.now();
-    if store.renew(lease).await?.job.state == JobState::Canceling {
-        listed::clear_gently(store, lease).await?;
-    }
     store
         .write_under(lease, move |tx, job| {
             bulk::forget_questions(tx, job.number)?;
