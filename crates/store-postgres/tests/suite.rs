@@ -312,3 +312,37 @@ async fn a_transaction_that_was_ended_for_anothers_sake_is_run_again() {
     let outcome = kick_off.await.unwrap();
     assert!(matches!(outcome, Ok(KickOff::Started(_))), "{outcome:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_behind_many_rows_that_stay_is_found() {
+    let harness = Harness::<Postgres>::open().await;
+    let (account, patient) = (harness.account.account_id().unwrap(), "Patient".parse::<lethe_fhir::ResourceType>().unwrap().code());
+    harness.put(json!({"resourceType": "Patient", "id": "goes", "active": true})).await;
+    harness.clock.advance_ms(60_000);
+    let mut before = None;
+    for number in 0..200 {
+        let reference = json!([{"url": format!("Binary/b{number}")}]);
+        before = before.or(Some(
+            harness
+                .put(json!({"resourceType": "Patient", "id": format!("p{number}"), "active": true, "photo": reference}))
+                .await
+                .last_updated,
+        ));
+    }
+    let job = harness.purge(Selection { before, ..Selection::default() }).await;
+    assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 1), "the control");
+    let place = job.watermark.0;
+    let last = format!("select max(seq) from version where account_id = {account} and type_id = {patient}");
+    for (residence, leave) in [
+        ("resource", format!("insert into resource values ({account}, {patient}, 'zz', 1)")),
+        ("index_value", format!("insert into index_value values ({account}, {patient}, 99999, 4, 'x', 1)")),
+        ("reference", format!("insert into reference values ({account}, {patient}, 99, 'x', 1)")),
+        // An earlier version of one that is gone.
+        ("version", format!("update version set replaced_by_seq = {place} where account_id = {account} and seq = ({last})")),
+    ] {
+        harness.backend.client().await.batch_execute(&leave).await.unwrap();
+        let found = harness.store().residue(job.job_id).await.unwrap().unwrap();
+        let left = found.iter().find(|found| found.residence == residence).unwrap().rows;
+        assert_eq!(left, 1, "{residence}: {found:?}");
+    }
+}

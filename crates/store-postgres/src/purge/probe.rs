@@ -4,6 +4,10 @@ use lethe_fhir::ResourceType;
 use lethe_jobs::Lease;
 use lethe_purge::{Seq, certify::Residue};
 use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql},
+};
 
 use super::{
     Result,
@@ -57,11 +61,10 @@ async fn look(store: &PostgresStore, job: &JobRow, lease: Option<Lease<JobId>>) 
         add(&mut found, residence, rows);
     }
     for task in tasks {
-        if let Some(lease) = lease {
-            store.renew(lease).await?;
-        }
-        for (residence, rows) in store.read_gently(|tx| orphans(tx, task, job.job.watermark)).await? {
-            add(&mut found, residence, rows);
+        for (residence, statement, key) in &WALKS {
+            if *residence != "provenance_target" || task.resource_type == ResourceType::PROVENANCE {
+                add(&mut found, residence, orphans(store, lease, task, job.job.watermark, (statement, key)).await?);
+            }
         }
     }
     if let Some(lease) = lease {
@@ -94,22 +97,77 @@ async fn undeleted(tx: &Tx, job: &JobRow) -> crate::error::Result<u64> {
     Ok(left + recorded::undeleted(tx, job.number).await?)
 }
 
-/// Rows of one type that belong to a version that is gone.
-async fn orphans(tx: Tx, task: SweepTask, watermark: Seq) -> crate::error::Result<Vec<(&'static str, u64)>> {
-    let (type_id, watermark) = (TypeColumn(task.resource_type), SeqColumn(watermark));
-    let bounds: Values<'_> = &[&task.account_id.0, &type_id, &watermark];
-    let mut statements = vec![
-        ("version", COUNT_BROKEN_CHAINS),
-        ("resource", COUNT_ORPHAN_RESOURCES),
-        ("reference", COUNT_ORPHAN_REFERENCES),
-        ("index_value", COUNT_ORPHAN_INDEX_VALUES),
-    ];
-    if task.resource_type == ResourceType::PROVENANCE {
-        statements.push(("provenance_target", COUNT_ORPHAN_PROVENANCE_TARGETS));
+/// Index rows looked at in one transaction: however many there are, no statement takes long. Few in debug builds, so that tests meet several goes.
+const CHUNK_ROWS_MAX: i64 = if cfg!(debug_assertions) { 64 } else { 100_000 };
+
+/// The keys of one residence behind its account and type, as values that are bound: before the first, and of a row from column 2 on.
+struct Key {
+    before_first: fn() -> Vec<Value>,
+    read: fn(&Row) -> crate::error::Result<Vec<Value>>,
+}
+
+/// One column of a key.
+type Value = Box<dyn ToSql + Sync + Send>;
+
+fn column<'a, T: FromSql<'a> + ToSql + Sync + Send + 'static>(row: &'a Row, column: usize) -> crate::error::Result<Value> {
+    Ok(Box::new(row.try_get::<_, T>(column)?))
+}
+
+const PLACE: Key = Key { before_first: || vec![Box::new(-1_i64)], read: |row| Ok(vec![column::<i64>(row, 2)?]) };
+
+const LOGICAL_ID: Key = Key { before_first: || vec![Box::new(Vec::<u8>::new())], read: |row| Ok(vec![column::<Vec<u8>>(row, 2)?]) };
+
+const REFERENCE: Key = Key {
+    before_first: || vec![Box::new(-1_i16), Box::new(Vec::<u8>::new()), Box::new(-1_i64)],
+    read: |row| Ok(vec![column::<i16>(row, 2)?, column::<Vec<u8>>(row, 3)?, column::<i64>(row, 4)?]),
+};
+
+const PROVENANCE_TARGET: Key = Key {
+    before_first: || vec![Box::new(-1_i64), Box::new(-1_i16), Box::new(Vec::<u8>::new())],
+    read: |row| Ok(vec![column::<i64>(row, 2)?, column::<i16>(row, 3)?, column::<Vec<u8>>(row, 4)?]),
+};
+
+const INDEX_VALUE: Key = Key {
+    before_first: || vec![Box::new(-1_i64), Box::new(-1_i32), Box::new(Vec::<u8>::new()), Box::new(-1_i64)],
+    read: |row| Ok(vec![column::<i64>(row, 2)?, column::<i32>(row, 3)?, column::<Vec<u8>>(row, 4)?, column::<i64>(row, 5)?]),
+};
+
+/// Where rows can be left that belong to a version that is gone.
+const WALKS: [(&str, &str, Key); 5] = [
+    ("version", COUNT_BROKEN_CHAINS, PLACE),
+    ("resource", COUNT_ORPHAN_RESOURCES, LOGICAL_ID),
+    ("reference", COUNT_ORPHAN_REFERENCES, REFERENCE),
+    ("index_value", COUNT_ORPHAN_INDEX_VALUES, INDEX_VALUE),
+    ("provenance_target", COUNT_ORPHAN_PROVENANCE_TARGETS, PROVENANCE_TARGET),
+];
+
+/// Rows of one account and type that belong to a version that is gone, counted chunk by chunk.
+async fn orphans(
+    store: &PostgresStore,
+    lease: Option<Lease<JobId>>,
+    task: SweepTask,
+    watermark: Seq,
+    (statement, key): (&str, &Key),
+) -> Result<u64> {
+    let mut orphans = 0;
+    let mut after = Some((key.before_first)());
+    while let Some(start) = after {
+        if let Some(lease) = lease {
+            store.renew(lease).await?;
+        }
+        let start = &start;
+        let chunk = |tx: Tx| async move {
+            let (type_id, watermark) = (TypeColumn(task.resource_type), SeqColumn(watermark));
+            let mut values: Vec<&(dyn ToSql + Sync)> = vec![&task.account_id.0, &type_id];
+            values.extend(start.iter().map(|column| -> &(dyn ToSql + Sync) { column.as_ref() }));
+            values.extend([&CHUNK_ROWS_MAX as &(dyn ToSql + Sync), &watermark]);
+            let row = tx.row(statement, &values).await?;
+            let is_full = row.try_get::<_, i64>(1)? == CHUNK_ROWS_MAX;
+            Ok((number(&row, 0)?, if is_full { Some((key.read)(&row)?) } else { None }))
+        };
+        let (found, next) = store.read_gently(chunk).await?;
+        orphans += found;
+        after = next;
     }
-    let mut counted = Vec::new();
-    for (residence, statement) in statements {
-        counted.push((residence, number(&tx.row(statement, bounds).await?, 0)?));
-    }
-    Ok(counted)
+    Ok(orphans)
 }
