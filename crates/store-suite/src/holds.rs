@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Backend, FaultyStore, Harness,
-    harness::{account_of, add_client, add_user, everything, local, types},
+    harness::{account_of, add_client, add_user, everything, local, put, types},
 };
 
 fn on(reference: &str) -> HoldTarget {
@@ -171,24 +171,26 @@ pub async fn a_hold_that_is_lifted_while_a_job_runs_lets_nothing_go_that_it_kept
 
 pub async fn after_a_hold_is_set_nothing_that_it_keeps_is_removed<B: Backend>(harness: Harness<B>) {
     let harness = harness.with_batches_of(1);
-    for number in 0..100 {
-        harness.put(observation(&format!("o{number}"), "a")).await;
+    // On a busy machine a hold can come too late to keep anything.
+    for _ in 0..20 {
+        harness.write_for(&harness.account, (0..60).map(|number| put(observation(&format!("o{number}"), "a"))).collect()).await;
+        let job_id = harness.kick_off(everything()).await;
+        let ((), (hold_id, there_when_set)) = tokio::join!(harness.work(), async {
+            // Some batches have run by then.
+            while harness.job(job_id).await.totals().deleted < 5 {
+                tokio::task::yield_now().await;
+            }
+            (harness.hold(on_patient("a")).await, left(&harness).await)
+        });
+        let job = harness.job(job_id).await;
+        assert_eq!(left(&harness).await, there_when_set);
+        assert_eq!((job.state, job.totals().held), (JobState::Successful, there_when_set.len() as u64));
+        if !there_when_set.is_empty() {
+            return;
+        }
+        harness.lift(hold_id).await;
     }
-    let job_id = harness.kick_off(everything()).await;
-    // The first worker dies in the middle.
-    let (_stop, shutdown) = tokio::sync::watch::channel(false);
-    let _ = harness.worker_over(FaultyStore::dying_after(harness.store(), 30)).run_one(&shutdown).await;
-    let deleted = harness.job(job_id).await.totals().deleted;
-    assert!(0 < deleted && deleted < 30, "the control: {deleted}");
-    harness.clock.advance_ms(3_600_000);
-    let ((), there_when_set) = tokio::join!(harness.work(), async {
-        harness.hold(on_patient("a")).await;
-        left(&harness).await
-    });
-    let job = harness.job(job_id).await;
-    assert!(!there_when_set.is_empty(), "the control");
-    assert_eq!(left(&harness).await, there_when_set);
-    assert_eq!((job.state, job.totals().held), (JobState::Successful, there_when_set.len() as u64));
+    panic!("the control: none came in time");
 }
 
 pub async fn an_expired_hold_keeps_nothing_and_what_it_named_is_forgotten<B: Backend>(harness: Harness<B>) {
