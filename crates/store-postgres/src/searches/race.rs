@@ -11,7 +11,10 @@ use lethe_search_sql::Driver;
 use lethe_store::StoreError;
 use tokio::time::Instant;
 
-use crate::{error::Result, transaction::Tx};
+use crate::{
+    error::{Error, Result},
+    transaction::Tx,
+};
 
 /// How long a beginning is tried before the other has its turn. Hardly at all in debug builds, so that tests meet both.
 const TRIED_AT_FIRST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1 } else { 20 });
@@ -65,7 +68,12 @@ impl Deadline {
     /// None is.
     pub(super) fn left(self) -> Result<Duration> {
         let left = self.at.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(StoreError::TooCostly(self.limit.as_secs()).into()) } else { Ok(left) }
+        if left.is_zero() { Err(self.too_costly()) } else { Ok(left) }
+    }
+
+    /// For a search that cannot be done in time.
+    pub(super) fn too_costly(self) -> Error {
+        StoreError::TooCostly(self.limit.as_secs()).into()
     }
 }
 
@@ -115,7 +123,7 @@ async fn give_up(tx: &Tx) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{super::test_database::with_database, *};
-    use crate::{error::Error, time_limit::within};
+    use crate::time_limit::within;
 
     #[tokio::test]
     async fn an_attempt_ends_in_time_and_hides_no_other_error() {

@@ -19,7 +19,7 @@ use crate::{
     columns::{NumberColumn, TypeColumn, number, seq},
     error::Result,
     resources::{ACCOUNT_FIRST, RowVersion, accounts_of},
-    transaction::Tx,
+    transaction::{Rows, Tx},
 };
 
 const SELECT_NEWEST: &str = include_str!("../../sql/resources/newest_seq.sql");
@@ -36,6 +36,9 @@ const PLANNING_DONE: &str =
 
 /// Rows of the index that are counted to compare two beginnings of a statement: more are as good as any number.
 const ESTIMATE_ROWS_MAX: i64 = 500;
+
+/// Values that PostgreSQL takes with one statement; so many conditions would not be asked in time.
+const VALUES_MAX: usize = u16::MAX as usize;
 
 /// The number of columns of a page before its sort keys.
 const SORT_COLUMNS_FROM: usize = 7;
@@ -231,12 +234,12 @@ impl Account<'_> {
 
     async fn number(&self, statement: &Statement) -> Result<u64> {
         self.deadline.left()?;
-        let row = self.tx.stream(statement).await?.next().await?;
+        let row = self.stream(statement).await?.next().await?;
         Ok(row.map_or(Ok(NumberColumn(0)), |row| row.try_get(0))?.0)
     }
 
     async fn rows(&self, statement: &Statement, keys: usize) -> Result<Page> {
-        let mut rows = self.tx.stream(statement).await?;
+        let mut rows = self.stream(statement).await?;
         let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next().await? {
             if bytes > PAGE_BYTES_MAX {
@@ -247,6 +250,13 @@ impl Account<'_> {
             found.push((place, version));
         }
         Ok(Page { found, is_cut: false })
+    }
+
+    async fn stream(&self, statement: &Statement) -> Result<Rows> {
+        if statement.params.len() > VALUES_MAX {
+            return Err(self.deadline.too_costly());
+        }
+        self.tx.stream(statement).await
     }
 
     fn found(&self, row: &Row, keys: usize) -> Result<(SearchPlace, StoredVersion)> {
@@ -292,5 +302,34 @@ impl Account<'_> {
             }
         }
         Ok(Driver::Criterion(best.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_search::{Facet, PathId, Span, ValueCheck};
+    use lethe_store::StoreError;
+
+    use super::{super::test_database::with_database, *};
+    use crate::error::Error;
+
+    #[tokio::test]
+    async fn more_conditions_than_a_statement_takes_are_too_costly() {
+        with_database("", async |tx: Tx| {
+            let deadline = Deadline::after(SEARCH_MAX);
+            let account = Account { tx: &tx, account_id: AccountId(1), resource_type: ResourceType::BINARY, newest: NEWEST, deadline };
+            let span = |number: u32| {
+                let bytes = number.to_be_bytes().to_vec();
+                Span::prefix(PathId::new(1, Facet::Value), bytes.clone()).and(ValueCheck::EndsWith(bytes))
+            };
+            for (count, is_asked) in [(2_000, true), (25_000, false)] {
+                let criteria = [Criterion::AnyOf((0..count).map(span).collect())];
+                let asked = account.page(&criteria, &[], Direction::Ascending, None, 2).await;
+                let is_refused = matches!(asked, Err(Error::Store(StoreError::TooCostly(20))));
+                assert_eq!((asked.is_ok(), is_refused), (is_asked, !is_asked), "{count}");
+            }
+            Ok(())
+        })
+        .await;
     }
 }
