@@ -18,6 +18,11 @@ const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batc
 
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
     let now = store.clock.now();
+    let job = store.renew(lease).await?.job;
+    // A job that failed after its plan was made may be retried and needs its lists; no other does.
+    if end.event != JobEvent::Fail || job.initialized_on.is_none() {
+        listed::clear_gently(store, lease).await?;
+    }
     let work = |tx: Tx| async move {
         let row = hold(&tx, lease, now).await?;
         finish_in(&tx, &row, end, issuer.as_ref(), now).await
@@ -38,7 +43,7 @@ pub(super) async fn finish_in(tx: &Tx, row: &JobRow, end: &PurgeEnd, issuer: &dy
         // Batches that never had their turn failed with the job, so that the sums agree (INV-4) and a retry runs them.
         tx.execute(FAIL_UNFINISHED, &[&row.number, &end.failure]).await?;
     } else {
-        // A failed job may be retried and needs its list; no other does.
+        // Little is left of them, but where no worker ends the job.
         listed::clear(tx, row.number).await?;
     }
     let ended = job::job(tx, row.number).await?;

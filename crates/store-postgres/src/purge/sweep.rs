@@ -5,11 +5,11 @@
 
 use lethe_auth::AccountId;
 use lethe_fhir::ResourceType;
-use lethe_jobs::{JobState, Lease};
+use lethe_jobs::Lease;
 use lethe_purge::Seq;
 use lethe_store::{JobId, SweepTask};
 
-use super::{Result, listed, sweep_index};
+use super::{Result, sweep_index};
 use crate::{
     PostgresStore, bulk,
     columns::{NumberColumn, SeqColumn, TypeColumn},
@@ -30,9 +30,6 @@ const CHUNK_ROWS_MAX: u64 = 20_000;
 
 pub(super) async fn tasks(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<SweepTask>> {
     let now = store.clock.now();
-    if store.renew(lease).await?.job.state == JobState::Canceling {
-        listed::clear_gently(store, lease).await?;
-    }
     store
         .write_under(lease, |tx, job| async move {
             bulk::forget_questions(&tx, job.number).await?;
