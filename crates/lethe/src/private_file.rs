@@ -6,6 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Makes a directory for such files, unless there is one.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
 /// Makes a file unless there is one. Written whole under another name and then linked, so that the first of two writers wins.
 ///
 /// # Errors

@@ -1,7 +1,6 @@
 //! A database and its journal, brought together: before a server answers, and when an older copy has been put back.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::Seq;
-use lethe_store::{Clock, JobId, Lineage, PurgeJob, PurgeJournal, Purges, Recovery, RemovedPart, SharedIssuer};
-use lethe_store_sqlite::SqliteStore;
+use lethe_store::{Clock, JobId, Lineage, PurgeJob, PurgeJournal, Recovery, RemovedPart, SharedIssuer};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::sync::watch;
 
 use crate::{
     failure::Advice,
-    journal::{Digested, JournalError, JournalKeeper, RecordedEnd, Scan, parts_of, scan},
+    journal::{JournalError, JournalKeeper, RecordedEnd, Scan, Writers, parts_of, scan},
+    open_store::AnyStore,
     secret_key::random_bytes,
 };
 
@@ -45,22 +44,47 @@ impl JournalOptions {
 ///
 /// # Errors
 /// The journal is damaged, or another's, or tells of purges that this database does not know: then it is an older copy.
-pub(crate) async fn open_journal(store: &SqliteStore, clock: Arc<dyn Clock>, path: &Path, flag: &str) -> Result<Arc<JournalKeeper>> {
-    let lineage = store.lineage().await?;
-    let mut scanned = read(path, &lineage, flag)?.unwrap_or_default();
-    let unknown = std::mem::take(&mut scanned.unknown);
-    let mut unacknowledged = HashMap::new();
-    let mut older = Vec::new();
-    for recorded in unknown {
-        let (current, digested) = look(store, path, &scanned, &lineage, &recorded).await?;
-        // The server died between the journal and the database: the job is still there, and what it removed is not.
-        if current == 0 && store.is_in_progress(recorded.end.job).await? {
-            unacknowledged.insert(recorded.end.job, digested);
-        } else {
-            older.push(recorded);
-        }
+pub(crate) async fn open_journal(
+    store: &Arc<dyn AnyStore>,
+    clock: Arc<dyn Clock>,
+    path: &Path,
+    writers: Writers,
+    flag: &str,
+) -> Result<Arc<JournalKeeper>> {
+    refuse_older(store.as_ref(), path, flag).await?;
+    let recovery = Arc::clone(store) as Arc<dyn Recovery>;
+    let keeper = JournalKeeper::open(path, recovery, clock, writers).await.map_err(|error| advise(error, flag))?;
+    for job in store.unrecorded().await? {
+        let event = match job.state {
+            JobState::Successful => JobEvent::Complete,
+            JobState::Canceled => JobEvent::Stop,
+            JobState::Failed | JobState::Queued | JobState::Running | JobState::Canceling => JobEvent::Fail,
+        };
+        let mark = keeper.record(store.as_ref(), &job, event).await?;
+        store.forget_recorded(job.job_id, mark).await?;
     }
-    if let Some(last) = older.last() {
+    keeper.begin_line().await.map_err(|error| match error.downcast() {
+        Ok(error) => advise(error, flag),
+        Err(error) => error,
+    })?;
+    Ok(Arc::new(keeper))
+}
+
+/// Refuses a database that is older than its journal: it may hold what purges on record removed.
+///
+/// # Errors
+/// It is; or the journal is damaged, or another's.
+pub(crate) async fn refuse_older(store: &dyn AnyStore, path: &Path, flag: &str) -> Result<()> {
+    let mut lineage = store.lineage().await?;
+    loop {
+        let older = older(store, path, &lineage, flag).await?;
+        let Some(last) = older.last() else { return Ok(()) };
+        let known = store.lineage().await?;
+        if known.mark != lineage.mark {
+            // Another server has ended a purge meanwhile: it was on record before the database knew it.
+            lineage = known;
+            continue;
+        }
         bail!(Advice::new(
             format!(
                 "this database is older than its purge journal {}: {} of the purges on record are unknown to it, the last one of {} (job {}), so \
@@ -73,19 +97,20 @@ pub(crate) async fn open_journal(store: &SqliteStore, clock: Arc<dyn Clock>, pat
             format!("lethe restore --reapply{flag} applies them; then start the server"),
         ));
     }
-    let keeper = JournalKeeper::open(path, &lineage, scanned, unacknowledged, clock).await.map_err(|error| advise(error, flag))?;
-    for job in store.unrecorded().await? {
-        let event = match job.state {
-            JobState::Successful => JobEvent::Complete,
-            JobState::Canceled => JobEvent::Stop,
-            JobState::Failed | JobState::Queued | JobState::Running | JobState::Canceling => JobEvent::Fail,
-        };
-        let mark = keeper.record(store, &job, event).await?;
-        store.forget_recorded(job.job_id, mark).await?;
+}
+
+/// The purges on record that the database should know and does not.
+async fn older(store: &dyn AnyStore, path: &Path, lineage: &Lineage, flag: &str) -> Result<Vec<RecordedEnd>> {
+    let mut scanned = read(path, lineage, flag)?.unwrap_or_default();
+    let unknown = std::mem::take(&mut scanned.unknown);
+    let mut older = Vec::new();
+    for recorded in unknown {
+        // If the server died between the journal and the database, the job is still there, and what it removed is not.
+        if !store.is_in_progress(recorded.end.job).await? || count_current(store, path, &scanned, lineage, &recorded).await? > 0 {
+            older.push(recorded);
+        }
     }
-    let (line, mark) = keeper.begin_line(&lineage).await.map_err(|error| advise(error, flag))?;
-    store.begin_line(line, mark).await?;
-    Ok(Arc::new(keeper))
+    Ok(older)
 }
 
 /// A purge on record that was carried out in a copy.
@@ -107,7 +132,7 @@ pub(crate) struct Recovered {
 /// # Errors
 /// The journal cannot be used with it, or a purge could not be applied: then the database must not be served.
 pub(crate) async fn apply_younger(
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn AnyStore>,
     clock: &Arc<dyn Clock>,
     issuer: &SharedIssuer,
     path: &Path,
@@ -129,7 +154,7 @@ pub(crate) async fn apply_younger(
 
 /// A copy, and what brings it up to its journal.
 struct Copy<'a> {
-    store: &'a Arc<SqliteStore>,
+    store: &'a Arc<dyn AnyStore>,
     clock: &'a Arc<dyn Clock>,
     issuer: &'a SharedIssuer,
     path: &'a Path,
@@ -158,16 +183,14 @@ async fn apply(copy: &Copy<'_>, recorded: &RecordedEnd) -> Result<u64> {
     }
 }
 
-/// How many resources of a purge on record are still there, and what tells its parts from others.
-async fn look(store: &SqliteStore, path: &Path, scanned: &Scan, lineage: &Lineage, recorded: &RecordedEnd) -> Result<(u64, [u8; 32])> {
+/// How many resources of a purge on record are still there.
+async fn count_current(store: &dyn AnyStore, path: &Path, scanned: &Scan, lineage: &Lineage, recorded: &RecordedEnd) -> Result<u64> {
     let shared = shared(scanned, lineage, recorded);
-    let (mut current, mut digested) = (0, Digested::new());
+    let mut current = 0;
     for part in parts_of(path, recorded)? {
-        let part = part?;
-        digested.add(&part);
-        current += store.count_current(&up_to(part, shared)).await?;
+        current += store.count_current(&up_to(part?, shared)).await?;
     }
-    Ok((current, digested.finish()))
+    Ok(current)
 }
 
 /// The last place that means the same to the database and to a purge on record.

@@ -8,14 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use lethe_store::{Clock, Recovery, SharedIssuer, SystemClock};
+use lethe_store::{Clock, SharedIssuer, SystemClock};
 use lethe_store_sqlite::{ServeLock, SqliteStore, verify_copy};
 use uuid::Uuid;
 
 use crate::{
     certificate_keys::FileIssuer,
-    embedded::{DATABASE_FILE, StoreOptions},
     failure::Advice,
+    open_store::{AnyStore, DATABASE_FILE, StoreOptions},
     recovery::{Recovered, apply_younger, check_journal},
     secret_key,
 };
@@ -44,8 +44,8 @@ pub(crate) struct Restoring<'a> {
 /// # Errors
 /// It is served, or there is none, or its journal cannot be used.
 pub(crate) async fn reapply(restoring: &Restoring<'_>) -> Result<Recovered> {
-    let embedded = restoring.store.open_alone().await?;
-    restoring.recover(&embedded.store, &embedded.clock).await
+    let opened = restoring.store.open_alone().await?;
+    restoring.recover(&opened.store, &opened.clock).await
 }
 
 /// Puts the copy `file` in place.
@@ -53,6 +53,11 @@ pub(crate) async fn reapply(restoring: &Restoring<'_>) -> Result<Recovered> {
 /// # Errors
 /// A server runs, the copy is damaged or another store's, or a younger purge could not be applied. Then what was in place is there still.
 pub(crate) async fn restore(restoring: &Restoring<'_>, file: &Path) -> Result<Recovered> {
+    restoring.store.refuse_database(
+        "lethe restore FILE",
+        "restore the database with PostgreSQL's own tools (pg_restore of a dump of pg_dump, or a base backup), while no server runs; then lethe restore \
+         --reapply removes what was purged since",
+    )?;
     let data = &restoring.store.data;
     let _lock = ServeLock::take(data).map_err(|error| restoring.store.advise(error))?;
     restoring.refuse_to_replace().await?;
@@ -70,7 +75,7 @@ pub(crate) async fn restore(restoring: &Restoring<'_>, file: &Path) -> Result<Re
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = SqliteStore::open_for_serving(&draft.0, Arc::clone(&clock)).await.map_err(|error| restoring.store.advise(error))?;
-    let store = Arc::new(store);
+    let store: Arc<dyn AnyStore> = Arc::new(store);
     let recovered = restoring.recover(&store, &clock).await?;
     // The last to close copies the log into the database: after that the copy is one file.
     drop(store);
@@ -85,13 +90,13 @@ pub(crate) async fn restore(restoring: &Restoring<'_>, file: &Path) -> Result<Re
 }
 
 impl Restoring<'_> {
-    async fn recover(&self, store: &Arc<SqliteStore>, clock: &Arc<dyn Clock>) -> Result<Recovered> {
+    async fn recover(&self, store: &Arc<dyn AnyStore>, clock: &Arc<dyn Clock>) -> Result<Recovered> {
         if self.is_new_journal {
             set_aside(&self.journal)?;
             store.forget_journal().await?;
         }
         // What is removed again has its certificate, too.
-        let issuer: SharedIssuer = Arc::new(FileIssuer::open(&self.store.data, self.organization, "lethe restore")?);
+        let issuer: SharedIssuer = Arc::new(FileIssuer::open(self.store.key_directory(), self.organization, "lethe restore")?);
         apply_younger(store, clock, &issuer, &self.journal, &self.store.flag()).await
     }
 

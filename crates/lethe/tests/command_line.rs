@@ -27,7 +27,7 @@ fn help_is_success_and_wrong_usage_is_2() {
         &["purge", "list", "--token", "x", "--client-id", "y"],
         &["version", "--log", "=="],
         &["purge", "status", "not-a-uuid", "--token", "x"],
-        &["client", "list", "--database-url", "postgres://localhost/lethe"],
+        &["client", "list", "--database-url", "localhost/lethe"],
     ] {
         let done = workplace.run(arguments);
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
@@ -81,12 +81,36 @@ fn a_damaged_database_is_told_with_what_to_do() {
 }
 
 #[test]
-fn what_is_not_available_says_so_and_touches_nothing() {
+fn a_database_that_cannot_be_used_is_told_without_its_password() {
     let workplace = Workplace::new();
-    let done = workplace.run(&["serve", "--database-url", "postgres://localhost/lethe", "--listen", "127.0.0.1:0"]);
-    assert_eq!(done.code, Some(2), "{done:?}");
-    assert!(done.stderr.contains("not available in this version"), "{done:?}");
-    assert!(!workplace.path("lethe-data").exists());
+    // Nobody listens on port 1.
+    for (url, code, expected) in [
+        ("postgres://me:hunter2@127.0.0.1:1/lethe", 1, "postgres://me@127.0.0.1:1/lethe cannot be reached"),
+        ("postgres://me:hunter2@127.0.0.1:port/lethe", 2, "postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("mysql://me:hunter2@127.0.0.1/lethe", 2, "must begin with postgres://"),
+        ("hunter2", 2, "must begin with postgres://"),
+    ] {
+        for command in [&["serve", "--listen", "127.0.0.1:0", "--log", "trace"][..], &["client", "list"], &["migrate"], &["check"]] {
+            let given = [workplace.run(&[command, &["--database-url", url]].concat()), {
+                let mut command = workplace.lethe(command);
+                command.env("LETHE_DATABASE_URL", url).output().unwrap().into()
+            }];
+            for done in given {
+                assert!(done.code == Some(code) && done.stderr.contains(expected), "{command:?} {url}: {done:?}");
+                assert!(!done.stderr.contains("hunter2"), "{command:?} {url}: {done:?}");
+            }
+        }
+    }
+    let both = workplace.run(&["client", "list", "--data", "x", "--database-url", "postgres://me:hunter2@h/d"]);
+    assert!(both.code == Some(2) && both.stderr.contains("cannot be used with") && !both.stderr.contains("hunter2"), "{both:?}");
+    let mut help = workplace.lethe(&["serve", "--help"]);
+    let help: Done = help.env("LETHE_DATABASE_URL", "postgres://me:hunter2@h/d").output().unwrap().into();
+    assert!(help.stdout.contains("LETHE_DATABASE_URL") && !help.stdout.contains("hunter2"), "{help:?}");
+    let backup = workplace.run(&["backup", "b.db", "--database-url", "postgres://me:hunter2@127.0.0.1:1/d"]);
+    assert!(backup.code == Some(1) && backup.stderr.contains("pg_dump"), "{backup:?}");
+    let restore = workplace.run(&["restore", "b.db", "--database-url", "postgres://me:hunter2@127.0.0.1:1/d"]);
+    assert!(restore.code == Some(1) && restore.stderr.contains("pg_restore") && restore.stderr.contains("--reapply"), "{restore:?}");
+    assert!(!workplace.path("lethe-data").exists() && !workplace.path("lethe-keys").exists());
 }
 
 #[test]

@@ -17,10 +17,9 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a transaction is run again when others were in its way.
 const RUNS_MAX: u32 = 5;
 
-/// What each session is told: no statement, no wait for a lock, no forgotten transaction lasts for ever; a plan depends on the statement alone, and
-/// joins go in the order in which they are written.
-const SESSION: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s \
-    -c synchronous_commit=on -c join_collapse_limit=1 -c plan_cache_mode=force_generic_plan -c client_min_messages=warning -c jit=off";
+/// What each session is told: no statement, no wait for a lock lasts for ever; a plan depends on the statement alone, and joins go in the order in
+/// which they are written.
+const SESSION: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_timeout=10s -c synchronous_commit=on -c join_collapse_limit=1 -c plan_cache_mode=force_generic_plan -c client_min_messages=warning -c jit=off";
 
 /// The connections to one database.
 pub(crate) struct Connections {
@@ -66,11 +65,12 @@ fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, Sto
 }
 
 impl Connections {
-    /// Opens none yet.
-    pub(crate) fn new(config: &Config) -> std::result::Result<Self, StoreError> {
+    /// Opens none yet. A transaction of which nothing is heard for `silence_max` is given up by the server: whoever holds locks and is stopped must not
+    /// stop others.
+    pub(crate) fn new(config: &Config, silence_max: Duration) -> std::result::Result<Self, StoreError> {
         let mut config = config.clone();
-        let own = config.get_options().map(|options| format!("{SESSION} {options}"));
-        config.options(own.as_deref().unwrap_or(SESSION));
+        let silence = format!("-c idle_in_transaction_session_timeout={}ms", silence_max.as_millis().max(1));
+        config.options(format!("{SESSION} {silence} {}", config.get_options().unwrap_or_default()));
         if config.get_application_name().is_none() {
             config.application_name("lethe");
         }
@@ -118,6 +118,11 @@ impl Connections {
         Done: Future<Output = Result<T>>,
     {
         Ok(self.run(&format!("{BEGIN_READ}; {settings}"), work).await?)
+    }
+
+    /// Begins a transaction that writes and outlives the call. Its connection is closed if nobody ends it.
+    pub(crate) async fn begin(&self, durability: Durability) -> Result<Tx> {
+        Tx::begin(self.pool.get().await?, durability.begin()).await
     }
 
     async fn run<T, F, Done>(&self, begin: &str, work: F) -> Result<T>

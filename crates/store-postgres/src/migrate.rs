@@ -39,20 +39,27 @@ impl From<SqlError> for MigrateError {
     }
 }
 
-/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart.
-pub(crate) async fn migrate(connections: &Connections) -> std::result::Result<(), MigrateError> {
-    let found = connections.write(Durability::OnDisk, migrate_in).await?;
+/// What to do about a database without tables.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum IfNone {
+    Make,
+    Refuse,
+}
+
+/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. `false` if there are no tables and none
+/// are to be made.
+pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::result::Result<bool, MigrateError> {
+    let found = connections.write(Durability::OnDisk, |tx| migrate_in(tx, if_none)).await?;
     if found > MIGRATIONS.len() {
         return Err(MigrateError::TooNew { found, known: MIGRATIONS.len() });
     }
-    Ok(())
+    Ok(found > 0 || if_none == IfNone::Make)
 }
 
 /// The schema that was found.
-async fn migrate_in(tx: Tx) -> Result<usize> {
-    if let found @ 1.. = schema_of(&tx).await?
-        && found >= MIGRATIONS.len()
-    {
+async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<usize> {
+    let found = schema_of(&tx).await?;
+    if found >= MIGRATIONS.len() || (found == 0 && if_none == IfNone::Refuse) {
         return Ok(found);
     }
     tx.row(LOCK, &[]).await?;

@@ -1,16 +1,19 @@
 //! Opening the store on PostgreSQL.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use lethe_jobs::Pace;
 use lethe_store::{Clock, StoreError};
 use thiserror::Error;
-use tokio_postgres::Config;
+use tokio::sync::watch;
+use tokio_postgres::{Config, config::Host};
 
 use crate::{
     bulk::FilterCache,
     connections::Connections,
-    migrate::{MigrateError, migrate},
+    lease_times::{LEASE_DEFAULT, silence_max},
+    migrate::{IfNone, MigrateError, migrate},
+    presence::{Held, Presence},
 };
 
 /// The store on PostgreSQL.
@@ -19,14 +22,28 @@ pub struct PostgresStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) export_filters: FilterCache,
+    /// How long a worker of this process may be silent before another may take its job.
+    pub(crate) lease: Duration,
+    presence: Option<Presence>,
 }
 
-/// Why the store cannot be opened.
+/// Why the store cannot be opened. No text of it holds a password.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The address of the database cannot be read.
-    #[error("the address of the database cannot be read; it is written postgres://user:password@host:port/database")]
+    #[error(
+        "the address of the database cannot be read; it is written postgres://USER:PASSWORD@HOST:PORT/DATABASE, signs of the password as %40 for @"
+    )]
     Address(#[source] tokio_postgres::Error),
+    /// It is no address of PostgreSQL.
+    #[error("the address of the database must begin with postgres:// or postgresql://")]
+    Scheme,
+    /// There are no tables of lethe.
+    #[error("the database has no tables of lethe")]
+    Missing,
+    /// Somebody else has it.
+    #[error("another lethe has the database")]
+    Served,
     /// Its schema cannot be brought up to date.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -41,15 +58,135 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`]; nothing is left half-made.
     pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let config: Config = url.parse().map_err(OpenError::Address)?;
-        let connections = Connections::new(&config)?;
-        migrate(&connections).await?;
-        Ok(Self { connections, clock, pace: Arc::default(), export_filters: FilterCache::default() })
+        Self::open_with(&parse(url)?, clock, IfNone::Make, LEASE_DEFAULT).await
+    }
+
+    /// As [`PostgresStore::open`], if it has tables.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open_existing(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(&parse(url)?, clock, IfNone::Refuse, LEASE_DEFAULT).await
+    }
+
+    /// As [`PostgresStore::open`], for one of its servers: if nothing is heard of it for the length of a `lease`, another takes over its jobs. All servers
+    /// should have the same.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Served`] while somebody has it to himself.
+    pub async fn open_for_serving(url: &str, clock: Arc<dyn Clock>, lease: Duration) -> Result<Self, OpenError> {
+        Self::open_present(url, clock, IfNone::Make, Held::Shared { came_back: 0 }, lease).await
+    }
+
+    /// As [`PostgresStore::open_existing`], for whoever must have it to himself: no server runs, and none starts.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Served`] while a server runs.
+    pub async fn open_alone(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_present(url, clock, IfNone::Refuse, Held::Alone, LEASE_DEFAULT).await
+    }
+
+    async fn open_present(url: &str, clock: Arc<dyn Clock>, if_none: IfNone, wanted: Held, lease: Duration) -> Result<Self, OpenError> {
+        let config = parse(url)?;
+        // Before the schema is looked at: whoever has it to himself may be making it.
+        let presence = Presence::take(&config, wanted).await?.ok_or(OpenError::Served)?;
+        let store = Self::open_with(&config, clock, if_none, lease).await?;
+        Ok(Self { presence: Some(presence), ..store })
+    }
+
+    async fn open_with(config: &Config, clock: Arc<dyn Clock>, if_none: IfNone, lease: Duration) -> Result<Self, OpenError> {
+        let connections = Connections::new(config, silence_max(lease))?;
+        match migrate(&connections, if_none).await {
+            Ok(true) => {}
+            Ok(false) => return Err(OpenError::Missing),
+            // Nobody has looked at the schema yet.
+            Err(MigrateError::Postgres(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self {
+            connections,
+            clock,
+            pace: Arc::default(),
+            export_filters: FilterCache::default(),
+            lease,
+            presence: None,
+        })
     }
 
     /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.
     #[must_use]
     pub fn pace(&self) -> Arc<Pace> {
         Arc::clone(&self.pace)
+    }
+
+    /// How this process has the database, as it changes; `None` for a store that was opened beside others.
+    #[must_use]
+    pub fn held(&self) -> Option<watch::Receiver<Held>> {
+        self.presence.as_ref().map(Presence::held)
+    }
+
+    /// The address without its password, for people.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn shown(url: &str) -> Result<String, OpenError> {
+        let config = parse(url)?;
+        let mut shown = "postgres://".to_owned();
+        let mut put = |text: std::fmt::Arguments<'_>| shown.write_fmt(text).map_err(|error| StoreError::Failed(Box::new(error)));
+        if let Some(user) = config.get_user() {
+            put(format_args!("{user}@"))?;
+        }
+        for (index, host) in config.get_hosts().iter().enumerate() {
+            if index > 0 {
+                put(format_args!(","))?;
+            }
+            match host {
+                Host::Tcp(name) => put(format_args!("{name}"))?,
+                #[cfg(unix)]
+                Host::Unix(path) => put(format_args!("{}", path.display()))?,
+            }
+            if let Some(port) = config.get_ports().get(index).or(config.get_ports().first()) {
+                put(format_args!(":{port}"))?;
+            }
+        }
+        if let Some(database) = config.get_dbname() {
+            put(format_args!("/{database}"))?;
+        }
+        Ok(shown)
+    }
+}
+
+fn parse(url: &str) -> Result<Config, OpenError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(OpenError::Scheme);
+    }
+    url.parse().map_err(OpenError::Address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password_and_errors_quote_nothing() {
+        for (url, shown) in [
+            ("postgres://me:hunter2@db.example:5433/lethe", "postgres://me@db.example:5433/lethe"),
+            ("postgresql://me@db.example/lethe?password=hunter2", "postgres://me@db.example:5432/lethe"),
+            ("postgres://me:hunter2@a,b:5433/lethe", "postgres://me@a:5432,b:5433/lethe"),
+        ] {
+            assert_eq!(PostgresStore::shown(url).unwrap(), shown, "{url}");
+        }
+        for wrong in [
+            "",
+            "hunter2",
+            "mysql://me:hunter2@db/x",
+            "postgres://me:hunter2@db:port/x",
+            "postgres://me:hun@ter2:x@db/x",
+            "postgres://h/?hunter2",
+        ] {
+            let error = PostgresStore::shown(wrong).unwrap_err();
+            let text = format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string));
+            assert!(!text.contains("hunter2") && !text.contains("ter2"), "{wrong}: {text}");
+        }
     }
 }

@@ -163,11 +163,7 @@ impl Backend for Postgres {
     }
 }
 
-// What is not here yet is not named.
-lethe_store_suite::store_suite!(
-    Postgres; accounts, resources, searches, search_pages, guards, imports, exports, holds, targets, companions, listed, compartments, control, failures, moving_faults, restarts, residences,
-    concurrency, model, erasure, previews
-);
+lethe_store_suite::store_suite!(Postgres);
 
 impl Postgres {
     /// Ends every session of the database, as a server that goes down.

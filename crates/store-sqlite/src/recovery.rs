@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lethe_store::{JobId, JournalMark, Lineage, PurgeJob, RecordedPurge, Recovery, RemovedPart, SharedIssuer, StoreError};
+use lethe_store::{JobId, JournalMark, Lineage, PurgeJob, RecordedPurge, Recovery, RemovedPart, SharedIssuer, Still, StoreError};
 use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
@@ -41,12 +41,8 @@ impl Recovery for SqliteStore {
             .await
     }
 
-    async fn begin_line(&self, line: Uuid, mark: JournalMark) -> Answer<()> {
-        self.recover(move |tx| {
-            tx.execute(SET_LINE, [line])?;
-            set_mark(tx, mark)
-        })
-        .await
+    async fn still(&self) -> Answer<Box<dyn Still + '_>> {
+        Ok(Box::new(ServedAlone(self)))
     }
 
     async fn set_mark(&self, mark: JournalMark) -> Answer<()> {
@@ -96,6 +92,25 @@ impl Recovery for SqliteStore {
     async fn seal_adopted(&self, job_id: JobId) -> Answer<()> {
         let now = self.clock.now();
         self.recover(move |tx| purge::recorded::seal(tx, job_id, now)).await
+    }
+}
+
+/// OK to keep nobody out, because whoever begins a line is the one server, and has not answered yet.
+struct ServedAlone<'a>(&'a SqliteStore);
+
+#[async_trait]
+impl Still for ServedAlone<'_> {
+    async fn lineage(&self) -> Answer<Lineage> {
+        self.0.lineage().await
+    }
+
+    async fn begin_line(self: Box<Self>, line: Uuid, mark: JournalMark) -> Answer<()> {
+        self.0
+            .recover(move |tx| {
+                tx.execute(SET_LINE, [line])?;
+                set_mark(tx, mark)
+            })
+            .await
     }
 }
 

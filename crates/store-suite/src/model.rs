@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_jobs::JobState;
-use lethe_purge::{Counts, PurgeLevel, Selection, holds::HoldTarget};
-use lethe_search::export::ExportQuestion;
+use lethe_purge::{Counts, Selection, holds::HoldTarget};
 use lethe_store::{HoldId, JobId, KickOff, NewPurge, NextBatch, Preview};
 use serde_json::{Value, json};
 
 use crate::{
     Backend, Harness,
-    harness::{Ask, filtered, local, of_patient, types},
-    previews::preview_asking,
+    harness::{local, types},
+    previews::preview,
 };
 
 const TYPES: [&str; 4] = ["Patient", "Media", "Binary", "Provenance"];
@@ -71,57 +70,13 @@ impl Random {
     }
 }
 
-/// What else decides.
-#[derive(Clone, Debug)]
-enum Narrowed {
-    Not,
-    /// Only what is in the compartment of this patient.
-    Patient(String),
-    /// Of Media only those of this patient, or with this id.
-    Media(String, String),
-}
-
-impl Narrowed {
-    fn question(&self) -> ExportQuestion {
-        match self {
-            Self::Not => ExportQuestion::default(),
-            Self::Patient(id) => of_patient(id).1,
-            Self::Media(patient, id) => filtered(&["Media"], &[&format!("Media?subject=Patient/{patient}"), &format!("Media?_id={id}")]).1,
-        }
-    }
-}
-
-/// What is asked of a purge.
-#[derive(Clone, Debug)]
-struct Asked {
-    selection: Selection,
-    before: u64,
-    narrowed: Narrowed,
-}
-
-impl Asked {
-    fn ask(&self) -> Ask {
-        (self.selection.clone(), self.narrowed.question())
-    }
-}
-
 /// What the selection takes, on hold or not.
-fn selected(model: &Model, Asked { selection, before, narrowed }: &Asked) -> BTreeSet<String> {
-    let is_there =
-        |patient: &str| model.get(&format!("Patient/{patient}")).is_some_and(|found| selection.include_deleted || !found.is_deleted());
-    let fits = |reference: &str, resource: &Modeled| match narrowed {
-        Narrowed::Not => true,
-        Narrowed::Patient(id) => is_there(id) && resource.patients(reference).contains(id),
-        Narrowed::Media(patient, id) => {
-            !reference.starts_with("Media/") || reference == format!("Media/{id}") || resource.patients(reference).contains(patient)
-        }
-    };
+fn selected(model: &Model, selection: &Selection, before: u64) -> BTreeSet<String> {
     let selects = |reference: &str, resource: &Modeled| {
         let name = reference.split_once('/').unwrap().0;
         selection.types.as_ref().is_none_or(|types| types.iter().any(|selected| selected.name() == name))
-            && resource.written < *before
+            && resource.written < before
             && (selection.include_deleted || !resource.is_deleted())
-            && fits(reference, resource)
     };
     model.iter().filter(|(reference, resource)| selects(reference, resource)).map(|(reference, _)| reference.clone()).collect()
 }
@@ -234,7 +189,7 @@ impl<B: Backend> Run<'_, B> {
         self.holds.push((self.harness.hold(target.clone()).await, target));
     }
 
-    fn asked(&mut self) -> Asked {
+    fn selection(&mut self) -> (Selection, u64) {
         let mut selection = Selection { include_deleted: self.random.below(3) == 0, ..Selection::default() };
         if self.random.below(4) > 0 {
             let first = TYPES[self.random.below(4) as usize];
@@ -245,29 +200,17 @@ impl<B: Backend> Run<'_, B> {
         if before != u64::MAX {
             selection.before = Some(lethe_fhir::Instant::from_unix_ms(1_704_067_200_000 + before as i64));
         }
-        let (patient, id) = (self.random.below(IDS).to_string(), self.random.below(IDS).to_string());
-        let narrowed = match self.random.below(4) {
-            0 => {
-                selection.level = PurgeLevel::Patient;
-                Narrowed::Patient(patient)
-            }
-            1 => {
-                selection.filtered_types = vec!["Media".parse().unwrap()];
-                Narrowed::Media(patient, id)
-            }
-            _ => Narrowed::Not,
-        };
-        Asked { selection, before, narrowed }
+        (selection, before)
     }
 
     /// Holds stay as they are while the job runs: what becomes of each resource is known.
     async fn purge(&mut self) {
-        let asked = self.asked();
-        self.log.push(format!("purge {asked:?}"));
-        let (selected, held) = (selected(&self.model, &asked), held(&self.model, &self.holds));
+        let (selection, before) = self.selection();
+        self.log.push(format!("purge {selection:?}"));
+        let (selected, held) = (selected(&self.model, &selection, before), held(&self.model, &self.holds));
         let expected = must_go(&self.model, &selected, &held);
-        let said = preview_asking(self.harness, &asked.ask()).await;
-        let job_id = self.kick_off_as_previewed(&asked, &said).await;
+        let said = preview(self.harness, &self.harness.account, selection.clone()).await;
+        let job_id = self.kick_off_as_previewed(selection, &said).await;
         self.harness.work().await;
         let job = self.harness.job(job_id).await;
         let versions: usize = expected.iter().map(|reference| self.model[reference].versions.len()).sum();
@@ -284,8 +227,8 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// Starts what was previewed; and nothing else, if asked to.
-    async fn kick_off_as_previewed(&mut self, asked: &Asked, said: &Preview) -> JobId {
-        let mut purge = NewPurge { expect: Some(said.digest), ..self.harness.purge_asking(&asked.ask()) };
+    async fn kick_off_as_previewed(&mut self, selection: Selection, said: &Preview) -> JobId {
+        let mut purge = NewPurge { expect: Some(said.digest), ..self.harness.new_purge(&self.harness.account, selection) };
         let other = NewPurge {
             selection: Selection { before: Some(lethe_fhir::Instant::from_unix_ms(0)), ..purge.selection.clone() },
             ..purge.clone()
@@ -302,11 +245,11 @@ impl<B: Backend> Run<'_, B> {
 
     /// Holds are set and lifted between the batches.
     async fn purge_with_changes(&mut self) {
-        let asked = self.asked();
-        self.log.push(format!("purge {asked:?}, step by step"));
-        let (selected, held_at_plan) = (selected(&self.model, &asked), held(&self.model, &self.holds));
+        let (selection, before) = self.selection();
+        self.log.push(format!("purge {selection:?}, step by step"));
+        let (selected, held_at_plan) = (selected(&self.model, &selection, before), held(&self.model, &self.holds));
         let at_most = must_go(&self.model, &selected, &held_at_plan);
-        let job_id = self.harness.kick_off_asking(&asked.ask()).await;
+        let job_id = self.harness.kick_off(selection).await;
         let store = self.harness.store();
         let lease = store.claim_purge().await.unwrap().expect("a job waits").lease;
         self.harness.plan(&lease).await;

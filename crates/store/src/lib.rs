@@ -34,7 +34,7 @@ pub use purges::{
     BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, Preview,
     PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SweepTask,
 };
-pub use recovery::{JournalMark, Lineage, PurgeJournal, RecordedPurge, Recovery, RemovedPart};
+pub use recovery::{JournalMark, Lineage, PurgeJournal, RecordedPurge, Recovery, RemovedPart, Still};
 pub use resources::{
     Change, ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError,
     WriteOutcome,

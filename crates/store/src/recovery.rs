@@ -77,13 +77,22 @@ pub struct RecordedPurge {
     pub digest_key: [u8; 32],
 }
 
-/// What the keeper of a journal, and whoever puts an older copy back, asks of a database. For one process that has the database to itself.
+/// A database in which nobody gives out places: the last one is known, and no copy of it has a later one.
+#[async_trait]
+pub trait Still: Send {
+    /// As [`Recovery::lineage`].
+    async fn lineage(&self) -> Result<Lineage, StoreError>;
+    /// Begins a line that the journal has on record; then others go on.
+    async fn begin_line(self: Box<Self>, line: Uuid, mark: JournalMark) -> Result<(), StoreError>;
+}
+
+/// What the keeper of a journal, and whoever puts an older copy back, asks of a database. Whoever puts a copy back has it to himself.
 #[async_trait]
 pub trait Recovery: Send + Sync {
     /// Which store it is, and what it knows of its journal.
     async fn lineage(&self) -> Result<Lineage, StoreError>;
-    /// Begins a line that the journal has on record.
-    async fn begin_line(&self, line: Uuid, mark: JournalMark) -> Result<(), StoreError>;
+    /// Keeps everybody from giving out places until what it returns has begun a line, or is dropped.
+    async fn still(&self) -> Result<Box<dyn Still + '_>, StoreError>;
     /// The journal has been read up to here.
     async fn set_mark(&self, mark: JournalMark) -> Result<(), StoreError>;
 

@@ -55,8 +55,16 @@ const TABLE: &[Edges] = &[
     acting("crates/store-suite", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "worker"], &[]),
     acting("crates/worker", &["jobs", "purge", "store"], &["fhir", "search", "auth", "certificate", "store-sqlite"]),
     acting("crates/http", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store"], &["store-sqlite", "worker"]),
-    acting("crates/lethe", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "worker", "http"], &[]),
-    acting("bench", &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "worker", "http", "lethe"], &[]),
+    acting(
+        "crates/lethe",
+        &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "store-postgres", "worker", "http"],
+        &[],
+    ),
+    acting(
+        "bench",
+        &["fhir", "search", "jobs", "purge", "auth", "certificate", "store", "store-sqlite", "store-postgres", "worker", "http", "lethe"],
+        &[],
+    ),
     acting("xtask", &[], &[]),
 ];
 

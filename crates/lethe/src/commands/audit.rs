@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use lethe_store::{Audits, HoldFilter, Holds};
+use lethe_store::HoldFilter;
 
 use super::serve::parse_public_url;
 use crate::{
     audit_event::{Observer, events, hold_events},
-    embedded::StoreOptions,
+    open_store::StoreOptions,
     terminal::grouped,
 };
 

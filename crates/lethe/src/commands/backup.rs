@@ -8,8 +8,8 @@ use lethe_store_sqlite::{CopyError, back_up};
 use serde_json::json;
 
 use crate::{
-    embedded::StoreOptions,
     failure::Advice,
+    open_store::StoreOptions,
     progress::{Progress, rate},
     terminal::grouped,
 };
@@ -31,6 +31,11 @@ pub(crate) struct Backup {
 
 impl Backup {
     pub(crate) async fn run(self) -> Result<ExitCode> {
+        self.store.refuse_database(
+            "lethe backup",
+            "pg_dump --format=custom, or a base backup, copies a database beside running servers; keep copies of secret.key and certificate.keys elsewhere, \
+             and the purge journal on another disk: lethe restore --reapply needs it",
+        )?;
         // The schema must be this version's: so it is opened, and what cannot be opened is told.
         drop(self.store.open().await?);
         let (data, file) = (self.store.data.clone(), self.file.clone());

@@ -16,8 +16,8 @@ use super::store_command::StoreCommand;
 use crate::{
     certificate_keys,
     certificate_report::Report,
-    embedded::StoreOptions,
     failure::{Advice, UsageError},
+    open_store::StoreOptions,
     terminal::{self, grouped},
 };
 
@@ -95,11 +95,11 @@ impl CertificateCommand {
             Self::List(command) => command.run().await,
             Self::Export(command) => command.run().await,
             Self::Keys(Keys { store }) => {
-                println!("{:#}", json!(certificate_keys::public_keys(&store.data)?));
+                println!("{:#}", json!(certificate_keys::public_keys(store.key_directory())?));
                 Ok(ExitCode::SUCCESS)
             }
             Self::RotateKey(RotateKey { output }) => {
-                let public = certificate_keys::rotate(&output.store.data)?;
+                let public = certificate_keys::rotate(output.store.key_directory())?;
                 output.print(&json!({ "kid": public.kid, "x": public.x }));
                 eprintln!(
                     "Certificates are signed with this key from now on, by a running server too. Those who keep the public keys need the new set."
@@ -133,7 +133,7 @@ impl Verify {
 
     fn key_set(&self) -> Result<KeySet> {
         let Some(path) = &self.keys else {
-            return certificate_keys::public_keys(&self.output.store.data).with_context(|| {
+            return certificate_keys::public_keys(self.output.store.key_directory()).with_context(|| {
                 UsageError("whose keys? Give them with --keys FILE, or name the store that signed with --data DIR".to_owned())
             });
         };
@@ -199,7 +199,7 @@ impl Export {
     }
 }
 
-async fn for_each(store: &impl Certificates, mut tell: impl FnMut(StoredCertificate)) -> Result<()> {
+async fn for_each(store: &(impl Certificates + ?Sized), mut tell: impl FnMut(StoredCertificate)) -> Result<()> {
     let mut after = 0;
     loop {
         let page = store.certificates(after, PAGE).await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lethe_store::{Check as Checked, Checks, JobId};
+use lethe_store::{Check as Checked, JobId};
 use serde_json::json;
 
 use super::store_command::StoreCommand;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use lethe_auth::{AuthMethods, Client, ClientId, Secret, SecretKind};
-use lethe_store::{Accounts, NewClient};
+use lethe_store::NewClient;
 use serde_json::{Value, json};
 
 use super::store_command::StoreCommand;
-use crate::{embedded::KeyedStore, failure::Advice, secret_key::random_bytes, terminal};
+use crate::{failure::Advice, open_store::KeyedStore, secret_key::random_bytes, terminal};
 
 /// Register and manage applications
 #[derive(Debug, Subcommand)]
@@ -126,7 +126,7 @@ pub(crate) async fn add_client(keyed: &KeyedStore, name: &str, auth: AuthMethods
     let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
     let secret_hash = keyed.secrets.hash(SecretKind::ClientSecret, secret.expose());
     let client_id = ClientId(uuid::Uuid::new_v4().simple().to_string());
-    let client = keyed.embedded.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, may_hold, secret_hash }).await?;
+    let client = keyed.opened.store.add_client(&NewClient { client_id, name: name.to_owned(), auth, may_hold, secret_hash }).await?;
     Ok(AddedClient { client, secret })
 }
 
@@ -205,7 +205,7 @@ impl One {
         let client_id = ClientId(self.client_id.clone());
         let secret = Secret::generate(SecretKind::ClientSecret, random_bytes()?);
         let secret_hash = keyed.secrets.hash(SecretKind::ClientSecret, secret.expose());
-        let is_known = keyed.embedded.store.set_client_secret(&client_id, &secret_hash).await?;
+        let is_known = keyed.opened.store.set_client_secret(&client_id, &secret_hash).await?;
         is_known.then_some(()).with_context(|| self.unknown(&client_id))?;
         self.output.print(&json!({ "client_id": client_id, "client_secret": secret.expose() }));
         eprintln!("The secret is shown this once; the old one is refused from now on.");

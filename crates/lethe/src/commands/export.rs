@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api_client::parse_oneup_user_id,
-    embedded::StoreOptions,
     failure::Advice,
+    open_store::StoreOptions,
     progress::{Progress, rate},
     terminal::{self, grouped},
 };
@@ -43,16 +43,16 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        let embedded = self.store.open().await?;
-        let user = embedded.user(self.user).await?;
+        let opened = self.store.open().await?;
+        let user = opened.user(self.user).await?;
         let scope = Scope::Account { client_id: user.client_id, account_id: user.account_id };
-        let totals = embedded.store.totals(&scope).await?;
+        let totals = opened.store.totals(&scope).await?;
         fs::create_dir_all(&self.directory).with_context(|| format!("{} cannot be made", self.directory.display()))?;
         let mut progress = Progress::new("export", totals.iter().map(|(_, count)| count).sum());
         let mut written = Vec::new();
         let mut done = 0;
         for (resource_type, _) in totals {
-            let count = export_type(&*embedded.store, &scope, resource_type, &self.directory, |count| {
+            let count = export_type(&*opened.store, &scope, resource_type, &self.directory, |count| {
                 let per_second = grouped(rate(done + count, progress.elapsed()));
                 progress.set(done + count, &format!("{} resources, {per_second}/s", grouped(done + count)));
             })

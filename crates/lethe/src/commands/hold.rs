@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lethe_auth::AccountId;
 use lethe_fhir::{FhirDate, Instant, LogicalId, ResourceType};
 use lethe_purge::holds::{HoldTarget, hold_text};
-use lethe_store::{Clock, HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldLifted, Holds, NewHold, SystemClock};
+use lethe_store::{Clock, HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldLifted, NewHold, SystemClock};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -106,15 +106,15 @@ impl Add {
         if until.is_some_and(|until| until <= SystemClock.now()) {
             bail!(UsageError("--until: that moment is over, and such a hold would keep nothing; nothing was set".to_owned()));
         }
-        let embedded = self.output.store.open().await?;
-        let user = embedded.user(self.user).await?;
+        let opened = self.output.store.open().await?;
+        let user = opened.user(self.user).await?;
         let target = match (self.patient, self.resource) {
             (Some(patient), _) => HoldTarget::Patient(patient),
             (_, Some((resource_type, id))) => HoldTarget::Resource(resource_type, id),
             (None, None) => HoldTarget::Account,
         };
         let new = NewHold { hold_id: Uuid::new_v4(), account_id: user.account_id, target, reason: self.reason, set_by: self.by, until };
-        match embedded.store.add_hold(&new).await? {
+        match opened.store.add_hold(&new).await? {
             HoldAdded::Added(hold) => self.output.print(&to_json(&hold)),
             HoldAdded::NoAccount => bail!("there is no user {}; nothing was set", user.account_id),
             HoldAdded::TooMany => bail!(Advice::new(
@@ -128,12 +128,12 @@ impl Add {
 
 impl List {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
+        let opened = self.output.store.open().await?;
         let mut filter =
             HoldFilter { account_id: self.user.map(AccountId), with_ended: self.ended, count: PAGE_HOLDS, ..HoldFilter::default() };
         let mut holds = Vec::new();
         loop {
-            let page = embedded.store.holds(&filter).await?;
+            let page = opened.store.holds(&filter).await?;
             filter.before = page.last().filter(|_| page.len() == PAGE_HOLDS).map(|last| last.hold_id);
             holds.extend(page);
             if filter.before.is_none() {
@@ -165,14 +165,14 @@ impl List {
 
 impl Lift {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
-        match embedded.store.lift_hold(None, self.hold_id, &self.by).await? {
+        let opened = self.output.store.open().await?;
+        match opened.store.lift_hold(None, self.hold_id, &self.by).await? {
             HoldLifted::Lifted(hold) => self.output.print(&to_json(&hold)),
             HoldLifted::Ended(_) => bail!("the hold {} has ended already; nothing changed", self.hold_id),
             HoldLifted::Unknown => {
                 return Err(Advice::new(
                     format!("there is no hold {}", self.hold_id),
-                    format!("lethe hold list{} shows which there are", embedded.flag()),
+                    format!("lethe hold list{} shows which there are", opened.flag()),
                 ))
                 .context("nothing was lifted");
             }

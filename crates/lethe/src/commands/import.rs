@@ -9,8 +9,8 @@ use lethe_fhir::LocalBases;
 use super::serve::parse_public_url;
 use crate::{
     api_client::parse_oneup_user_id,
-    embedded::StoreOptions,
     import::{ImportRequest, find_files, import, total_bytes},
+    open_store::StoreOptions,
     progress::Progress,
 };
 
@@ -45,11 +45,11 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let files = find_files(&self.paths)?;
-        let embedded = self.store.open().await?;
-        let user = embedded.user(self.user).await?;
+        let opened = self.store.open().await?;
+        let user = opened.user(self.user).await?;
         let progress = Progress::new("import", total_bytes(&files)?);
         let bases = LocalBases::new(self.public_url.as_deref().into_iter().chain(DEFAULT_ADDRESSES));
-        let summary = import(&*embedded.store, ImportRequest { account_id: user.account_id, bases, files }, progress).await?;
+        let summary = import(&*opened.store, ImportRequest { account_id: user.account_id, bases, files }, progress).await?;
         if self.json {
             println!("{}", summary.to_json());
         } else {

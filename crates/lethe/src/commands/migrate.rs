@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use crate::embedded::StoreOptions;
+use crate::open_store::StoreOptions;
 
 /// Bring the store's schema up to date; every other command does so too when it opens the store
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Migrate {
 impl Migrate {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         self.store.open_or_create().await?;
-        eprintln!("The store in {} has the schema of lethe {}.", self.store.data.display(), env!("CARGO_PKG_VERSION"));
+        eprintln!("The store in {} has the schema of lethe {}.", self.store.place(), env!("CARGO_PKG_VERSION"));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    embedded::StoreOptions,
+    open_store::StoreOptions,
     recovery::{Applied, JournalOptions, Recovered},
     restore::{Restoring, reapply, restore},
     terminal::grouped,
@@ -47,7 +47,7 @@ impl Restore {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let restoring = Restoring {
             store: &self.store,
-            journal: self.journal.path(&self.store.data),
+            journal: self.journal.path(self.store.key_directory()),
             is_replacing: self.replace,
             is_new_journal: self.new_journal,
             organization: self.organization.as_deref(),
@@ -76,7 +76,7 @@ impl Restore {
         if recovered.applied.is_empty() {
             println!("No purge on record is younger than the copy.");
         }
-        println!("The store in {} may be served. Next: lethe serve{}", self.store.data.display(), self.store.flag());
+        println!("The store in {} may be served. Next: lethe serve{}", self.store.place(), self.store.flag());
     }
 }
 

@@ -41,12 +41,12 @@ impl Retention {
             )
             .into());
         }
-        let embedded = self.output.store.open().await?;
-        let store = embedded.store.as_ref();
+        let opened = self.output.store.open().await?;
+        let store = opened.store.as_ref();
         let bases = LocalBases::new(self.public_url.as_deref());
         let mut told = Vec::new();
         for due in all_due(store, &self.rules.retention).await? {
-            let now = embedded.clock.now();
+            let now = opened.clock.now();
             let seen = preview(store, &due, &bases, now).await?;
             let started = if self.start { Some(start(store, &due, &bases, now).await?) } else { None };
             if self.output.json {

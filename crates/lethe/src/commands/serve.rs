@@ -1,6 +1,6 @@
 //! `lethe serve`.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +9,7 @@ use lethe_jobs::PaceBounds;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    embedded::StoreOptions,
+    open_store::StoreOptions,
     recovery::JournalOptions,
     retention::{RetentionOptions, TimeOfDay},
     server::{ServeSettings, Server},
@@ -51,6 +51,9 @@ pub(crate) struct Serve {
     /// While a job runs, 99 % of writes take at most so many milliseconds longer than usual
     #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     live_write_wait_ms: u64,
+    /// With --database-url: how long a server may be silent before another takes over its jobs. The same for all servers
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    lease_seconds: u64,
 }
 
 fn parse_read_factor(text: &str) -> Result<f64, String> {
@@ -73,15 +76,16 @@ impl Serve {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let settings = ServeSettings {
             validation: self.validation,
-            pace: PaceBounds { read_factor: self.live_read_factor, write_wait: std::time::Duration::from_millis(self.live_write_wait_ms) },
+            pace: PaceBounds { read_factor: self.live_read_factor, write_wait: Duration::from_millis(self.live_write_wait_ms) },
             organization: self.organization.clone(),
             cors_origins: self.cors_origin,
             journal: self.journal.clone(),
             retention: self.retention.retention.clone(),
             retention_at: self.retention_at,
         };
-        let mut server = Server::start_with(&self.store, self.listen, self.public_url.as_deref(), settings).await?;
-        let data = self.store.data.display();
+        let store = StoreOptions { lease: Duration::from_secs(self.lease_seconds), ..self.store };
+        let mut server = Server::start_with(&store, self.listen, self.public_url.as_deref(), settings).await?;
+        let data = store.place();
         eprintln!(
             "Lethe {} listens on http://{}, FHIR base {}/r4, data in {data}",
             env!("CARGO_PKG_VERSION"),
@@ -89,7 +93,7 @@ impl Serve {
             server.public_url
         );
         if !server.has_clients().await? {
-            eprintln!("No client is registered yet. Next: lethe client add NAME{}", self.store.flag());
+            eprintln!("No client is registered yet. Next: lethe client add NAME{}", store.flag());
         }
         tokio::select! {
             _ = terminate.recv() => {}

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::{embedded::StoreOptions, terminal};
+use crate::{open_store::StoreOptions, terminal};
 
 /// Where to look, and how to print.
 #[derive(Debug, Args)]

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use lethe_auth::{AccountId, ClientId, EXPIRES_IN_S, TokenPair, User};
-use lethe_store::{Accounts, AddedUser, UserFilter};
+use lethe_store::{AddedUser, UserFilter};
 use serde_json::{Value, json};
 
 use super::{client::parse_name, store_command::StoreCommand};
 use crate::{
     api_client::parse_oneup_user_id,
-    embedded::{EmbeddedStore, KeyedStore},
     failure::Advice,
+    open_store::{KeyedStore, OpenStore},
     secret_key::random_bytes,
     terminal,
 };
@@ -89,8 +89,8 @@ struct One {
 /// The store fails.
 pub(crate) async fn issue_tokens(keyed: &KeyedStore, account_id: AccountId) -> Result<TokenPair> {
     let tokens = TokenPair::generate(random_bytes()?, random_bytes()?);
-    let issued = tokens.issued(&keyed.secrets, keyed.embedded.clock.now().as_unix_ms());
-    keyed.embedded.store.put_tokens(account_id, &issued).await?;
+    let issued = tokens.issued(&keyed.secrets, keyed.opened.clock.now().as_unix_ms());
+    keyed.opened.store.put_tokens(account_id, &issued).await?;
     Ok(tokens)
 }
 
@@ -108,13 +108,13 @@ impl UserCommand {
 
 impl Add {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
+        let opened = self.output.store.open().await?;
         let client_id = ClientId(self.client);
-        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&embedded, &client_id))?;
-        match embedded.store.add_user(&client_id, &self.app_user_id).await? {
+        opened.store.client(&client_id).await?.with_context(|| unknown_client(&opened, &client_id))?;
+        match opened.store.add_user(&client_id, &self.app_user_id).await? {
             AddedUser::Added(user) => {
                 self.output.print(&to_json(&user));
-                eprintln!("Next: lethe user token {}{}", user.account_id, embedded.flag());
+                eprintln!("Next: lethe user token {}{}", user.account_id, opened.flag());
                 Ok(ExitCode::SUCCESS)
             }
             AddedUser::Exists(user) => Err(Advice::new(
@@ -128,13 +128,13 @@ impl Add {
 
 impl List {
     async fn run(self) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
+        let opened = self.output.store.open().await?;
         let client_id = ClientId(self.client);
-        embedded.store.client(&client_id).await?.with_context(|| unknown_client(&embedded, &client_id))?;
+        opened.store.client(&client_id).await?.with_context(|| unknown_client(&opened, &client_id))?;
         let mut users: Vec<User> = Vec::new();
         loop {
             let after = users.last().map(|user| user.account_id);
-            let page = embedded.store.users(&client_id, &UserFilter { after, count: PAGE_USERS, ..UserFilter::default() }).await?;
+            let page = opened.store.users(&client_id, &UserFilter { after, count: PAGE_USERS, ..UserFilter::default() }).await?;
             let is_last = page.len() < PAGE_USERS;
             users.extend(page);
             if is_last {
@@ -157,17 +157,17 @@ impl List {
 
 impl One {
     async fn set_active(self, is_active: bool) -> Result<ExitCode> {
-        let embedded = self.output.store.open().await?;
-        let user = embedded.user(self.account_id).await?;
-        embedded.store.set_user_active(&user.client_id, user.account_id, is_active).await?;
+        let opened = self.output.store.open().await?;
+        let user = opened.user(self.account_id).await?;
+        opened.store.set_user_active(&user.client_id, user.account_id, is_active).await?;
         self.output.print(&to_json(&User { is_active, ..user }));
         Ok(ExitCode::SUCCESS)
     }
 
     async fn print_token(self) -> Result<ExitCode> {
         let keyed = self.output.store.open_with_key().await?;
-        let user = keyed.embedded.user(self.account_id).await?;
-        let client = keyed.embedded.store.client(&user.client_id).await?;
+        let user = keyed.opened.user(self.account_id).await?;
+        let client = keyed.opened.store.client(&user.client_id).await?;
         let is_useless = client.is_some_and(|(client, _)| !client.auth.allows_bearer());
         let tokens = issue_tokens(&keyed, user.account_id).await?;
         if is_useless {
@@ -194,10 +194,10 @@ impl One {
     }
 }
 
-fn unknown_client(embedded: &EmbeddedStore, client_id: &ClientId) -> Advice {
+fn unknown_client(opened: &OpenStore, client_id: &ClientId) -> Advice {
     Advice::new(
         format!("there is no client '{client_id}'"),
-        format!("lethe client list{0} shows who there is; lethe client add NAME{0} registers one", embedded.flag()),
+        format!("lethe client list{0} shows who there is; lethe client add NAME{0} registers one", opened.flag()),
     )
 }
 

@@ -10,7 +10,8 @@ mod lines;
 mod parts;
 mod scan;
 
-pub(crate) use entry::Digested;
-pub(crate) use keeper::JournalKeeper;
+use entry::Digested;
+
+pub(crate) use keeper::{JournalKeeper, Writers};
 pub(crate) use parts::parts_of;
 pub(crate) use scan::{JournalError, RecordedEnd, Scan, scan};

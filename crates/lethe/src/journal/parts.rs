@@ -9,7 +9,7 @@ use std::{
 use lethe_store::{JournalMark, RemovedPart};
 
 use super::{
-    RecordedEnd,
+    Digested, RecordedEnd,
     entry::{LINE_BYTES_MAX, read_line, read_part},
     scan::JournalError,
 };
@@ -34,4 +34,13 @@ pub(crate) fn parts_of(
         before = Some(mark);
         read_part(&entry, number).ok_or_else(|| damaged("names a type or places that this version of lethe does not know"))
     }))
+}
+
+/// What tells the parts of `recorded` from others.
+pub(super) fn digest_of(path: &Path, recorded: &RecordedEnd) -> Result<[u8; 32], JournalError> {
+    let mut digested = Digested::new();
+    for part in parts_of(path, recorded)? {
+        digested.add(&part?);
+    }
+    Ok(digested.finish())
 }

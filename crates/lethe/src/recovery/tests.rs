@@ -8,6 +8,7 @@ use lethe_purge::Selection;
 use lethe_store::{
     Accounts, AddedUser, Expect, JournalMark, KeyedHash, KickOff, NewClient, NewPurge, PurgeWork, Resources, StoreError, SystemClock, Write,
 };
+use lethe_store_sqlite::SqliteStore;
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -79,13 +80,14 @@ impl Scene {
         self.directory.path().join(JOURNAL_FILE)
     }
 
-    async fn start(&self) -> (Arc<SqliteStore>, Result<Arc<JournalKeeper>>) {
+    async fn start(&self) -> (Arc<dyn AnyStore>, Result<Arc<JournalKeeper>>) {
         let store = SqliteStore::open_for_serving(self.directory.path(), Arc::clone(&self.clock)).await.unwrap();
-        let journal = open_journal(&store, Arc::clone(&self.clock), &self.journal(), "").await;
-        (Arc::new(store), journal)
+        let store: Arc<dyn AnyStore> = Arc::new(store);
+        let journal = open_journal(&store, Arc::clone(&self.clock), &self.journal(), Writers::One, "").await;
+        (store, journal)
     }
 
-    async fn purge(&self, store: &Arc<SqliteStore>, journal: Arc<dyn PurgeJournal>) -> PurgeJob {
+    async fn purge(&self, store: &Arc<dyn AnyStore>, journal: Arc<dyn PurgeJournal>) -> PurgeJob {
         let purge = NewPurge {
             job_id: Uuid::now_v7(),
             owner: self.owner.clone(),
@@ -100,7 +102,7 @@ impl Scene {
         self.go_on(store, journal, job.job_id).await
     }
 
-    async fn go_on(&self, store: &Arc<SqliteStore>, journal: Arc<dyn PurgeJournal>, job_id: JobId) -> PurgeJob {
+    async fn go_on(&self, store: &Arc<dyn AnyStore>, journal: Arc<dyn PurgeJournal>, job_id: JobId) -> PurgeJob {
         let attempts = AttemptLimits { attempts_max: 2, first_backoff_ms: 0, backoff_max_ms: 0 };
         let options = WorkerOptions { attempts, ..WorkerOptions::default() };
         let (_stopping, stop) = watch::channel(false);

@@ -3,6 +3,8 @@
 // Each test binary uses a part of this, and clippy knows helpers of tests only where they stand beside a test.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod database;
+
 use std::{
     fs,
     io::{BufRead, BufReader},

@@ -5,4 +5,6 @@ where
     purge_digest.job_number = $1
     and purge_batch.account_id = $2
     and purge_batch.type_id = $3
+    and purge_digest.batch > $4
 order by purge_digest.batch
+limit 1

@@ -13,15 +13,15 @@ use lethe_search::export::ExportFilter;
 use lethe_store::{BULK_KEPT_MS, ClaimedExport, ExportFileKind, ExportJob, ExportTask, JobId, StoreError};
 
 use super::{
-    LEASE_MS, Result, export_filter,
+    Result, export_filter,
     export_job::{self, ExportRow, stored_kind},
     export_page::{Range, scan},
-    latest_end,
 };
 use crate::{
     PostgresStore,
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, at_most, seq},
     connections::Durability,
+    lease_times::LeaseTimes,
     resources::{ACCOUNT_FIRST, accounts_of, types_of},
     transaction::Tx,
 };
@@ -40,26 +40,26 @@ const INSERT_FILE: &str = include_str!("../../sql/bulk/insert_export_file.sql");
 const SCAN_MAX: usize = 50_000;
 
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedExport>> {
-    let now = store.clock.now();
+    let times = store.lease_times();
     // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.connections.read(|tx| async move { claimable(&tx, now).await }).await?.is_none() {
+    if store.connections.read(|tx| async move { claimable(&tx, times).await }).await?.is_none() {
         return Ok(None);
     }
-    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, now)).await?)
+    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
 }
 
-async fn claimable(tx: &Tx, now: Instant) -> crate::error::Result<Option<(i64, String)>> {
-    let row = tx.row_if_any(SELECT_CLAIMABLE, &[&InstantColumn(now), &InstantColumn(latest_end(now))]).await?;
+async fn claimable(tx: &Tx, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
+    let row = tx.row_if_any(SELECT_CLAIMABLE, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-async fn claim_one(tx: Tx, now: Instant) -> crate::error::Result<Option<ClaimedExport>> {
-    let Some((number, stored)) = claimable(&tx, now).await? else { return Ok(None) };
+async fn claim_one(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedExport>> {
+    let Some((number, stored)) = claimable(&tx, times).await? else { return Ok(None) };
     let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
     let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
-    let (expires_on, latest) = (InstantColumn(now.plus_ms(LEASE_MS)), InstantColumn(latest_end(now)));
+    let (ends, now, latest) = (InstantColumn(times.ends), InstantColumn(times.now), InstantColumn(times.latest));
     // Whoever was quicker has a lease on it by now.
-    if tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &expires_on, &InstantColumn(now), &latest]).await? == 0 {
+    if tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &ends, &now, &latest]).await? == 0 {
         return Ok(None);
     }
     let ExportRow { job, fence, .. } = export_job::row(&tx, number).await?;
@@ -67,9 +67,8 @@ async fn claim_one(tx: Tx, now: Instant) -> crate::error::Result<Option<ClaimedE
 }
 
 /// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens (INV-3).
-async fn hold(tx: &Tx, lease: Lease<JobId>, now: Instant) -> crate::error::Result<ExportRow> {
-    let expires_on = InstantColumn(now.plus_ms(LEASE_MS));
-    let renewed = tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &expires_on]).await?;
+async fn hold(tx: &Tx, lease: Lease<JobId>, times: LeaseTimes) -> crate::error::Result<ExportRow> {
+    let renewed = tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &InstantColumn(times.ends)]).await?;
     export_job::row(tx, renewed.ok_or(StoreError::LeaseLost)?.try_get(0)?).await
 }
 
@@ -78,9 +77,9 @@ where
     F: Fn(Tx, ExportRow) -> Done,
     Done: Future<Output = crate::error::Result<T>>,
 {
-    let (now, work) = (store.clock.now(), &work);
+    let (times, work) = (store.lease_times(), &work);
     let step = |tx: Tx| async move {
-        let row = hold(&tx, lease, now).await?;
+        let row = hold(&tx, lease, times).await?;
         work(tx, row).await
     };
     Ok(store.connections.write(Durability::InOrder, step).await?)
@@ -222,13 +221,14 @@ async fn insert_files(
 }
 
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ExportJob> {
-    let now = store.clock.now();
+    let times = store.lease_times();
     // With this commit the whole plan is on disk, too.
-    Ok(store.connections.write(Durability::OnDisk, |tx| end(tx, lease, event, failure, now)).await?)
+    Ok(store.connections.write(Durability::OnDisk, |tx| end(tx, lease, event, failure, times)).await?)
 }
 
-async fn end(tx: Tx, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>, now: Instant) -> crate::error::Result<ExportJob> {
-    let row = hold(&tx, lease, now).await?;
+async fn end(tx: Tx, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>, times: LeaseTimes) -> crate::error::Result<ExportJob> {
+    let row = hold(&tx, lease, times).await?;
+    let now = times.now;
     let from = row.job.state;
     let to = from.transition(event).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
     let expires_on = InstantColumn(now.plus_ms(BULK_KEPT_MS));

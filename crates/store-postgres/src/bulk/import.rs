@@ -8,11 +8,12 @@ use lethe_store::{
 };
 use tokio_postgres::Row;
 
-use super::{LEASE_MS, Result, has_ended, latest_end};
+use super::Result;
 use crate::{
     PostgresStore,
     columns::{InstantColumn, NumberColumn, at_most, number},
     connections::Durability,
+    lease_times::LeaseTimes,
     resources,
     transaction::Tx,
 };
@@ -34,21 +35,22 @@ const END: &str = include_str!("../../sql/bulk/end_import.sql");
 const LEFT: &str = "the server ended, or lost the call, while the import ran";
 
 pub(super) async fn start(store: &PostgresStore, import: &NewImport) -> Result<ImportStart> {
-    let now = store.clock.now();
-    Ok(store.connections.write(Durability::OnDisk, |tx| begin(tx, import, now)).await?)
+    let times = store.lease_times();
+    Ok(store.connections.write(Durability::OnDisk, |tx| begin(tx, import, times)).await?)
 }
 
-async fn begin(tx: Tx, import: &NewImport, now: Instant) -> crate::error::Result<ImportStart> {
+async fn begin(tx: Tx, import: &NewImport, times: LeaseTimes) -> crate::error::Result<ImportStart> {
+    let now = times.now;
     if let Some(row) = tx.row_if_any(SELECT_IN_PROGRESS, &[&import.account_id.0]).await? {
         let lease_expires_on = row.try_get::<_, Option<InstantColumn>>(2)?.map(|column| column.0);
-        if !has_ended(lease_expires_on, now) {
+        if !times.have_passed(lease_expires_on) {
             return Ok(ImportStart::Conflict { running: row.try_get(1)? });
         }
         end_left(&tx, row.try_get(0)?, now).await?;
     }
     // It is claimed by whoever brings it, at once.
     let state = JobState::Queued.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
-    let expires_on = InstantColumn(now.plus_ms(LEASE_MS));
+    let expires_on = InstantColumn(times.ends);
     let inserted = tx
         .row_if_any(
             INSERT,
@@ -82,9 +84,9 @@ pub(super) async fn fail_all(tx: &Tx, now: Instant) -> crate::error::Result<()> 
 }
 
 /// Ends every import of which nothing has been heard for longer than a lease.
-pub(super) async fn fail_left(tx: &Tx, now: Instant) -> crate::error::Result<()> {
-    for row in tx.rows(SELECT_LEFT, &[&InstantColumn(now), &InstantColumn(latest_end(now))]).await? {
-        end_left(tx, row.try_get(0)?, now).await?;
+pub(super) async fn fail_left(tx: &Tx, times: LeaseTimes) -> crate::error::Result<()> {
+    for row in tx.rows(SELECT_LEFT, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await? {
+        end_left(tx, row.try_get(0)?, times.now).await?;
     }
     Ok(())
 }
@@ -94,9 +96,8 @@ async fn end_left(tx: &Tx, number: i64, now: Instant) -> crate::error::Result<()
 }
 
 /// Renews the lease, or fails with `LeaseLost`, before anything else of the transaction happens (INV-3).
-async fn hold(tx: &Tx, lease: Lease<JobId>, now: Instant) -> crate::error::Result<i64> {
-    let expires_on = InstantColumn(now.plus_ms(LEASE_MS));
-    let renewed = tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &expires_on]).await?;
+async fn hold(tx: &Tx, lease: Lease<JobId>, times: LeaseTimes) -> crate::error::Result<i64> {
+    let renewed = tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &InstantColumn(times.ends)]).await?;
     Ok(renewed.ok_or(StoreError::LeaseLost)?.try_get(0)?)
 }
 
@@ -105,11 +106,12 @@ pub(super) async fn store_batch(
     lease: Lease<JobId>,
     batch: ImportBatch,
 ) -> std::result::Result<ImportProgress, WriteError> {
-    let now = store.clock.now();
+    let times = store.lease_times();
+    let now = times.now;
     let (last_line, rejected) = (NumberColumn(batch.last_line), NumberColumn(batch.rejected));
     let encoded = &resources::encode(batch.writes).await?;
     let work = |tx: Tx| async move {
-        let number = hold(&tx, lease, now).await?;
+        let number = hold(&tx, lease, times).await?;
         let job = job(&tx, number).await?;
         if job.state == JobState::Canceling {
             return Ok(ImportProgress::Canceled);
@@ -133,9 +135,10 @@ pub(super) async fn store_batch(
 }
 
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ImportJob> {
-    let now = store.clock.now();
+    let times = store.lease_times();
+    let now = times.now;
     let work = |tx: Tx| async move {
-        let number = hold(&tx, lease, now).await?;
+        let number = hold(&tx, lease, times).await?;
         end(&tx, number, event, failure, now).await
     };
     Ok(store.connections.write(Durability::OnDisk, work).await?)

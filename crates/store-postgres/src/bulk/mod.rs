@@ -17,7 +17,7 @@ use lethe_store::{
     ImportProgress, ImportStart, Imports, JobId, NewExport, NewImport, StoreError, WriteError,
 };
 
-use crate::{PostgresStore, columns::InstantColumn, connections::Durability, transaction::Tx};
+use crate::{PostgresStore, columns::InstantColumn, connections::Durability, lease_times::LeaseTimes, transaction::Tx};
 
 pub(crate) use export_control::{count_questions, forget_questions};
 pub(crate) use export_filter::{FilterCache, current_at, members, takes};
@@ -28,19 +28,6 @@ const HAS_EXPIRED: &str = include_str!("../../sql/bulk/has_expired.sql");
 const SELECT_EXPIRED_EXPORTS: &str = include_str!("../../sql/bulk/expired_exports.sql");
 const DELETE_EXPIRED_IMPORTS: &str = include_str!("../../sql/bulk/delete_expired_imports.sql");
 const RELEASE_EXPORTS: &str = include_str!("../../sql/bulk/release_exports.sql");
-
-/// How long a job may be silent before it counts as left, in milliseconds. Each step renews the lease.
-const LEASE_MS: i64 = 300_000;
-
-/// A lease that ends later than this was given before the clock was set back, and counts as ended: none that is given now lasts as long.
-fn latest_end(now: Instant) -> Instant {
-    now.plus_ms(2 * LEASE_MS)
-}
-
-/// Whether a lease that ends then has ended.
-fn has_ended(lease_expires_on: Option<Instant>, now: Instant) -> bool {
-    lease_expires_on.is_none_or(|expires_on| expires_on <= now || expires_on > latest_end(now))
-}
 
 /// For a server that has just started, and is the only one: exports go on, and imports, whose lines are lost with the calls that brought them,
 /// have failed.
@@ -87,26 +74,26 @@ impl ExportWork for PostgresStore {
     }
 
     async fn remove_expired(&self) -> Result<u64> {
-        let now = self.clock.now();
+        let times = self.lease_times();
         // Looking costs no lock: only when there is something to remove is it asked for.
         let look = |tx: Tx| async move {
-            Ok(tx.row(HAS_EXPIRED, &[&InstantColumn(now), &InstantColumn(latest_end(now))]).await?.try_get::<_, bool>(0)?)
+            Ok(tx.row(HAS_EXPIRED, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?.try_get::<_, bool>(0)?)
         };
         if !self.connections.read(look).await? {
             return Ok(0);
         }
-        Ok(self.connections.write(Durability::InOrder, |tx| remove_expired(tx, now)).await?)
+        Ok(self.connections.write(Durability::InOrder, |tx| remove_expired(tx, times)).await?)
     }
 }
 
-async fn remove_expired(tx: Tx, now: Instant) -> crate::error::Result<u64> {
+async fn remove_expired(tx: Tx, times: LeaseTimes) -> crate::error::Result<u64> {
     // Of a server that is gone, while others go on.
-    import::fail_left(&tx, now).await?;
-    let exports = tx.rows(SELECT_EXPIRED_EXPORTS, &[&InstantColumn(now)]).await?;
+    import::fail_left(&tx, times).await?;
+    let exports = tx.rows(SELECT_EXPIRED_EXPORTS, &[&InstantColumn(times.now)]).await?;
     for row in &exports {
         export_control::delete(&tx, row.try_get(0)?).await?;
     }
-    let imports = tx.execute(DELETE_EXPIRED_IMPORTS, &[&InstantColumn(now)]).await?;
+    let imports = tx.execute(DELETE_EXPIRED_IMPORTS, &[&InstantColumn(times.now)]).await?;
     Ok(exports.len() as u64 + imports)
 }
 

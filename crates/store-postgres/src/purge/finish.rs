@@ -17,15 +17,15 @@ const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
 const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batches.sql");
 
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
-    let now = store.clock.now();
+    let times = store.lease_times();
     let job = store.renew(lease).await?.job;
     // A job that failed after its plan was made may be retried and needs its lists; no other does.
     if end.event != JobEvent::Fail || job.initialized_on.is_none() {
         listed::clear_gently(store, lease).await?;
     }
     let work = |tx: Tx| async move {
-        let row = hold(&tx, lease, now).await?;
-        finish_in(&tx, &row, end, issuer.as_ref(), now).await
+        let row = hold(&tx, lease, times).await?;
+        finish_in(&tx, &row, end, issuer.as_ref(), times.now).await
     };
     // With this commit everything that the job did is on disk, too.
     Ok(store.connections.write(Durability::OnDisk, work).await?)

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use lethe_fhir::Instant;
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
 use lethe_purge::plan::BatchLimits;
 use lethe_store::{ClaimedPurge, JobId, StoreError};
@@ -18,6 +17,7 @@ use crate::{
     PostgresStore, bulk,
     columns::{InstantColumn, NumberColumn},
     connections::Durability,
+    lease_times::LeaseTimes,
     transaction::Tx,
 };
 
@@ -30,8 +30,6 @@ const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
 
 /// Steps that take longer than this are told in the log.
 const LONG_STEP: Duration = Duration::from_millis(50);
-/// How long a worker may be silent before another may take its job, in milliseconds. Each step renews it.
-const LEASE_MS: i64 = 300_000;
 
 pub(super) async fn release_all(store: &PostgresStore) -> Result<()> {
     let now = store.clock.now();
@@ -43,28 +41,26 @@ pub(super) async fn release_all(store: &PostgresStore) -> Result<()> {
 }
 
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedPurge>> {
-    let now = store.clock.now();
+    let times = store.lease_times();
     // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.connections.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, now).await }).await?.is_none() {
+    if store.connections.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, times).await }).await?.is_none() {
         return Ok(None);
     }
-    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, now)).await?)
+    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
 }
 
-async fn claimable(tx: &Tx, statement: &str, now: Instant) -> crate::error::Result<Option<(i64, String)>> {
-    // A lease that ends later than any that is given now was given before the clock was set back.
-    let latest = now.plus_ms(2 * LEASE_MS);
-    let row = tx.row_if_any(statement, &[&InstantColumn(now), &InstantColumn(latest)]).await?;
+async fn claimable(tx: &Tx, statement: &str, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
+    let row = tx.row_if_any(statement, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-async fn claim_one(tx: Tx, now: Instant) -> crate::error::Result<Option<ClaimedPurge>> {
+async fn claim_one(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedPurge>> {
     // Whoever was quicker holds its row, and has a lease on it when this one gets it: it is claimable no more.
-    let Some((number, stored)) = claimable(&tx, LOCK_CLAIMABLE, now).await? else { return Ok(None) };
+    let Some((number, stored)) = claimable(&tx, LOCK_CLAIMABLE, times).await? else { return Ok(None) };
     let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
     let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
-    let expires_on = now.plus_ms(LEASE_MS);
-    tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &InstantColumn(expires_on), &InstantColumn(now)]).await?;
+    let (ends, now) = (InstantColumn(times.ends), InstantColumn(times.now));
+    tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &ends, &now]).await?;
     // A batch that was running under the last lease did not commit: it is run again. Its attempt stays counted (INV-6).
     tx.execute(REQUEUE_RUNNING, &[&number]).await?;
     let fence = job::row(&tx, number).await?.fence;
@@ -73,10 +69,9 @@ async fn claim_one(tx: Tx, now: Instant) -> crate::error::Result<Option<ClaimedP
 }
 
 /// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens.
-pub(super) async fn hold(tx: &Tx, lease: Lease<JobId>, now: Instant) -> crate::error::Result<JobRow> {
-    let expires_on = now.plus_ms(LEASE_MS);
-    let renewed =
-        tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &InstantColumn(expires_on), &InstantColumn(now)]).await?;
+pub(super) async fn hold(tx: &Tx, lease: Lease<JobId>, times: LeaseTimes) -> crate::error::Result<JobRow> {
+    let (ends, now) = (InstantColumn(times.ends), InstantColumn(times.now));
+    let renewed = tx.row_if_any(RENEW, &[&lease.job_id, &NumberColumn(lease.fence.0), &ends, &now]).await?;
     match renewed {
         Some(row) => job::row(tx, row.try_get(0)?).await,
         None => Err(StoreError::LeaseLost.into()),
@@ -102,10 +97,10 @@ impl PostgresStore {
         F: Fn(Tx, JobRow) -> Done,
         Done: Future<Output = crate::error::Result<T>>,
     {
-        let (now, work) = (self.clock.now(), &work);
+        let (times, work) = (self.lease_times(), &work);
         let step = |tx: Tx| async move {
             let began = Moment::now();
-            let job = hold(&tx, lease, now).await?;
+            let job = hold(&tx, lease, times).await?;
             Ok((began, work(tx, job).await?))
         };
         let (began, done) = self.connections.write(Durability::InOrder, step).await?;

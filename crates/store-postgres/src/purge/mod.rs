@@ -1,6 +1,7 @@
 //! Purge jobs: as their owner sees them, and the steps of the walk.
 
 mod audit;
+mod audit_trail;
 mod batch;
 mod certificate;
 mod companions;
@@ -19,6 +20,7 @@ mod plan;
 mod planner;
 mod preview;
 mod probe;
+mod proof;
 mod question;
 pub(crate) mod recorded;
 mod removed;
@@ -38,7 +40,7 @@ use lethe_store::{
 
 use uuid::Uuid;
 
-use crate::{PostgresStore, not_ported};
+use crate::PostgresStore;
 
 use planner::Planner;
 
@@ -164,22 +166,29 @@ impl Certificates for PostgresStore {
         certificate::certificates(self, after, count).await
     }
 
-    async fn deletion(&self, _: &Scope, _: JobId, _: AccountId, _: ResourceType, _: &LogicalId) -> Result<Deletion> {
-        Err(not_ported())
+    async fn deletion(
+        &self,
+        owner: &Scope,
+        job_id: JobId,
+        account_id: AccountId,
+        resource_type: ResourceType,
+        id: &LogicalId,
+    ) -> Result<Deletion> {
+        proof::deletion(self, owner, job_id, account_id, resource_type, id).await
     }
 
-    async fn forget_digests(&self, _: &Scope, _: JobId) -> Result<Forgotten> {
-        Err(not_ported())
+    async fn forget_digests(&self, owner: &Scope, job_id: JobId) -> Result<Forgotten> {
+        proof::forget(self, owner, job_id).await
     }
 }
 
 #[async_trait]
 impl Audits for PostgresStore {
-    async fn audit_records(&self, _: u64, _: usize) -> Result<Vec<AuditRecord>> {
-        Err(not_ported())
+    async fn audit_records(&self, after: u64, count: usize) -> Result<Vec<AuditRecord>> {
+        audit_trail::records(self, after, count).await
     }
 
     async fn store_id(&self) -> Result<Uuid> {
-        Err(not_ported())
+        audit_trail::store_id(self).await
     }
 }

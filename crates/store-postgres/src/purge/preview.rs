@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     PostgresStore,
-    columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, number, seq as read_seq},
+    columns::{InstantColumn, SeqColumn, TypeColumn, number, seq as read_seq},
     resources::{ACCOUNT_FIRST, accounts_of, types_of},
     transaction::{Tx, Values},
 };

@@ -4,7 +4,12 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::run::PLANNING;
-use crate::{connections::Connections, error::Result, migrate::migrate, transaction::Tx};
+use crate::{
+    connections::Connections,
+    error::Result,
+    migrate::{IfNone, migrate},
+    transaction::Tx,
+};
 
 /// Runs `work` as a search in a database of its own, in which the statements of `fill` were run.
 pub(super) async fn with_database(fill: &str, work: impl AsyncFnOnce(Tx) -> Result<()>) {
@@ -16,8 +21,8 @@ pub(super) async fn with_database(fill: &str, work: impl AsyncFnOnce(Tx) -> Resu
     let mut config: tokio_postgres::Config = server.parse().unwrap();
     let (own, connection) = config.dbname(&name).connect(NoTls).await.unwrap();
     tokio::spawn(connection);
-    let connections = Connections::new(&config).unwrap();
-    migrate(&connections).await.unwrap();
+    let connections = Connections::new(&config, std::time::Duration::from_secs(60)).unwrap();
+    migrate(&connections, IfNone::Make).await.unwrap();
     own.batch_execute("set search_path = lethe").await.unwrap();
     for statement in fill.split(";\n") {
         own.batch_execute(statement).await.unwrap();

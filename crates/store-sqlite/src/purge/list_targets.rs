@@ -107,9 +107,8 @@ fn filter(connection: &Connection, job: &JobRow, account_id: AccountId, question
             those_here(connection, job, account_id, members.into_iter().flat_map(|(patients, _)| patients))?
         }
     };
-    // Without its words: they may quote a value, and the job keeps why it failed.
-    let not_understood = |_| StoreError::NotUnderstood("purge_question.question: a condition".to_owned());
-    Ok(ExportFilter::new(patients, &question.type_filters, bases).map_err(not_understood)?)
+    let made = ExportFilter::new(patients, &question.type_filters, bases);
+    Ok(made.map_err(|error| StoreError::NotUnderstood(format!("purge_question.question: {error}")))?)
 }
 
 /// A compartment is there as long as its Patient is (<https://hl7.org/fhir/R4/compartmentdefinition-patient.html>): of one that was not at the

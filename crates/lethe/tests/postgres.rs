@@ -1,0 +1,253 @@
+//! The real binary over PostgreSQL: one server, two of them, and one that is killed or stopped in the middle of a purge.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::{fmt::Write, time::Instant};
+
+use lethe::population::{GeneratedKind, Population};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use support::{DEADLINE, Workplace, database::Database};
+
+fn ndjson(seed: u64, patients: u64) -> String {
+    Population::new(seed, patients).fold(String::new(), |mut lines, change| {
+        if let GeneratedKind::Put(json) = change.kind {
+            writeln!(lines, "{json}").unwrap();
+        }
+        lines
+    })
+}
+
+/// A client with two users, over a fresh database: the accounts and their tokens.
+struct Scene {
+    database: Database,
+    workplace: Workplace,
+    purged: (String, String),
+    bystander: (String, String),
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (database, workplace) = (Database::create().await, Workplace::new());
+        let client: Value = serde_json::from_str(&database.said(&workplace, &["client", "add", "Test", "--json"])).unwrap();
+        let client_id = client["client_id"].as_str().unwrap();
+        let user = |name: &str| {
+            let user: Value =
+                serde_json::from_str(&database.said(&workplace, &["user", "add", "--client", client_id, name, "--json"])).unwrap();
+            let account = user["oneup_user_id"].to_string();
+            let token = database.said(&workplace, &["user", "token", &account]);
+            (account, token)
+        };
+        let (purged, bystander) = (user("alice"), user("bob"));
+        Self { database, workplace, purged, bystander }
+    }
+
+    /// Fills an account with a generated population.
+    fn fill(&self, account: &str, seed: u64, patients: u64) {
+        self.workplace.write("population.ndjson", ndjson(seed, patients));
+        self.database.said(&self.workplace, &["import", "--user", account, "population.ndjson"]);
+    }
+
+    /// One number of the database.
+    async fn number(&self, sql: &str) -> i64 {
+        self.database.client().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    fn assert_sound(&self) {
+        let done = self.database.run(&self.workplace, &["check"]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+}
+
+/// Calls a server as one user.
+struct Api<'a> {
+    http: Client,
+    server: &'a str,
+    token: &'a str,
+}
+
+impl<'a> Api<'a> {
+    fn new(server: &'a str, token: &'a str) -> Self {
+        Self { http: Client::new(), server, token }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self.http.request(method, format!("{}/r4/{path}", self.server)).bearer_auth(self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.call(Method::GET, path, None).await
+    }
+
+    async fn count(&self, resource_type: &str) -> u64 {
+        self.get(&format!("{resource_type}?_summary=count")).await["total"].as_u64().unwrap()
+    }
+
+    /// Starts a purge of everything; where it is.
+    async fn kick_off(&self) -> String {
+        let job = self.call(Method::POST, "$purge?_includeDeleted=true", None).await;
+        format!("$purge/{}", job["job"]["id"].as_str().unwrap())
+    }
+
+    /// Asks until the job has ended.
+    async fn ended(&self, address: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let job = self.get(address).await["job"].take();
+            if ["successful", "failed", "canceled"].contains(&job["status"].as_str().unwrap()) {
+                return job;
+            }
+            assert!(began.elapsed() < DEADLINE, "{job}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_database_is_served_written_searched_purged_and_certified() {
+    let scene = Scene::new().await;
+    scene.fill(&scene.bystander.0, 2, 3);
+    let (mut running, server) = scene.database.serve(&scene.workplace, &[]);
+    let (api, other) = (Api::new(&server, &scene.purged.1), Api::new(&server, &scene.bystander.1));
+    let before = other.count("Observation").await;
+    assert!(before > 0, "the control");
+    let patient = json!({"resourceType": "Patient", "id": "p", "name": [{"family": "Ash"}]});
+    api.call(Method::PUT, "Patient/p", Some(patient)).await;
+    assert_eq!(api.get("Patient?family=ash").await["total"], 1);
+
+    let address = api.kick_off().await;
+    let job = api.ended(&address).await;
+    assert!(job["status"] == "successful" && job["deletedCount"] == 1, "{job}");
+    assert_eq!(api.get("Patient?family=ash").await["total"], 0);
+    assert_eq!(other.count("Observation").await, before);
+    let certificate = api.get(&format!("{address}/certificate")).await;
+    scene.workplace.write("certificate.json", certificate.to_string());
+    let verified = scene.database.run(&scene.workplace, &["certificate", "verify", "certificate.json"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let proof = api.get(&format!("{address}/certificate/proof?resource=Patient/p")).await;
+    scene.workplace.write("proof.json", proof.to_string());
+    let proven = ["certificate", "verify", "certificate.json", "--proof", "proof.json", "--resource", "Patient/p"];
+    let proven = scene.database.run(&scene.workplace, &proven);
+    assert_eq!(proven.code, Some(0), "{proven:?}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+    scene.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_ends_no_lease_of_another() {
+    let scene = Scene::new().await;
+    let (_first, server) = scene.database.serve(&scene.workplace, &[]);
+    let api = Api::new(&server, &scene.purged.1);
+    for patients in [40, 80, 160, 320] {
+        scene.fill(&scene.purged.0, patients, patients);
+        let address = api.kick_off().await;
+        let (mut second, _) = scene.database.serve(&scene.workplace, &[]);
+        let was_running = api.get(&address).await["job"]["status"] == "in progress";
+        assert_eq!(api.ended(&address).await["status"], "successful");
+        second.signal("TERM");
+        assert_eq!(second.wait(), Some(0));
+        assert_eq!(scene.number("select max(fence) from purge_job").await, 1, "one claim for each job");
+        if was_running {
+            return;
+        }
+    }
+    panic!("no job was running any more when the second server had started");
+}
+
+/// Purges at the first of two servers, which gets `signal` in the middle; until the second one has taken a job over. Each round has a purge of its own.
+async fn taken_over(signal: &str) {
+    let scene = Scene::new().await;
+    scene.fill(&scene.bystander.0, 2, 3);
+    let (mut taken_over, mut bystander_before) = (false, None);
+    for round in 1..=10 {
+        scene.fill(&scene.purged.0, 100 + round, 80);
+        let lease = ["--lease-seconds", "2"];
+        let ((mut first, first_url), (mut second, second_url)) =
+            (scene.database.serve(&scene.workplace, &lease), scene.database.serve(&scene.workplace, &lease));
+        let (api, other) = (Api::new(&second_url, &scene.purged.1), Api::new(&second_url, &scene.bystander.1));
+        let stored = api.count("Observation").await;
+        assert!(stored > 0, "the control");
+        bystander_before.get_or_insert(other.count("Observation").await);
+        let address = Api::new(&first_url, &scene.purged.1).kick_off().await;
+        first.signal(signal);
+        let late = json!({"resourceType": "Basic", "id": format!("late-{round}")});
+        api.call(Method::PUT, &format!("Basic/late-{round}"), Some(late)).await;
+        let job = api.ended(&address).await;
+        assert_eq!(job["status"], "successful", "{job}");
+        let certificate = api.get(&format!("{address}/certificate")).await;
+        let sum =
+            ["deletedCount", "sparedCount", "heldCount", "failedCount"].map(|count| job[count].as_u64().unwrap_or(0)).iter().sum::<u64>();
+        assert_eq!(sum, job["resourceCount"].as_u64().unwrap(), "{job}");
+
+        // Who was stopped goes on, and finds that the job is another's.
+        if signal == "STOP" {
+            first.signal("CONT");
+            assert_eq!(Api::new(&first_url, &scene.purged.1).get(&address).await["job"], job);
+            first.signal("TERM");
+            assert_eq!(first.wait(), Some(0));
+        } else {
+            first.wait();
+        }
+        assert_eq!(api.get(&address).await["job"], job, "late writes change nothing");
+        assert_eq!(api.get(&format!("{address}/certificate")).await, certificate);
+        assert_eq!((api.count("Observation").await, api.count("Basic").await), (0, 1));
+        assert_eq!(Some(other.count("Observation").await), bystander_before);
+        second.signal("TERM");
+        assert_eq!(second.wait(), Some(0));
+        scene.assert_sound();
+        taken_over = scene.number("select max(fence) from purge_job").await > 1;
+        if taken_over {
+            break;
+        }
+    }
+    assert!(taken_over, "the control: no job was taken over");
+    assert_eq!(scene.number("select count(*) from purge_certificate").await, scene.number("select count(*) from purge_job").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_takes_over_from_one_that_is_killed() {
+    taken_over("KILL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_takes_over_from_one_that_is_stopped_and_whose_late_writes_change_nothing() {
+    taken_over("STOP").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_older_than_its_journal_is_not_served_until_younger_purges_are_applied() {
+    let scene = Scene::new().await;
+    let (mut running, server) = scene.database.serve(&scene.workplace, &[]);
+    let api = Api::new(&server, &scene.purged.1);
+    api.call(Method::PUT, "Patient/p", Some(json!({"resourceType": "Patient", "id": "p"}))).await;
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+    let copy = Database::create().await;
+    copy.become_copy_of(&scene.database).await;
+    let (mut running, server) = scene.database.serve(&scene.workplace, &[]);
+    let api = Api::new(&server, &scene.purged.1);
+    let address = api.kick_off().await;
+    assert_eq!(api.ended(&address).await["deletedCount"], 1);
+    let reapply = ["restore", "--reapply"];
+    let in_use = scene.database.run(&scene.workplace, &reapply);
+    assert!(in_use.code == Some(1) && in_use.stderr.contains("stop all of its servers"), "{in_use:?}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+
+    scene.database.become_copy_of(&copy).await;
+    let refused = scene.database.run(&scene.workplace, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("older than its purge journal"), "{refused:?}");
+    let applied = scene.database.said(&scene.workplace, &reapply);
+    assert!(applied.contains("1 resources of the copy removed"), "{applied}");
+    let (_running, server) = scene.database.serve(&scene.workplace, &[]);
+    assert_eq!(Api::new(&server, &scene.purged.1).count("Patient").await, 0);
+    scene.assert_sound();
+}

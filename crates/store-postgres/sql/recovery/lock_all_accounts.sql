@@ -1,0 +1,1 @@
+lock table commit_order in exclusive mode
