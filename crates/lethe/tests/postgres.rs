@@ -168,7 +168,7 @@ async fn taken_over(signal: &str) {
     scene.fill(&scene.bystander.0, 2, 3);
     let (mut taken_over, mut bystander_before) = (false, None);
     for round in 1..=10 {
-        scene.fill(&scene.purged.0, 100 + round, 80);
+        scene.fill(&scene.purged.0, 100 + round, 40);
         let lease = ["--lease-seconds", "2"];
         let ((mut first, first_url), (mut second, second_url)) =
             (scene.database.serve(&scene.workplace, &lease), scene.database.serve(&scene.workplace, &lease));
@@ -176,8 +176,13 @@ async fn taken_over(signal: &str) {
         let stored = api.count("Observation").await;
         assert!(stored > 0, "the control");
         bystander_before.get_or_insert(other.count("Observation").await);
-        let address = Api::new(&first_url, &scene.purged.1).kick_off().await;
+        // It looks for jobs all the time: the first one is to have this.
+        second.signal("STOP");
+        let at_first = Api::new(&first_url, &scene.purged.1);
+        let address = at_first.kick_off().await;
+        while at_first.get(&address).await["job"]["initializedOn"].is_null() {}
         first.signal(signal);
+        second.signal("CONT");
         let late = json!({"resourceType": "Basic", "id": format!("late-{round}")});
         api.call(Method::PUT, &format!("Basic/late-{round}"), Some(late)).await;
         let job = api.ended(&address).await;

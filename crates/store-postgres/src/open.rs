@@ -103,14 +103,7 @@ impl PostgresStore {
             Err(MigrateError::Postgres(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Err(error.into()),
         }
-        Ok(Self {
-            connections,
-            clock,
-            pace: Arc::default(),
-            export_filters: FilterCache::default(),
-            lease,
-            presence: None,
-        })
+        Ok(Self { connections, clock, pace: Arc::default(), export_filters: FilterCache::default(), lease, presence: None })
     }
 
     /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.
