@@ -2,7 +2,7 @@
 //!
 //! Each holds an advisory lock on a connection of its own: when the process dies, PostgreSQL takes it back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lethe_store::StoreError;
 use tokio::{sync::watch, task::JoinHandle};
@@ -15,6 +15,11 @@ const TAKE_ALONE: &str = include_str!("../sql/presence/take_alone.sql");
 
 /// Between two attempts to come back.
 const COME_BACK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long somebody else may have the lock.
+const TAKE_WAIT: Duration = Duration::from_secs(3);
+/// Between two looks whether he still has it.
+const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a process has the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +65,15 @@ impl Presence {
     pub(crate) async fn take(config: &Config, wanted: Held) -> std::result::Result<Option<Self>, StoreError> {
         let statement = if wanted == Held::Alone { TAKE_ALONE } else { SHARE };
         let config = config.clone();
-        let Some(connected) = connect(&config, statement).await? else { return Ok(None) };
+        let began = Instant::now();
+        // PostgreSQL takes a lock back a moment after the process that had it has ended.
+        let connected = loop {
+            match connect(&config, statement).await? {
+                Some(connected) => break connected,
+                None if began.elapsed() > TAKE_WAIT => return Ok(None),
+                None => tokio::time::sleep(TAKE_PAUSE).await,
+            }
+        };
         let (tell, held) = watch::channel(wanted);
         let keeper = tokio::spawn(keep(config, connected, wanted, tell));
         Ok(Some(Self { held, keeper }))
