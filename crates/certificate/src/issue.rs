@@ -194,10 +194,10 @@ impl KeyedIssuer {
 fn describe(level: Level) -> &'static str {
     match level {
         Level::Rows => {
-            "All versions were deleted from the database, and the rows that led to them; freed bytes of the files may not all have been overwritten."
+            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; freed bytes of the files may not all have been overwritten."
         }
         Level::Files => {
-            "All versions were deleted from the database, and the rows that led to them; freed bytes were overwritten, free space was given \
+            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; freed bytes were overwritten, free space was given \
              back, and the write-ahead log was emptied."
         }
     }

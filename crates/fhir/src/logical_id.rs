@@ -10,7 +10,9 @@ pub struct LogicalId(String);
 
 /// The text is not a FHIR id.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("'{0}' is not a valid id: FHIR allows 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'")]
+#[error(
+    "'{0}' is not a valid id: FHIR allows 1 to 64 characters of A-Z, a-z, 0-9, '-' and '.'; '.' and '..' are none, since they mean other places in a URL"
+)]
 pub struct InvalidLogicalId(pub String);
 
 impl LogicalId {
@@ -26,7 +28,9 @@ impl FromStr for LogicalId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        // A client or a proxy that puts a URL into its shortest form would call something else: /Patient/../$purge is /$purge.
+        let is_of_the_path = matches!(text, "." | "..");
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && !is_of_the_path {
             Ok(Self(text.to_owned()))
         } else {
             // At most one id's worth of it: the rest would only be noise in an error.

@@ -108,6 +108,9 @@ fn texts(key: &str, value: toml::Value) -> Result<Vec<String>, UsageError> {
         toml::Value::String(text) => Ok(vec![text]),
         toml::Value::Integer(number) => Ok(vec![number.to_string()]),
         toml::Value::Boolean(is_set) => Ok(vec![is_set.to_string()]),
+        toml::Value::Array(items) if items.is_empty() => {
+            Err(UsageError(format!("'{key}' is an empty list: leave the line out, if it is to have no value")))
+        }
         toml::Value::Array(items) => Ok(items.into_iter().map(|item| texts(key, item)).collect::<Result<Vec<_>, _>>()?.concat()),
         _ => Err(UsageError(format!("'{key}' must be a string, a whole number, true, false, or a list of strings"))),
     }
@@ -120,6 +123,12 @@ mod tests {
     fn parsed(text: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
         let known = ["data", "listen", "public-url", "type"].map(str::to_owned).into();
         parse(text, &known).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn an_empty_list_is_a_slip() {
+        let refused = parsed("type = []").unwrap_err();
+        assert!(refused.contains("'type' is an empty list"), "every type would be meant: {refused}");
     }
 
     #[test]

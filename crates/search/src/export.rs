@@ -22,8 +22,20 @@ use crate::{
 pub const TYPE_FILTERS_MAX: usize = 100;
 
 /// Parameters of a search that say how it is answered; an export is not answered so.
-const NOT_CONDITIONS: [&str; 10] =
-    ["_include", "_revinclude", "_sort", "_count", "_summary", "_elements", "_total", "_page", "_contained", "_containedType"];
+const NOT_CONDITIONS: [&str; 12] = [
+    "_include",
+    "_revinclude",
+    "_sort",
+    "_count",
+    "_summary",
+    "_elements",
+    "_total",
+    "_page",
+    "_contained",
+    "_containedType",
+    "_format",
+    "_pretty",
+];
 
 /// Whose resources are exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -402,6 +414,8 @@ mod tests {
             let error = new(Patients::NotAsked, &[filter_of("Observation", &[query])]).unwrap_err().to_string();
             assert!(error.starts_with("Observation: ") && error.contains(expected), "{query:?}: {error}");
         }
+        let beside = filter_of("Observation", &[("status", "final"), ("_format", "json")]);
+        assert!(new(Patients::NotAsked, &[beside]).unwrap_err().to_string().contains("'_format' is no condition"));
         let many = vec![filter_of("Observation", &[("status", "final")]); TYPE_FILTERS_MAX + 1];
         assert_eq!(new(Patients::NotAsked, &many).unwrap_err(), TypeFilterError::TooMany);
     }

@@ -335,19 +335,38 @@ pub async fn what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_ever
         CancelWhileQueued,
         CancelWhilePlanned,
         FailUnplanned,
+        NothingFits,
     }
-    for end in [End::Plan, End::CancelWhileQueued, End::CancelWhilePlanned, End::FailUnplanned] {
+    // What the files are searched for: no id of a stored resource, and nothing that compression would take apart.
+    let nobody = "QZ7-nobody-has-this-id-4711";
+    for end in [End::Plan, End::CancelWhileQueued, End::CancelWhilePlanned, End::FailUnplanned, End::NothingFits] {
         let harness = Harness::<B>::open().await;
         fill(&harness).await;
         let store = harness.store();
-        let job_id = harness.kick_off_asking(&of_patient("a")).await;
+        let patients = if matches!(end, End::NothingFits) { vec![nobody] } else { vec!["a", nobody] };
+        let mut ask = of_patient("a");
+        ask.1.patients = patients.iter().map(|id| id.parse().unwrap()).collect();
+        let job_id = harness.kick_off_asking(&ask).await;
         assert_eq!(harness.backend.rows("purge_question").await, 1, "the control");
+        let is_in_files = || {
+            harness
+                .backend
+                .files()
+                .iter()
+                .any(|path| std::fs::read(path).unwrap().windows(nobody.len()).any(|bytes| bytes == nobody.as_bytes()))
+        };
+        assert_eq!(is_in_files(), B::erases_files(), "the control");
         let cancel = || async {
             let canceled = store.cancel_purge(&harness.account, job_id).await.unwrap();
             assert!(matches!(canceled, CanceledOrRetried::Taken(_)), "{end:?}");
         };
         match end {
             End::CancelWhileQueued => cancel().await,
+            End::NothingFits => {
+                harness.work().await;
+                let job = harness.job(job_id).await;
+                assert_eq!((job.state, job.totals().planned), (JobState::Successful, 0));
+            }
             End::Plan | End::CancelWhilePlanned | End::FailUnplanned => {
                 let lease = store.claim_purge().await.unwrap().unwrap().lease;
                 for account_id in store.begin_plan(&lease).await.unwrap() {
@@ -369,6 +388,9 @@ pub async fn what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_ever
             }
         }
         assert_eq!(harness.backend.rows("purge_question").await, 0, "{end:?}");
+        if !matches!(end, End::Plan) {
+            assert!(!is_in_files(), "{end:?}");
+        }
         let listed = if matches!(end, End::Plan) { 4 } else { 0 };
         assert_eq!(harness.backend.rows("purge_listed").await, listed, "{end:?}");
         assert_eq!(harness.ids("Patient").await.len(), 2, "nothing was removed");

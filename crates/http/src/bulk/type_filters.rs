@@ -3,7 +3,7 @@
 use lethe_fhir::{IssueType, ResourceType};
 use lethe_search::export::{TypeFilter, TypeFilterError};
 
-use crate::{edge::parse_pairs, error::ApiError};
+use crate::{error::ApiError, purge::whole_pairs};
 
 /// What is wrong with a `_typeFilter`, for its caller.
 pub fn refused_filter(error: TypeFilterError) -> ApiError {
@@ -38,7 +38,7 @@ fn type_filter(text: &str) -> Result<TypeFilter, ApiError> {
     let (name, query) = text.split_once('?').ok_or_else(malformed)?;
     let resource_type =
         name.parse().map_err(|error: lethe_fhir::UnknownResourceType| bad(IssueType::Value, format!("'_typeFilter': {error}")))?;
-    let pairs = parse_pairs(query)?;
+    let pairs = whole_pairs(query)?;
     if pairs.is_empty() { Err(malformed()) } else { Ok(TypeFilter { resource_type, pairs }) }
 }
 

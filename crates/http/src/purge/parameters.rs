@@ -27,7 +27,14 @@ pub async fn read_request(request: Request) -> Result<(Parts, PurgeRequest), Api
     let (parts, body) = request.into_parts();
     let mut pairs = whole_pairs(parts.uri.query().unwrap_or_default())?;
     let body = read_body(&parts.headers, body, KICK_OFF_BYTES_MAX).await?;
-    pairs.extend(body_pairs(&parts.headers, &body, &[])?);
+    let of_body = body_pairs(&parts.headers, &body, &[])?;
+    if let Some((name, _)) = of_body.iter().find(|(name, _)| pairs.iter().any(|(of_query, _)| of_query == name)) {
+        let shown: String = name.chars().take(80).collect();
+        return Err(bad(format!(
+            "'{shown}' is given in the query and in the body, and either would be ignored by somebody: give it in one of them"
+        )));
+    }
+    pairs.extend(of_body);
     let request = PurgeRequest::parse(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     Ok((parts, request))
 }

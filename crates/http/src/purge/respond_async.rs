@@ -92,6 +92,13 @@ fn async_url(app: &App, job_id: JobId) -> String {
 pub fn in_words(app: &App, job: &PurgeJob) -> String {
     let totals = job.totals();
     let failure = job.failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
+    if job.initialized_on.is_none() && !job.state.is_ended() {
+        return format!(
+            "the purge is {}: what it will remove is being counted; more is told at {}",
+            job.state.status(),
+            status_url(app, job.job_id)
+        );
+    }
     format!(
         "the purge is {}{failure}; {} of {} resources were removed, {} spared, {} on hold, {} failed; more is told at {}",
         job.state.status(),

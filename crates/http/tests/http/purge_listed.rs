@@ -90,6 +90,9 @@ async fn a_type_filter_that_is_not_understood_starts_nothing() {
         ("_type=Observation&_typeFilter=Observation%3Fpatient.name%3Dx", "chained"),
         ("_type=Observation&_typeFilter=Observation%3F_has:Provenance:target:agent%3DPractitioner/r", "_has"),
         ("_type=Observation&_typeFilter=Observation%3F_sort%3Ddate", "'_sort' is no condition"),
+        ("_type=Observation&_typeFilter=Observation%3Fstatus%3Dfinal%26_format%3Djson", "'_format' is no condition"),
+        ("_type=Observation&_typeFilter=Observation%3Fstatus%3Dfinal%26", "stray '&'"),
+        ("_type=Observation&_typeFilter=Observation%3F%26%26status%3Dfinal", "stray '&'"),
         ("_type=Observation&_typeFilter=Observation%3Fstatus:nonsense%3Dfinal", "nonsense"),
         ("_type=Observation&_typeFilters=Observation%3Fstatus%3Dfinal", "'_typeFilters' is not a parameter"),
         ("_type=Observation&_typeFilter=Observation?status=final&code=x", "'code' is not a parameter"),
@@ -100,6 +103,14 @@ async fn a_type_filter_that_is_not_understood_starts_nothing() {
             assert!(refused.outcome_text().contains(expected), "{path} {query}: {}", refused.text);
         }
     }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let twice = "/r4/$purge?_type=Observation&_typeFilter=Observation%3Fstatus%3Dnosuch";
+    let refused = caller.call("POST", twice, &form, "_typeFilter=Observation%3Fstatus%3Dfinal").await;
+    assert!(
+        refused.status == StatusCode::BAD_REQUEST && refused.outcome_text().contains("in the query and in the body"),
+        "{}",
+        refused.text
+    );
     assert_eq!(caller.get("/r4/$purge").await.json()["jobs"], json!([]));
     let many = "&_typeFilter=Observation%3Fstatus%3Dfinal".repeat(101);
     let refused = caller.post(&format!("/r4/$purge?_type=Observation{many}"), "").await;

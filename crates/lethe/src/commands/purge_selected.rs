@@ -23,16 +23,24 @@ pub(super) struct Selected {
     #[arg(long)]
     include_deleted: bool,
     /// Only what is in the compartment of this patient, the Patient itself included
-    #[arg(long, value_name = "ID", value_parser = parse_id, conflicts_with = "group")]
+    #[arg(long, value_name = "ID", value_parser = patient_id, conflicts_with = "group")]
     patient: Option<LogicalId>,
     /// Only what is in the compartments of the members of this Group
-    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    #[arg(long, value_name = "ID", value_parser = group_id)]
     group: Option<LogicalId>,
 }
 
-fn parse_id(text: &str) -> Result<LogicalId, String> {
-    let id = text.strip_prefix("Patient/").or_else(|| text.strip_prefix("Group/")).unwrap_or(text);
-    id.parse().map_err(|error: lethe_fhir::InvalidLogicalId| error.to_string())
+fn patient_id(text: &str) -> Result<LogicalId, String> {
+    id_of("Patient/", text)
+}
+
+fn group_id(text: &str) -> Result<LogicalId, String> {
+    id_of("Group/", text)
+}
+
+/// An id, with its type before it or without: another type is not meant.
+fn id_of(prefix: &str, text: &str) -> Result<LogicalId, String> {
+    text.strip_prefix(prefix).unwrap_or(text).parse().map_err(|error: lethe_fhir::InvalidLogicalId| error.to_string())
 }
 
 /// Reads parameters as strictly as the server does.
@@ -140,7 +148,7 @@ mod tests {
             described(&selected, "user 7"),
             "Purging every Observation that fits its conditions, every Encounter in the compartment of Patient/p of user 7. This cannot be undone."
         );
-        let selected = Selected { group: Some(parse_id("Group/g").unwrap()), ..Selected::default() };
+        let selected = Selected { group: Some(group_id("Group/g").unwrap()), ..Selected::default() };
         assert_eq!(
             described(&selected, "user 7"),
             "Purging every resource in the compartments of the members of Group/g of user 7. This cannot be undone."
@@ -160,6 +168,9 @@ mod tests {
             let text = read(&[(parameter, value.to_owned())]).unwrap_err().to_string();
             assert!(text.starts_with(expected), "{text}");
         }
-        assert!(parse_id("a b").is_err());
+        for slip in ["a b", "..", ".", "Patient/..", "Group/g", "../Group/g"] {
+            assert!(patient_id(slip).is_err(), "{slip}");
+        }
+        assert!(group_id("Patient/p").is_err() && patient_id("Patient/p").is_ok());
     }
 }

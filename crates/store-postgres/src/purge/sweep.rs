@@ -9,7 +9,7 @@ use lethe_jobs::Lease;
 use lethe_purge::Seq;
 use lethe_store::{JobId, SweepTask};
 
-use super::{Result, sweep_index};
+use super::{Result, question, sweep_index};
 use crate::{
     PostgresStore, bulk,
     columns::{NumberColumn, SeqColumn, TypeColumn},
@@ -32,6 +32,8 @@ pub(super) async fn tasks(store: &PostgresStore, lease: Lease<JobId>) -> Result<
     let now = store.clock.now();
     store
         .write_under(lease, |tx, job| async move {
+            // A plan that was canceled before it was whole has its question still.
+            question::clear(&tx, job.number).await?;
             bulk::forget_questions(&tx, job.number).await?;
             holds::end_expired(&tx, job.number, now).await?;
             touched(&tx, job.number).await

@@ -14,6 +14,7 @@ use crate::{
     columns::{IdColumn, InstantColumn, TypeColumn},
     connections::Durability,
     error::Result,
+    purge::empty_log,
 };
 
 pub(crate) use in_force::{count_targets_of_ended, end_expired, in_force};
@@ -40,7 +41,10 @@ impl Holds for SqliteStore {
         lifted_by: &str,
     ) -> std::result::Result<HoldLifted, StoreError> {
         let (client_id, lifted_by, now) = (client_id.cloned(), lifted_by.to_owned(), self.clock.now());
-        Ok(self.connections.write(Durability::OnDisk, move |tx| lift(tx, client_id.as_ref(), hold_id, &lifted_by, now)).await?)
+        let lifted = self.connections.write(Durability::OnDisk, move |tx| lift(tx, client_id.as_ref(), hold_id, &lifted_by, now)).await?;
+        // It named a patient or resource.
+        empty_log(self).await;
+        Ok(lifted)
     }
 
     async fn holds(&self, filter: &HoldFilter) -> std::result::Result<Vec<Hold>, StoreError> {

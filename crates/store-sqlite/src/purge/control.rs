@@ -5,7 +5,7 @@ use lethe_jobs::{JobEvent, JobState};
 use lethe_store::{CanceledOrRetried, JobId, PurgeJob, StoreError};
 use rusqlite::{Transaction, params};
 
-use super::{Result, audit, job, kick_off, question};
+use super::{Result, audit, empty_log, job, kick_off, question};
 use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
 
 const SELECT_BY_OWNER: &str = include_str!("../../sql/purge/job_numbers_by_owner.sql");
@@ -39,7 +39,7 @@ pub(super) async fn purge_jobs(store: &SqliteStore, owner: Scope, before: Option
 
 pub(super) async fn cancel(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<CanceledOrRetried> {
     let now = store.clock.now();
-    store
+    let done = store
         .connections
         .write(Durability::OnDisk, move |tx| -> std::result::Result<_, StoreError> {
             let Some(number) = job::number_of(tx, &owner, job_id)? else { return Ok(CanceledOrRetried::Unknown) };
@@ -56,7 +56,11 @@ pub(super) async fn cancel(store: &SqliteStore, owner: Scope, job_id: JobId) -> 
                 }
             }
         })
-        .await
+        .await?;
+    if matches!(&done, CanceledOrRetried::Taken(job) if job.state == JobState::Canceled) {
+        empty_log(store).await;
+    }
+    Ok(done)
 }
 
 pub(super) async fn retry(store: &SqliteStore, owner: Scope, job_id: JobId) -> Result<CanceledOrRetried> {

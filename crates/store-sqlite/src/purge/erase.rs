@@ -49,6 +49,21 @@ pub(super) async fn erase(store: &SqliteStore, lease: Lease<JobId>) -> Result<()
     Err(StoreError::Unavailable("a long read keeps the write-ahead log from being truncated".into()))
 }
 
+/// Takes what a short transaction has removed out of the log, if nobody reads it at this moment; otherwise the next erasure does.
+pub(crate) async fn empty_log(store: &SqliteStore) {
+    let emptied = async {
+        store.checkpointer.checkpoint().await?;
+        store.connections.with_writer(|writer| Ok(truncate_log(writer)?)).await
+    };
+    match emptied.await {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the write-ahead log could not be emptied while it is read; the next erasure does it"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the write-ahead log could not be emptied; the next erasure does it")
+        }
+    }
+}
+
 /// Gives all free pages back in one commit if few pages lie behind those that stay.
 fn give_back_if_cheap(writer: &Connection) -> rusqlite::Result<()> {
     let count = |pragma| writer.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));

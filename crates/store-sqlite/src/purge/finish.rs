@@ -8,6 +8,7 @@ use rusqlite::{Transaction, params};
 use super::{
     Result, audit, certificate,
     control::change_state,
+    empty_log,
     job::{self, JobRow},
     lease::hold,
     listed, question,
@@ -18,20 +19,25 @@ const SET_FAILURE: &str = include_str!("../../sql/purge/set_failure.sql");
 const FAIL_UNFINISHED: &str = include_str!("../../sql/purge/fail_unfinished_batches.sql");
 
 pub(super) async fn finish(store: &SqliteStore, lease: Lease<JobId>, end: PurgeEnd, issuer: SharedIssuer) -> Result<PurgeJob> {
-    let now = store.clock.now();
+    let (now, is_settled) = (store.clock.now(), end.is_settled);
     let job = store.renew(lease).await?.job;
     // A job that failed after its plan was made may be retried and needs its lists; no other does.
     if end.event != JobEvent::Fail || job.initialized_on.is_none() {
         listed::clear_gently(store, lease).await?;
     }
-    store
+    let job = store
         .connections
         // With this commit everything that the job did is on disk, too.
         .write(Durability::OnDisk, move |tx| -> Result<PurgeJob> {
             let row = hold(tx, lease, now)?;
             Ok(finish_in(tx, &row, &end, issuer.as_ref(), now)?)
         })
-        .await
+        .await?;
+    if !is_settled {
+        // It may have forgotten what it was asked.
+        empty_log(store).await;
+    }
+    Ok(job)
 }
 
 /// Ends a job, closes its audit record and issues its certificate.

@@ -47,7 +47,7 @@ use crate::SqliteStore;
 
 use planner::Planner;
 
-pub(crate) use erase::{Checkpointer, give_some_back};
+pub(crate) use erase::{Checkpointer, empty_log, give_some_back};
 pub(crate) use job::{read_types, write_types};
 pub(crate) use kick_off::SELECT_WATERMARK;
 pub(crate) use probe::residue;

@@ -8,7 +8,7 @@ use lethe_jobs::Lease;
 use lethe_store::{JobId, SweepTask};
 use rusqlite::{Connection, OptionalExtension, ToSql, params, types::Value};
 
-use super::{Result, sweep_index};
+use super::{Result, question, sweep_index};
 use crate::{
     SqliteStore, bulk,
     columns::{SeqColumn, TypeColumn},
@@ -31,6 +31,8 @@ pub(super) async fn tasks(store: &SqliteStore, lease: Lease<JobId>) -> Result<Ve
     let now = store.clock.now();
     store
         .write_under(lease, move |tx, job| {
+            // A plan that was canceled before it was whole has its question still; what erases the files comes behind this.
+            question::clear(tx, job.number)?;
             bulk::forget_questions(tx, job.number)?;
             holds::end_expired(tx, job.number, now)?;
             touched(tx, job.number)
