@@ -23,6 +23,7 @@ mod progress;
 mod purge_watch;
 mod recovery;
 mod restore;
+mod restore_leftovers;
 mod retention;
 mod secret_key;
 mod terminal;

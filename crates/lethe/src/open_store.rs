@@ -13,12 +13,12 @@ use lethe_auth::{AccountId, SecretKey, User};
 use lethe_jobs::Pace;
 use lethe_store::{Clock, Recovery, Store, StoreError, SystemClock};
 use lethe_store_postgres::{Held, MigrateError as DatabaseMigrateError, OpenError as DatabaseOpenError, PostgresStore};
-use lethe_store_sqlite::{MigrateError, OpenError, SqliteStore};
+use lethe_store_sqlite::{MigrateError, OpenError, ServeLock, SqliteStore};
 use tokio::sync::watch;
 
 use crate::{
     failure::{Advice, UsageError},
-    private_file,
+    private_file, restore_leftovers,
     secret_key::{self, LoadedKey},
     terminal::pasted,
 };
@@ -224,6 +224,10 @@ impl StoreOptions {
     }
 
     async fn open_directory(&self, wanted: Wanted) -> Result<OpenStore> {
+        match wanted {
+            Wanted::Alone | Wanted::ForServing => self.clear_leftovers()?,
+            Wanted::Existing | Wanted::Any => restore_leftovers::refuse_open_swap(&self.data, &self.flag())?,
+        }
         if [Wanted::Existing, Wanted::Alone].contains(&wanted) {
             self.refuse_missing()?;
         }
@@ -235,6 +239,15 @@ impl StoreOptions {
         let store = store.map_err(|error| self.advise(error))?;
         let pace = store.pace();
         Ok(OpenStore { store: Arc::new(store), clock, pace, held: None, options: self.clone() })
+    }
+
+    /// A restore that runs has the lock: then what is there is its own, and the store is not to be had.
+    fn clear_leftovers(&self) -> Result<()> {
+        if restore_leftovers::count(&self.data).with_context(|| format!("{} cannot be read", self.data.display()))? > 0 {
+            let _lock = ServeLock::take(&self.data).map_err(|error| self.advise(error))?;
+            restore_leftovers::clear(&self.data)?;
+        }
+        Ok(())
     }
 
     async fn open_database(&self, url: &DatabaseUrl, wanted: Wanted) -> Result<OpenStore> {

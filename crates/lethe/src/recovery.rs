@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::Seq;
-use lethe_store::{Clock, JobId, Lineage, PurgeJob, PurgeJournal, Recovery, RemovedPart, SharedIssuer};
+use lethe_store::{Clock, Lineage, PurgeJob, PurgeJournal, Recovery, RemovedPart, SharedIssuer};
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::sync::watch;
 
@@ -23,7 +23,7 @@ use crate::{
 /// Name of the journal in the data directory.
 const JOURNAL_FILE: &str = "purge.journal";
 /// Why a job failed that was in progress in a copy.
-const WAS_COPIED: &str = "the store was put back from a copy that was made while this purge was in progress; PUT retries it";
+const WAS_COPIED: &str = "the store was put back from a copy that was made while this purge was in progress";
 
 /// Where the purge journal is.
 #[derive(Clone, Debug, Default, Args)]
@@ -123,8 +123,8 @@ pub(crate) struct Applied {
 /// What was done with a copy.
 pub(crate) struct Recovered {
     pub(crate) applied: Vec<Applied>,
-    /// Purges that were in progress in the copy; they have failed, and may be retried.
-    pub(crate) failed: Vec<JobId>,
+    /// Purges that were in progress in the copy, and of which nothing is on record: how they ended is not known, and here they have ended now.
+    pub(crate) ended: Vec<PurgeJob>,
 }
 
 /// Applies to a database every purge on record that it does not know.
@@ -140,7 +140,7 @@ pub(crate) async fn apply_younger(
 ) -> Result<Recovered> {
     let lineage = store.lineage().await?;
     let scanned = read(path, &lineage, flag)?.unwrap_or_default();
-    let failed = store.fail_in_progress(WAS_COPIED, issuer).await?;
+    let mut ended = store.fail_in_progress(WAS_COPIED, issuer).await?;
     let mut applied = Vec::new();
     for recorded in &scanned.unknown {
         let resources = apply(&Copy { store, clock, issuer, path, scanned: &scanned, lineage: &lineage }, recorded)
@@ -149,7 +149,8 @@ pub(crate) async fn apply_younger(
         store.set_mark(recorded.mark).await?;
         applied.push(Applied { recorded: recorded.clone(), resources });
     }
-    Ok(Recovered { applied, failed })
+    ended.retain(|job| applied.iter().all(|applied| applied.recorded.end.job != job.job_id));
+    Ok(Recovered { applied, ended })
 }
 
 /// A copy, and what brings it up to its journal.
@@ -165,6 +166,8 @@ struct Copy<'a> {
 async fn apply(copy: &Copy<'_>, recorded: &RecordedEnd) -> Result<u64> {
     let Copy { store, clock, issuer, path, scanned, lineage } = *copy;
     let purge = recorded.end.recorded(random_bytes()?);
+    let (event, state) =
+        recorded.end.ended().with_context(|| format!("its outcome '{}' is none that this version knows", recorded.end.outcome))?;
     let shared = shared(scanned, lineage, recorded);
     let mut resources = 0;
     store.adopt(&purge).await?;
@@ -173,11 +176,11 @@ async fn apply(copy: &Copy<'_>, recorded: &RecordedEnd) -> Result<u64> {
     }
     store.seal_adopted(purge.job_id).await?;
     // It keeps no journal: what it removes is on record.
-    let worker = Worker::new(Arc::clone(store) as _, Arc::clone(clock), Arc::clone(issuer), WorkerOptions::default());
+    let worker = Worker::new(Arc::clone(store) as _, Arc::clone(clock), Arc::clone(issuer), WorkerOptions::default()).ending_again(event);
     let (_stopping, stop) = watch::channel(false);
     worker.run_one(&stop).await?;
     match store.purge_job(&purge.owner, purge.job_id).await? {
-        Some(PurgeJob { state: JobState::Successful, .. }) => Ok(resources),
+        Some(job) if job.state == state && job.counts.iter().all(|(_, counts)| counts.failed == 0) => Ok(resources),
         Some(job) => bail!("it ended as {}: {}", job.state.status(), job.failure.unwrap_or_default()),
         None => bail!("its job is not stored"),
     }

@@ -17,15 +17,9 @@ use crate::{
     failure::Advice,
     open_store::{AnyStore, DATABASE_FILE, StoreOptions},
     recovery::{Recovered, apply_younger, check_journal},
+    restore_leftovers::{COMPANION_FILES, DRAFT_DIRECTORY, REPLACED_DIRECTORY, beside, clear, remove_all},
     secret_key,
 };
-
-/// Where the copy is prepared, in the data directory: on the same disk, so that it can be put in place at once.
-const DRAFT_DIRECTORY: &str = "restore.draft";
-/// Where the database that is replaced is put until the copy is in its place.
-const REPLACED_DIRECTORY: &str = "restore.replaced";
-/// What SQLite keeps beside a database.
-const COMPANION_FILES: [&str; 2] = ["-wal", "-shm"];
 
 /// What is to be restored, and how.
 pub(crate) struct Restoring<'a> {
@@ -60,6 +54,7 @@ pub(crate) async fn restore(restoring: &Restoring<'_>, file: &Path) -> Result<Re
     )?;
     let data = &restoring.store.data;
     let _lock = ServeLock::take(data).map_err(|error| restoring.store.advise(error))?;
+    clear(data)?;
     restoring.refuse_to_replace().await?;
     refuse_open_copy(file)?;
     let draft = Draft::begin(data.join(DRAFT_DIRECTORY))?;
@@ -154,7 +149,8 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
     copy.sync_all()
 }
 
-/// The old database steps aside, the copy takes its name, then the old one goes. At no time is one database beside the other's log.
+/// The old database steps aside, then its log; the copy takes its name; the old one goes. At no time is one database beside the other's log, and
+/// wherever this is cut off, [`clear`] can tell which of the two it is to be.
 fn put_in_place(data: &Path, copy: &Path) -> Result<()> {
     let failed = || Advice::new("the copy could not be put in place", "nothing is served yet; run the same command again");
     let put = || -> io::Result<()> {
@@ -168,7 +164,7 @@ fn put_in_place(data: &Path, copy: &Path) -> Result<()> {
         remove_all(&replaced)?;
         create_private(&replaced)?;
         let place = data.join(DATABASE_FILE);
-        for suffix in COMPANION_FILES.into_iter().chain([""]) {
+        for suffix in [""].into_iter().chain(COMPANION_FILES) {
             let file = beside(&place, suffix);
             if fs::exists(&file)? {
                 fs::rename(&file, replaced.join(format!("{DATABASE_FILE}{suffix}")))?;
@@ -191,24 +187,11 @@ fn set_aside(journal: &Path) -> Result<()> {
     Ok(())
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 fn create_private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
-}
-
-fn remove_all(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// A directory that goes, whatever happens. OK to remove what is there: only whoever has the lock of the store makes one.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Instant, LocalBases};
+use lethe_jobs::JobState;
 use lethe_purge::RetentionRule;
 use lethe_store::{Clock, JobId, KickOff, NewPurge, Preview, PreviewQuery, Store};
 use tokio::sync::{Notify, watch};
@@ -15,6 +16,8 @@ use crate::{failure::Advice, secret_key::random_bytes};
 
 /// How often to look whether it is time, and whether a purge that was in the way has ended.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often to look whether a purge has ended that a command waits for.
+const END_INTERVAL: Duration = Duration::from_millis(250);
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 1_440 * MINUTE_MS;
 
@@ -129,6 +132,53 @@ pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now:
     })
 }
 
+/// The purges that a run has started so far, each with its owner.
+pub(crate) type Begun = Vec<(JobId, Scope)>;
+
+/// As [`start`], after the purges that were started before for other rules: one that is in the way is waited for, if a server has taken it up
+/// within `patience`. Others' are not: they may take long, and nobody has said that they will end.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn start_in_turn(
+    store: &dyn Store,
+    due: &Due,
+    bases: &LocalBases,
+    clock: &dyn Clock,
+    begun: &mut Begun,
+    patience: Duration,
+) -> Result<Kept> {
+    loop {
+        let kept = start(store, due, bases, clock.now()).await?;
+        match &kept {
+            Kept::Started(job) => begun.push((*job, due.owner.clone())),
+            Kept::Later(job) => {
+                if let Some((_, owner)) = begun.iter().find(|(begun, _)| begun == job)
+                    && has_ended(store, owner, *job, patience).await?
+                {
+                    continue;
+                }
+            }
+            Kept::Nothing => {}
+        }
+        return Ok(kept);
+    }
+}
+
+/// Waits for the end of a purge; false if nobody takes it up.
+async fn has_ended(store: &dyn Store, owner: &Scope, job_id: JobId, patience: Duration) -> Result<bool> {
+    let mut queued = Duration::ZERO;
+    loop {
+        match store.purge_job(owner, job_id).await?.map(|job| job.state) {
+            Some(JobState::Queued) if queued >= patience => return Ok(false),
+            Some(JobState::Queued) => queued += END_INTERVAL,
+            Some(JobState::Running | JobState::Canceling) => {}
+            Some(JobState::Successful | JobState::Failed | JobState::Canceled) | None => return Ok(true),
+        }
+        tokio::time::sleep(END_INTERVAL).await;
+    }
+}
+
 /// What keeps the rules of a server.
 pub(crate) struct Keeper {
     pub(crate) store: Arc<dyn Store>,
@@ -193,6 +243,15 @@ mod tests {
     use super::*;
     use crate::recovery::tests::Scene;
 
+    /// So many days from now.
+    struct InDays(i64);
+
+    impl Clock for InDays {
+        fn now(&self) -> Instant {
+            SystemClock.now().plus_ms(self.0 * DAY_MS)
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_rule_starts_a_purge_of_what_is_old_enough_and_waits_for_one_in_progress() {
         let scene = Scene::new().await;
@@ -222,6 +281,36 @@ mod tests {
             "{:?}",
             jobs[0].selection
         );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rules_of_one_run_that_overlap_are_kept_one_after_the_other() {
+        let scene = Scene::new().await;
+        let clock: Arc<dyn Clock> = Arc::new(InDays(4));
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(scene.directory.path(), Arc::clone(&clock)).unwrap());
+        let rules: Vec<RetentionRule> = ["Basic older than 2 days", "Basic older than 3 days"].map(|rule| rule.parse().unwrap()).into();
+        let due = all_due(store.as_ref(), &rules).await.unwrap();
+        let bases = LocalBases::new(["http://x"]);
+        let mut begun = Begun::new();
+        let Kept::Started(first) =
+            start_in_turn(store.as_ref(), &due[0], &bases, clock.as_ref(), &mut begun, Duration::ZERO).await.unwrap()
+        else {
+            unreachable!()
+        };
+        let second = start_in_turn(store.as_ref(), &due[1], &bases, clock.as_ref(), &mut begun, Duration::ZERO).await.unwrap();
+        assert!(matches!(second, Kept::Later(job) if job == first), "no server takes the first one up");
+
+        // Ended meanwhile, and removes nothing: so the second has something to do.
+        let wait = start_in_turn(store.as_ref(), &due[1], &bases, clock.as_ref(), &mut begun, Duration::from_secs(60));
+        let cancel = async {
+            tokio::task::yield_now().await;
+            store.cancel_purge(&due[0].owner, first).await.unwrap()
+        };
+        let (second, _) = tokio::join!(wait, cancel);
+        assert!(matches!(second.unwrap(), Kept::Started(job) if job != first));
+        let others =
+            start_in_turn(store.as_ref(), &due[0], &bases, clock.as_ref(), &mut Begun::new(), Duration::from_secs(60)).await.unwrap();
+        assert!(matches!(others, Kept::Later(_)), "another's purge is not waited for");
     }
 
     #[test]

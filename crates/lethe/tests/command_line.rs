@@ -258,6 +258,26 @@ fn a_token_that_the_server_will_refuse_comes_with_a_warning() {
 }
 
 #[test]
+fn a_hold_on_what_is_not_there_is_set_with_a_warning_and_on_dots_refused() {
+    let workplace = Workplace::new();
+    let (_, _, user) = workplace.add_user();
+    workplace.write("in.ndjson", r#"{"resourceType":"Patient","id":"p"}"#);
+    workplace.json(&["import", "--user", &user, "in.ndjson", "--json"]);
+    for (what, code, said) in [
+        (&["--account"][..], 0, ""),
+        (&["--patient", "p"], 0, ""),
+        (&["--patient", "nosuch"], 0, "warning: there is no Patient/nosuch in this account"),
+        (&["--resource", "Observation/p"], 0, "warning: there is no Observation/p in this account"),
+        (&["--patient", ".."], 2, "'..' is not a valid id"),
+        (&["--resource", "Patient/."], 2, "'.' is not a valid id"),
+    ] {
+        let done = workplace.run(&[&["hold", "add", "--user", &user, "--reason", "r", "--by", "b"], what].concat());
+        assert_eq!(done.code, Some(code), "{what:?}: {done:?}");
+        assert!(done.stderr.contains(said) && done.stderr.is_empty() == said.is_empty(), "{what:?}: {done:?}");
+    }
+}
+
+#[test]
 fn clients_and_users_are_managed_and_secrets_shown_once() {
     let workplace = Workplace::new();
     let (client_id, secret, user_id) = workplace.add_user();

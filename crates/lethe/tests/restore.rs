@@ -246,6 +246,36 @@ async fn a_database_that_is_older_than_its_journal_is_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_left_is_told_of_and_gone_before_anything_is_served() {
+    let planted = Marker::series(1, 20);
+    let mut scene = Scene::new(planted.clone());
+    let before = scene.bystander().count("Observation").await;
+    scene.workplace.json(&["backup", "copy.db", "--json"]);
+    scene.purge(&[]);
+    scene.stop();
+    let data = scene.workplace.path("lethe-data");
+    fs::create_dir(data.join("restore.draft")).unwrap();
+    fs::rename(scene.workplace.path("copy.db"), data.join("restore.draft/lethe.db")).unwrap();
+    assert_eq!(found(&data, &planted), 20, "the control");
+    let told = scene.workplace.run(&["check"]);
+    assert!(told.code == Some(1) && told.stdout.contains("left in its directory by a restore that was interrupted"), "{told:?}");
+
+    // As if it had been killed when the database had stepped aside, too.
+    fs::create_dir(data.join("restore.replaced")).unwrap();
+    fs::rename(data.join("lethe.db"), data.join("restore.replaced/lethe.db")).unwrap();
+    for command in [&["check"][..], &["client", "add", "Other"]] {
+        let refused = scene.workplace.run(command);
+        assert!(refused.code == Some(1) && refused.stderr.contains("lethe serve puts it back"), "{command:?}: {refused:?}");
+    }
+    scene.start();
+    assert_eq!(found(&data, &planted), 0, "in no file");
+    assert_eq!((scene.purged().count("Observation").await, scene.bystander().count("Observation").await), (0, before));
+    scene.stop();
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 5, "database, journal, lock and keys");
+    scene.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_no_backup_of_this_store_changes_nothing() {
     let mut scene = Scene::new(Marker::series(1, 10));
     let other = Workplace::new();

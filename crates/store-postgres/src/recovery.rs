@@ -86,7 +86,7 @@ impl Recovery for PostgresStore {
         self.connections.read(|tx| async move { purge::recorded::count_current(&tx, part).await }).await
     }
 
-    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Answer<Vec<JobId>> {
+    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Answer<Vec<PurgeJob>> {
         let now = self.clock.now();
         self.recover(|tx| async move { purge::recorded::fail_in_progress(&tx, why, issuer.as_ref(), now).await }).await
     }

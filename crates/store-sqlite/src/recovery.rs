@@ -74,7 +74,7 @@ impl Recovery for SqliteStore {
         self.connections.read(move |tx| purge::recorded::count_current(tx, &part)).await
     }
 
-    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Answer<Vec<JobId>> {
+    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Answer<Vec<PurgeJob>> {
         let (why, issuer, now) = (why.to_owned(), Arc::clone(issuer), self.clock.now());
         self.recover(move |tx| purge::recorded::fail_in_progress(tx, &why, issuer.as_ref(), now)).await
     }

@@ -211,7 +211,8 @@ async fn what_a_purge_was_asked_for_does_not_come_back_with_an_older_copy() {
     let job_id = harness.kick_off_asking(&(selection, question)).await;
     assert_eq!(harness.backend.rows("purge_question").await, 1, "the control");
     let store = harness.backend.store.clone().unwrap();
-    assert_eq!(store.fail_in_progress("an older copy is put back", &Harness::<Sqlite>::issuer()).await.unwrap(), [job_id]);
+    let failed = store.fail_in_progress("an older copy is put back", &Harness::<Sqlite>::issuer()).await.unwrap();
+    assert_eq!(failed.iter().map(|job| (job.job_id, job.has_forgotten_question())).collect::<Vec<_>>(), [(job_id, true)]);
     assert_eq!(harness.backend.rows("purge_question").await, 0);
     assert_eq!(harness.job(job_id).await.state, JobState::Failed);
 }

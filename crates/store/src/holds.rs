@@ -1,12 +1,12 @@
 //! Port: legal holds, set and lifted by administrators.
 
 use async_trait::async_trait;
-use lethe_auth::{AccountId, ClientId};
-use lethe_fhir::Instant;
+use lethe_auth::{AccountId, ClientId, Scope};
+use lethe_fhir::{Instant, ResourceType};
 use lethe_purge::holds::HoldTarget;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Resources, StoreError};
 
 /// Holds that may be in force in one account at the same time. Whoever needs more puts the account on hold.
 pub const HOLDS_IN_FORCE_MAX: u64 = 10_000;
@@ -110,4 +110,20 @@ pub trait Holds: Send + Sync {
     async fn lift_hold(&self, client_id: Option<&ClientId>, hold_id: HoldId, lifted_by: &str) -> Result<HoldLifted, StoreError>;
     /// Holds, newest first.
     async fn holds(&self, filter: &HoldFilter) -> Result<Vec<Hold>, StoreError>;
+}
+
+/// What whoever has set a hold should know: that what it names is not there, as after a slip. It may be written later, so this is no error; nor is
+/// that nobody could look, since the hold is set.
+pub async fn hold_warning(store: &(impl Resources + ?Sized), scope: &Scope, hold: &Hold) -> Option<String> {
+    let (resource_type, id) = match hold.target.as_ref()? {
+        HoldTarget::Account => return None,
+        HoldTarget::Patient(id) => (ResourceType::PATIENT, id),
+        HoldTarget::Resource(resource_type, id) => (*resource_type, id),
+    };
+    match store.read(scope, resource_type, id).await {
+        Ok(Some(version)) if version.body.is_some() => None,
+        Ok(Some(_)) => Some(format!("{resource_type}/{id} is deleted: see whether it is the one that is meant; the hold is set")),
+        Ok(None) => Some(format!("there is no {resource_type}/{id} in this account: the hold is set, and keeps it if it is written later")),
+        Err(_) => Some(format!("whether {resource_type}/{id} is there could not be looked up; the hold is set")),
+    }
 }

@@ -28,13 +28,13 @@ pub use exports::{
     BULK_KEPT_MS, ClaimedExport, EXPORTS_KEPT_MAX, ExportFile, ExportFileKind, ExportJob, ExportKickOff, ExportPage, ExportSelection,
     ExportTask, ExportWork, Exports, NewExport,
 };
-pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold};
+pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold, hold_warning};
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use purges::{
     BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, Preview,
     PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, SweepTask,
 };
-pub use recovery::{JournalMark, Lineage, PurgeJournal, RecordedPurge, Recovery, RemovedPart, Still};
+pub use recovery::{CANCELED_BEFORE, FAILED_BEFORE, JournalMark, Lineage, PurgeJournal, RecordedPurge, Recovery, RemovedPart, Still};
 pub use resources::{
     Change, ChangeKind, Expect, HistoryPage, HistoryQuery, HistoryScope, ListQuery, PageKey, Resources, StoredVersion, Write, WriteError,
     WriteOutcome,

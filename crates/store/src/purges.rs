@@ -5,7 +5,7 @@ use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Instant, LocalBases, ResourceType};
 use lethe_jobs::{JobEvent, JobState, Lease, Refused};
 use lethe_purge::{
-    Counts, Phase, Selection, Seq,
+    Counts, Phase, PurgeLevel, Selection, Seq,
     certify::Residue,
     plan::BatchLimits,
     preview::{PreviewCounts, PreviewDigest, Stays},
@@ -13,7 +13,7 @@ use lethe_purge::{
 use lethe_search::export::ExportQuestion;
 use uuid::Uuid;
 
-use crate::{HoldId, JournalMark, RemovedPart, SharedIssuer, StoreError};
+use crate::{FAILED_BEFORE, HoldId, JournalMark, RemovedPart, SharedIssuer, StoreError};
 
 /// Id of a purge job.
 pub type JobId = Uuid;
@@ -138,6 +138,19 @@ impl PurgeJob {
             sum += *counts;
             sum
         })
+    }
+
+    /// Whether it ended before its plan was made, and what it was asked for is not kept: nobody can plan it any more.
+    #[must_use]
+    pub fn has_forgotten_question(&self) -> bool {
+        let has_question = self.selection.level != PurgeLevel::System || !self.selection.filtered_types.is_empty();
+        self.state.is_ended() && self.initialized_on.is_none() && has_question
+    }
+
+    /// Whether it failed, and has been carried out again from its record since: what it had left is not known.
+    #[must_use]
+    pub fn is_carried_out_again(&self) -> bool {
+        self.state == JobState::Failed && self.failure.as_deref() == Some(FAILED_BEFORE)
     }
 }
 

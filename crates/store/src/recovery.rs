@@ -77,6 +77,12 @@ pub struct RecordedPurge {
     pub digest_key: [u8; 32],
 }
 
+/// Why a job has failed that had failed before, and was carried out again from its record.
+pub const FAILED_BEFORE: &str = "what this purge had removed was removed again after a restore; it had failed before, and what it left is not in the \
+                                 purge journal: start a new purge";
+/// As [`FAILED_BEFORE`], of one that had been canceled.
+pub const CANCELED_BEFORE: &str = "what this purge had removed was removed again after a restore; it had been canceled before";
+
 /// A database in which nobody gives out places: the last one is known, and no copy of it has a later one.
 #[async_trait]
 pub trait Still: Send {
@@ -109,8 +115,8 @@ pub trait Recovery: Send + Sync {
     /// How many resources have their current version among these places.
     async fn count_current(&self, part: &RemovedPart) -> Result<u64, StoreError>;
 
-    /// Ends every purge in progress as failed, which its owner may retry; says which.
-    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Result<Vec<JobId>, StoreError>;
+    /// Ends every purge in progress: as failed, or as canceled if that was asked for; returns them as they are then.
+    async fn fail_in_progress(&self, why: &str, issuer: &SharedIssuer) -> Result<Vec<PurgeJob>, StoreError>;
     /// Makes the job of a recorded purge, or puts that which is stored back in line. It has a plan without batches, or with those that are done.
     async fn adopt(&self, purge: &RecordedPurge) -> Result<(), StoreError>;
     /// Adds a part to the plan of an adopted job; returns how many resources are to go.

@@ -6,7 +6,7 @@ mod walk;
 
 use std::{sync::Arc, time::Duration};
 
-use lethe_jobs::AttemptLimits;
+use lethe_jobs::{AttemptLimits, JobEvent};
 use lethe_purge::plan::BatchLimits;
 use lethe_store::{ClaimedExport, ClaimedPurge, Clock, PurgeJournal, SharedIssuer, Store};
 use tokio::{
@@ -48,6 +48,7 @@ pub struct Worker {
     issuer: SharedIssuer,
     options: WorkerOptions,
     journal: Option<Arc<dyn PurgeJournal>>,
+    again: Option<JobEvent>,
     wake: Arc<Notify>,
 }
 
@@ -55,13 +56,19 @@ impl Worker {
     /// A worker over `store`, whose purges `issuer` certifies.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, issuer: SharedIssuer, options: WorkerOptions) -> Self {
-        Self { store, clock, issuer, options, journal: None, wake: Arc::new(Notify::new()) }
+        Self { store, clock, issuer, options, journal: None, again: None, wake: Arc::new(Notify::new()) }
     }
 
     /// Puts on record what each purge removed, before it ends.
     #[must_use]
     pub fn with_journal(self, journal: Arc<dyn PurgeJournal>) -> Self {
         Self { journal: Some(journal), ..self }
+    }
+
+    /// Ends jobs that have done everything with `event`, as they ended before: for purges on record that are carried out again.
+    #[must_use]
+    pub fn ending_again(self, event: JobEvent) -> Self {
+        Self { again: Some(event), ..self }
     }
 
     /// Call `notify_one` on this after a kick-off or retry, so that work begins at once.
@@ -158,6 +165,7 @@ impl Worker {
             issuer: Arc::clone(&self.issuer),
             options: self.options,
             journal: self.journal.clone(),
+            again: self.again,
             lease: claimed.lease,
             job: claimed.job,
             shutdown,

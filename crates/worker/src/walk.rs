@@ -7,7 +7,10 @@ use lethe_purge::{
     Phase,
     certify::{Verdict, verdict},
 };
-use lethe_store::{ClaimedBatch, Clock, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store, StoreError};
+use lethe_store::{
+    CANCELED_BEFORE, ClaimedBatch, Clock, FAILED_BEFORE, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store,
+    StoreError,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -22,6 +25,8 @@ pub(crate) struct Walk {
     pub(crate) issuer: SharedIssuer,
     pub(crate) options: WorkerOptions,
     pub(crate) journal: Option<Arc<dyn PurgeJournal>>,
+    /// How the job ended before, if it is carried out again.
+    pub(crate) again: Option<JobEvent>,
     pub(crate) lease: Lease<JobId>,
     pub(crate) job: PurgeJob,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -170,10 +175,22 @@ impl Walk {
         let job = self.persist(|| self.store.purge_job(&self.job.owner, self.job.job_id)).await?.ok_or(Halt::Leave)?;
         let (event, failure) = match verdict(&job.totals(), &residue) {
             _ if job.state == JobState::Canceling => (JobEvent::Stop, None),
-            Verdict::Successful => (JobEvent::Complete, None),
+            Verdict::Successful => self.ending().await?,
             Verdict::Failed(why) => (JobEvent::Fail, Some(why)),
         };
         self.finish(PurgeEnd { event, failure, is_settled: true, probe: Some(residue) }).await
+    }
+
+    /// The end of a job that has done everything. One that is carried out again has done what it had done before, and that was not all of it.
+    async fn ending(&self) -> Result<(JobEvent, Option<String>), Halt> {
+        match self.again {
+            Some(JobEvent::Fail) => Ok((JobEvent::Fail, Some(FAILED_BEFORE.to_owned()))),
+            Some(JobEvent::Stop) => {
+                self.persist(|| self.store.cancel_purge(&self.job.owner, self.job.job_id)).await?;
+                Ok((JobEvent::Stop, Some(CANCELED_BEFORE.to_owned())))
+            }
+            Some(JobEvent::Claim | JobEvent::Cancel | JobEvent::Retry | JobEvent::Complete) | None => Ok((JobEvent::Complete, None)),
+        }
     }
 
     /// Puts what the job removed on record outside of the database, so that no older copy brings it back. Before the end of the job is stored:

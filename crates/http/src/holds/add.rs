@@ -7,10 +7,10 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use lethe_auth::AccountId;
+use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{FhirDate, Instant, IssueType, LogicalId, ResourceType};
 use lethe_purge::holds::{HoldTarget, hold_text};
-use lethe_store::{HOLDS_IN_FORCE_MAX, HoldAdded, NewHold, UserFilter};
+use lethe_store::{HOLDS_IN_FORCE_MAX, HoldAdded, NewHold, UserFilter, hold_warning};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -38,7 +38,11 @@ pub async fn add(State(app): State<Arc<App>>, administrator: Administrator, requ
     }
     let set_by = format!("{} of client {}", hold.set_by, administrator.client_id);
     match app.store.add_hold(&NewHold { set_by, ..hold }).await? {
-        HoldAdded::Added(hold) => Ok(answer_hold(StatusCode::CREATED, &hold)),
+        HoldAdded::Added(hold) => {
+            let scope = Scope::Account { client_id: administrator.client_id, account_id: hold.account_id };
+            let warning = hold_warning(app.store.as_ref(), &scope, &hold).await;
+            Ok(answer_hold(StatusCode::CREATED, &hold, warning.as_deref()))
+        }
         HoldAdded::NoAccount => Err(no_such_user()),
         HoldAdded::TooMany => Err(ApiError::Conflict {
             text: format!(

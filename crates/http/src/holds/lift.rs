@@ -27,7 +27,7 @@ pub async fn lift(
     let hold_id = job_id(&hold_id).ok_or_else(no_such_hold)?;
     let lifted_by = format!("{by} of client {}", administrator.client_id);
     match app.store.lift_hold(Some(&administrator.client_id), hold_id, &lifted_by).await? {
-        HoldLifted::Lifted(hold) => Ok(answer_hold(StatusCode::OK, &hold)),
+        HoldLifted::Lifted(hold) => Ok(answer_hold(StatusCode::OK, &hold, None)),
         HoldLifted::Ended(hold) => Err(ApiError::Conflict {
             text: format!(
                 "this hold has ended already, {}; nothing changed",

@@ -8,9 +8,13 @@ use serde_json::{Value, json};
 
 use crate::purge::plain_json;
 
-/// One hold.
-pub fn answer_hold(status: StatusCode, hold: &Hold) -> Response {
-    let mut response = plain_json(&json!({ "hold": hold_json(hold) }));
+/// One hold; with `warning`, if there is reason for one.
+pub fn answer_hold(status: StatusCode, hold: &Hold, warning: Option<&str>) -> Response {
+    let mut answer = json!({ "hold": hold_json(hold) });
+    if let Some(warning) = warning {
+        answer["warning"] = json!(warning);
+    }
+    let mut response = plain_json(&answer);
     *response.status_mut() = status;
     response
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use lethe_jobs::JobState;
-use lethe_purge::PurgeLevel;
-use lethe_store::{CanceledOrRetried, JobId};
+use lethe_store::{CanceledOrRetried, FAILED_BEFORE, JobId};
 
 use super::{
     job_address::{JobPath, no_such_job},
@@ -24,10 +23,13 @@ pub async fn retry(
     pairs.only_format()?;
     if let Some(job) = app.store.purge_job(&scope, job_id).await?
         && job.state == JobState::Failed
-        && job.initialized_on.is_none()
-        && (job.selection.level != PurgeLevel::System || !job.selection.filtered_types.is_empty())
     {
-        return Err(forgotten(&app, job_id));
+        if job.has_forgotten_question() {
+            return Err(forgotten(&app, job_id));
+        }
+        if job.is_carried_out_again() {
+            return Err(carried_out_again(&app, job_id));
+        }
     }
     match app.store.retry_purge(&scope, job_id).await? {
         CanceledOrRetried::Taken(job) => {
@@ -48,6 +50,11 @@ fn forgotten(app: &App, job_id: JobId) -> ApiError {
             .to_owned(),
         content_location: Some(status_url(app, job_id)),
     }
+}
+
+/// 409: the journal has what the job removed, and not what it was to remove.
+fn carried_out_again(app: &App, job_id: JobId) -> ApiError {
+    ApiError::Conflict { text: format!("{FAILED_BEFORE}; nothing changed"), content_location: Some(status_url(app, job_id)) }
 }
 
 fn not_failed(app: &App, job_id: JobId, state: JobState) -> ApiError {

@@ -34,7 +34,7 @@ async fn a_hold_is_set_met_by_a_purge_and_lifted() {
         )
         .await;
     let set = call(&caller, "POST", PATH, &hold_on(&caller, "patient", Some("Patient/a")).to_string()).await;
-    assert_eq!(set.status, StatusCode::CREATED, "{}", set.text);
+    assert_eq!((set.status, &set.json()["warning"]), (StatusCode::CREATED, &Value::Null), "{}", set.text);
     let hold = set.json()["hold"].clone();
     let id = hold["id"].as_str().unwrap().to_owned();
     assert_eq!((&hold["kind"], &hold["target"], &hold["reason"]), (&json!("patient"), &json!("Patient/a"), &json!("case 7")));
@@ -90,6 +90,28 @@ async fn only_a_client_that_may_sets_holds_and_only_on_its_own_users() {
 }
 
 #[tokio::test]
+async fn a_hold_on_what_is_not_there_is_set_with_a_warning() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    caller.stored("/r4/Patient/a", r#"{"resourceType":"Patient","id":"a"}"#).await;
+    caller.stored("/r4/Patient/gone", r#"{"resourceType":"Patient","id":"gone"}"#).await;
+    assert!(caller.delete("/r4/Patient/gone").await.status.is_success());
+    for (kind, target, expected) in [
+        ("account", None, None),
+        ("resource", Some("Patient/a"), None),
+        ("patient", Some("Patient/nosuch"), Some("there is no Patient/nosuch in this account")),
+        ("resource", Some("Observation/a"), Some("there is no Observation/a in this account")),
+        ("patient", Some("Patient/gone"), Some("Patient/gone is deleted")),
+    ] {
+        let set = call(&caller, "POST", PATH, &hold_on(&caller, kind, target).to_string()).await;
+        assert_eq!(set.status, StatusCode::CREATED, "{}", set.text);
+        let warning = set.json()["warning"].as_str().map(str::to_owned);
+        assert_eq!(warning.is_some(), expected.is_some(), "{target:?}: {warning:?}");
+        assert!(warning.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{target:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_slip_in_a_hold_is_refused_with_its_name() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
@@ -116,9 +138,13 @@ async fn every_slip_in_a_hold_is_refused_with_its_name() {
         let text = refused.outcome_text();
         assert!(text.contains(expected) && text.contains("nothing was set"), "{hold}: {text}");
     }
-    for (kind, target, expected) in
-        [("patient", "Device/d", "not a Device"), ("resource", "Patiant/x", "Patiant"), ("resource", "x", "Type/id")]
-    {
+    for (kind, target, expected) in [
+        ("patient", "Device/d", "not a Device"),
+        ("resource", "Patiant/x", "Patiant"),
+        ("resource", "x", "Type/id"),
+        ("patient", "Patient/..", "is not a valid id"),
+        ("resource", "Basic/.", "is not a valid id"),
+    ] {
         let refused = call(&caller, "POST", PATH, &hold_on(&caller, kind, Some(target)).to_string()).await;
         assert!(refused.status == StatusCode::BAD_REQUEST && refused.outcome_text().contains(expected), "{}", refused.text);
     }

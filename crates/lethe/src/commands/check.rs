@@ -8,7 +8,7 @@ use lethe_store::{Check as Checked, JobId};
 use serde_json::json;
 
 use super::store_command::StoreCommand;
-use crate::{failure::Advice, terminal::Paint};
+use crate::{failure::Advice, restore_leftovers, terminal::Paint};
 
 /// Verify the store against its invariants, or look for what a purge should have removed; may run beside a server
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         let store = self.output.store.open().await?.store;
-        let checks: Vec<(String, Option<u64>)> = match self.residue {
+        let mut checks: Vec<(String, Option<u64>)> = match self.residue {
             None => store.check().await?.into_iter().map(|Checked { holds, violations }| (holds.to_owned(), violations)).collect(),
             Some(job_id) => {
                 let unknown = || Advice::new(format!("there is no purge job {job_id}"), "lethe purge list shows the jobs of a user");
@@ -31,6 +31,13 @@ impl Check {
                 residue.into_iter().map(|found| (format!("nothing of it is left in '{}'", found.residence), Some(found.rows))).collect()
             }
         };
+        if !self.output.store.is_shared() {
+            let data = &self.output.store.data;
+            let leftovers = restore_leftovers::count(data).with_context(|| format!("{} cannot be read", data.display()))?;
+            let no_leftovers =
+                "no copy of the store is left in its directory by a restore that was interrupted (the next lethe serve removes it)";
+            checks.push((no_leftovers.to_owned(), Some(leftovers)));
+        }
         if self.output.json {
             let lines: Vec<_> = checks.iter().map(|(holds, violations)| json!({ "holds": holds, "violations": violations })).collect();
             println!("{}", json!({ "checks": lines }));

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use lethe_auth::AccountId;
+use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{FhirDate, Instant, LogicalId, ResourceType};
 use lethe_purge::holds::{HoldTarget, hold_text};
-use lethe_store::{Clock, HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldLifted, NewHold, SystemClock};
+use lethe_store::{Clock, HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldLifted, NewHold, SystemClock, hold_warning};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -115,7 +115,13 @@ impl Add {
         };
         let new = NewHold { hold_id: Uuid::new_v4(), account_id: user.account_id, target, reason: self.reason, set_by: self.by, until };
         match opened.store.add_hold(&new).await? {
-            HoldAdded::Added(hold) => self.output.print(&to_json(&hold)),
+            HoldAdded::Added(hold) => {
+                let scope = Scope::Account { client_id: user.client_id, account_id: user.account_id };
+                if let Some(warning) = hold_warning(opened.store.as_ref(), &scope, &hold).await {
+                    eprintln!("warning: {warning}");
+                }
+                self.output.print(&to_json(&hold));
+            }
             HoldAdded::NoAccount => bail!("there is no user {}; nothing was set", user.account_id),
             HoldAdded::TooMany => bail!(Advice::new(
                 format!("{HOLDS_IN_FORCE_MAX} holds are in force in this account, and no more are kept; nothing was set"),

@@ -4,6 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
+use lethe_jobs::JobState;
+use lethe_store::PurgeJob;
 use serde_json::{Value, json};
 
 use crate::{
@@ -58,7 +60,10 @@ impl Restore {
         };
         if self.json {
             let applied: Vec<Value> = recovered.applied.iter().map(to_json).collect();
-            println!("{}", json!({ "restored": self.file, "applied": applied, "failed": recovered.failed }));
+            println!(
+                "{}",
+                json!({ "restored": self.file, "applied": applied, "ended": recovered.ended.iter().map(ended_json).collect::<Vec<_>>() })
+            );
         } else {
             self.print(&recovered);
         }
@@ -70,14 +75,31 @@ impl Restore {
             let end = &recorded.end;
             println!("applied purge {} of {} ({}): {} resources of the copy removed", end.job, end.on, end.outcome, grouped(*resources));
         }
-        for job in &recovered.failed {
-            println!("purge {job} was in progress in the copy; it has failed, and its owner may retry it");
+        for job in &recovered.ended {
+            println!("purge {} was in progress in the copy, and {}", job.job_id, next_of(job));
         }
         if recovered.applied.is_empty() {
             println!("No purge on record is younger than the copy.");
         }
         println!("The store in {} may be served. Next: lethe serve{}", self.store.place(), self.store.flag());
     }
+}
+
+/// What may be done about a job that was ended because it was in progress in the copy.
+fn next_of(job: &PurgeJob) -> &'static str {
+    match job.state {
+        JobState::Failed if job.has_forgotten_question() => {
+            "has failed: it had not been planned, and which patient, Group or conditions were meant is not kept. Its owner may start a new one"
+        }
+        JobState::Failed => "has failed: its owner may retry it",
+        JobState::Queued | JobState::Running | JobState::Canceling | JobState::Successful | JobState::Canceled => {
+            "was to be canceled: it is canceled"
+        }
+    }
+}
+
+fn ended_json(job: &PurgeJob) -> Value {
+    json!({ "job": job.job_id, "status": job.state.status(), "mayRetry": job.state == JobState::Failed && !job.has_forgotten_question() })
 }
 
 fn to_json(applied: &Applied) -> Value {

@@ -1,6 +1,6 @@
 //! `lethe retention`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -12,13 +12,17 @@ use serde_json::{Map, Value, json};
 use super::{serve::parse_public_url, store_command::StoreCommand};
 use crate::{
     failure::UsageError,
-    retention::{Due, Kept, RetentionOptions, all_due, preview, start},
+    retention::{Begun, Due, Kept, RetentionOptions, all_due, preview, start_in_turn},
     terminal::grouped,
 };
 
+/// How long a purge that was started may wait for a server to take it up, before the next rule is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Show what each rule of retention would remove now, and remove nothing; may run beside a server
 ///
-/// With --start the purges are started; a running server carries them out. lethe serve keeps the rules by itself, once a day.
+/// With --start the purges are started, one after the other where they are of the same users; a running server carries them out. What could not be
+/// started because another purge is in progress is told, and the status is 1. lethe serve keeps the rules by itself, once a day.
 #[derive(Debug, Args)]
 pub(crate) struct Retention {
     #[command(flatten)]
@@ -44,11 +48,16 @@ impl Retention {
         let opened = self.output.store.open().await?;
         let store = opened.store.as_ref();
         let bases = LocalBases::new(self.public_url.as_deref());
-        let mut told = Vec::new();
+        let (mut told, mut begun, mut is_all_started) = (Vec::new(), Begun::new(), true);
         for due in all_due(store, &self.rules.retention).await? {
             let now = opened.clock.now();
             let seen = preview(store, &due, &bases, now).await?;
-            let started = if self.start { Some(start(store, &due, &bases, now).await?) } else { None };
+            let started = if self.start {
+                Some(start_in_turn(store, &due, &bases, opened.clock.as_ref(), &mut begun, PATIENCE).await?)
+            } else {
+                None
+            };
+            is_all_started &= !matches!(started, Some(Kept::Later(_)));
             if self.output.json {
                 told.push(to_json(&due, &seen, started.as_ref()));
             } else {
@@ -58,7 +67,13 @@ impl Retention {
         if self.output.json {
             println!("{}", json!({ "rules": told }));
         }
-        Ok(ExitCode::SUCCESS)
+        if is_all_started {
+            return Ok(ExitCode::SUCCESS);
+        }
+        eprintln!(
+            "Not every rule was started: run this again when the purges that are in the way have ended. lethe serve carries them out."
+        );
+        Ok(ExitCode::FAILURE)
     }
 }
 
@@ -67,12 +82,19 @@ fn removed(preview: &Preview) -> u64 {
 }
 
 fn to_json(due: &Due, preview: &Preview, kept: Option<&Kept>) -> Value {
-    let counts: Map<String, Value> =
-        preview.counts.iter().map(|(resource_type, counts)| (resource_type.to_string(), json!(counts.removed()))).collect();
-    let job = kept.and_then(|kept| match kept {
-        Kept::Started(job) => Some(job),
-        Kept::Nothing | Kept::Later(_) => None,
-    });
+    let counts: Map<String, Value> = preview
+        .counts
+        .iter()
+        .map(|(resource_type, counts)| {
+            let counts = json!({ "removed": counts.removed(), "versions": counts.versions, "held": counts.held });
+            (resource_type.to_string(), counts)
+        })
+        .collect();
+    let (job, in_the_way) = match kept {
+        Some(Kept::Started(job)) => (Some(job), None),
+        Some(Kept::Later(job)) => (None, Some(job)),
+        Some(Kept::Nothing) | None => (None, None),
+    };
     json!({
         "rule": due.rule.to_string(),
         "client": due.owner.client_id().0,
@@ -80,6 +102,7 @@ fn to_json(due: &Due, preview: &Preview, kept: Option<&Kept>) -> Value {
         "removed": removed(preview),
         "counts": counts,
         "job": job,
+        "waitsFor": in_the_way,
     })
 }
 

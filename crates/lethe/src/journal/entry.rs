@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lethe_auth::{AccountId, ClientId, Scope};
 use lethe_fhir::Instant;
-use lethe_jobs::JobEvent;
+use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::{PurgeLevel, Selection, SeqSet};
 use lethe_store::{JobId, JournalMark, PurgeJob, RecordedPurge, RemovedPart};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,14 @@ impl PurgeEnd {
             created_on: Instant::from_unix_ms(self.created_on_ms),
             digest_key,
         }
+    }
+}
+
+impl PurgeEnd {
+    /// How it ended; `None` if that is no outcome.
+    pub(crate) fn ended(&self) -> Option<(JobEvent, JobState)> {
+        let known = [(JobEvent::Complete, JobState::Successful), (JobEvent::Fail, JobState::Failed), (JobEvent::Stop, JobState::Canceled)];
+        known.into_iter().find(|(event, _)| outcome(*event) == self.outcome)
     }
 }
 

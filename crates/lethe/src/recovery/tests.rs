@@ -1,12 +1,14 @@
 //! Deaths and failures between the journal and the database.
 
 use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use lethe_auth::{AuthMethods, ClientId, Scope};
 use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::AttemptLimits;
 use lethe_purge::Selection;
 use lethe_store::{
-    Accounts, AddedUser, Expect, JournalMark, KeyedHash, KickOff, NewClient, NewPurge, PurgeWork, Resources, StoreError, SystemClock, Write,
+    Accounts, AddedUser, CANCELED_BEFORE, Expect, FAILED_BEFORE, Forgotten, JobId, JournalMark, KeyedHash, KickOff, NewClient, NewPurge,
+    PurgeWork, Resources, StoreError, SystemClock, Write,
 };
 use lethe_store_sqlite::SqliteStore;
 use serde_json::json;
@@ -35,6 +37,16 @@ impl PurgeJournal for FaultyJournal {
         self.0.record(work, job, event).await?;
         // To the worker, death looks like a lost lease: it stops where it is and writes nothing more.
         Err(StoreError::LeaseLost)
+    }
+}
+
+/// Puts the end of a purge on record as another one.
+struct EndsAs(Arc<JournalKeeper>, JobEvent);
+
+#[async_trait]
+impl PurgeJournal for EndsAs {
+    async fn record(&self, work: &dyn PurgeWork, job: &PurgeJob, _event: JobEvent) -> Result<JournalMark, StoreError> {
+        self.0.record(work, job, self.1).await
     }
 }
 
@@ -173,11 +185,47 @@ async fn a_copy_from_the_middle_of_a_purge_is_older_than_its_journal() {
     let refused = journal.err().unwrap().to_string();
     assert!(refused.contains("older than its purge journal"), "{refused}");
     let recovered = apply_younger(&store, &scene.clock, &scene.issuer(), &scene.journal(), "").await.unwrap();
-    assert_eq!((recovered.failed.as_slice(), recovered.applied.len(), recovered.applied[0].resources), (&[job.job_id][..], 1, 200));
+    assert_eq!((recovered.ended.len(), recovered.applied.len(), recovered.applied[0].resources), (0, 1, 200), "told of once");
     let again = store.purge_job(&scene.owner, job.job_id).await.unwrap().unwrap();
     assert_eq!((again.state, again.totals().deleted), (JobState::Successful, 200));
     drop(store);
     assert!(scene.start().await.1.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_again_ends_as_it_had_ended_with_true_counts_and_says_so() {
+    for (event, state, cause) in [
+        (JobEvent::Complete, JobState::Successful, None),
+        (JobEvent::Fail, JobState::Failed, Some(FAILED_BEFORE)),
+        (JobEvent::Stop, JobState::Canceled, Some(CANCELED_BEFORE)),
+    ] {
+        let scene = Scene::new().await;
+        drop(scene.start().await);
+        let copy = scene.directory.path().join("copy.db");
+        lethe_store_sqlite::back_up(scene.directory.path(), &copy, |_, _| {}).unwrap();
+        let (store, journal) = scene.start().await;
+        let job = scene.purge(&store, Arc::new(EndsAs(journal.unwrap(), event))).await;
+        drop(store);
+
+        std::fs::rename(&copy, scene.directory.path().join("lethe.db")).unwrap();
+        let (store, journal) = scene.start().await;
+        assert!(journal.is_err(), "the control");
+        let recovered = apply_younger(&store, &scene.clock, &scene.issuer(), &scene.journal(), "").await.unwrap();
+        assert_eq!((recovered.applied.len(), recovered.applied[0].resources), (1, 200));
+        let again = store.purge_job(&scene.owner, job.job_id).await.unwrap().unwrap();
+        let totals = again.totals();
+        assert_eq!((again.state, again.failure.as_deref()), (state, cause));
+        assert_eq!((totals.planned, totals.deleted, totals.failed), (200, 200, 0), "{state:?}");
+        assert!(again.reason.as_deref().unwrap().starts_with("applied again after a restore"), "{state:?}");
+        let certificate = store.certificate(&scene.owner, job.job_id).await.unwrap().unwrap();
+        let told = BASE64_URL_SAFE_NO_PAD.decode(certificate.split('.').nth(1).unwrap()).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains("applied again after a restore") && told.contains(&format!("\"outcome\":\"{}\"", state.status())), "{told}");
+        assert_eq!(again.is_carried_out_again(), state == JobState::Failed);
+        assert_eq!(store.forget_digests(&scene.owner, job.job_id).await.unwrap(), Forgotten::Yes, "{state:?}: no retry will need them");
+        drop(store);
+        assert!(scene.start().await.1.is_ok());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

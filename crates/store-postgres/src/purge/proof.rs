@@ -103,12 +103,14 @@ pub(super) async fn forget(store: &PostgresStore, owner: &Scope, job_id: JobId) 
 /// Destroys the key; returns the job's number, or why not.
 async fn forget_key(tx: Tx, owner: &Scope, job_id: JobId) -> crate::error::Result<std::result::Result<i64, Forgotten>> {
     let Some(number) = job::number_of(&tx, owner, job_id).await? else { return Ok(Err(Forgotten::Unknown)) };
-    match job::locked_row(&tx, number).await?.job.state {
-        JobState::Successful | JobState::Canceled => {
+    let job = job::locked_row(&tx, number).await?.job;
+    match job.state {
+        // A retry goes on with the tree.
+        JobState::Failed if !job.is_carried_out_again() => Ok(Err(Forgotten::NotYet)),
+        JobState::Successful | JobState::Canceled | JobState::Failed => {
             tx.execute(FORGET_KEY, &[&number]).await?;
             Ok(Ok(number))
         }
-        // A retry goes on with the tree.
-        JobState::Queued | JobState::Running | JobState::Canceling | JobState::Failed => Ok(Err(Forgotten::NotYet)),
+        JobState::Queued | JobState::Running | JobState::Canceling => Ok(Err(Forgotten::NotYet)),
     }
 }

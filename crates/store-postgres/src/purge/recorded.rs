@@ -122,7 +122,7 @@ async fn known(tx: &Tx, job_id: JobId) -> Result<JobRow> {
 }
 
 /// Ends every purge in progress.
-pub(crate) async fn fail_in_progress(tx: &Tx, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<JobId>> {
+pub(crate) async fn fail_in_progress(tx: &Tx, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<PurgeJob>> {
     let mut ended = Vec::new();
     for in_progress in tx.rows(SELECT_IN_PROGRESS, &[]).await? {
         let number: i64 = in_progress.try_get(0)?;
@@ -135,7 +135,7 @@ pub(crate) async fn fail_in_progress(tx: &Tx, why: &str, issuer: &dyn Issuer, no
             }
             JobState::Running | JobState::Successful | JobState::Failed | JobState::Canceled => JobEvent::Fail,
         };
-        ended.push(finish::finish_in(tx, &row, &PurgeEnd::without_probe(event, Some(why), false), issuer, now).await?.job_id);
+        ended.push(finish::finish_in(tx, &row, &PurgeEnd::without_probe(event, Some(why), false), issuer, now).await?);
     }
     Ok(ended)
 }

@@ -137,12 +137,14 @@ async fn cut_log(store: &SqliteStore) -> Result<()> {
 /// Destroys the key; returns the job's number, or why not.
 fn forget_key(tx: &Transaction<'_>, owner: &Scope, job_id: JobId) -> crate::error::Result<std::result::Result<i64, Forgotten>> {
     let Some(number) = job::number_of(tx, owner, job_id)? else { return Ok(Err(Forgotten::Unknown)) };
-    match job::row(tx, number)?.job.state {
-        JobState::Successful | JobState::Canceled => {
+    let job = job::row(tx, number)?.job;
+    match job.state {
+        // A retry goes on with the tree.
+        JobState::Failed if !job.is_carried_out_again() => Ok(Err(Forgotten::NotYet)),
+        JobState::Successful | JobState::Canceled | JobState::Failed => {
             tx.prepare_cached(FORGET_KEY)?.execute([number])?;
             Ok(Ok(number))
         }
-        // A retry goes on with the tree.
-        JobState::Queued | JobState::Running | JobState::Canceling | JobState::Failed => Ok(Err(Forgotten::NotYet)),
+        JobState::Queued | JobState::Running | JobState::Canceling => Ok(Err(Forgotten::NotYet)),
     }
 }

@@ -131,7 +131,7 @@ fn known(tx: &Connection, job_id: JobId) -> Result<JobRow> {
 }
 
 /// Ends every purge in progress.
-pub(crate) fn fail_in_progress(tx: &Transaction<'_>, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<JobId>> {
+pub(crate) fn fail_in_progress(tx: &Transaction<'_>, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<PurgeJob>> {
     let mut ended = Vec::new();
     for number in numbers(tx, SELECT_IN_PROGRESS)? {
         let row = job::row(tx, number)?;
@@ -143,7 +143,7 @@ pub(crate) fn fail_in_progress(tx: &Transaction<'_>, why: &str, issuer: &dyn Iss
             }
             JobState::Running | JobState::Successful | JobState::Failed | JobState::Canceled => JobEvent::Fail,
         };
-        ended.push(finish::finish_in(tx, &row, &PurgeEnd::without_probe(event, Some(why), false), issuer, now)?.job_id);
+        ended.push(finish::finish_in(tx, &row, &PurgeEnd::without_probe(event, Some(why), false), issuer, now)?);
     }
     Ok(ended)
 }
