@@ -243,7 +243,10 @@ impl StoreOptions {
 
     /// A restore that runs has the lock: then what is there is its own, and the store is not to be had.
     fn clear_leftovers(&self) -> Result<()> {
-        if restore_leftovers::count(&self.data).with_context(|| format!("{} cannot be read", self.data.display()))? > 0 {
+        // What is no directory has none, and is told of when it is opened.
+        if self.data.is_dir()
+            && restore_leftovers::count(&self.data).with_context(|| format!("{} cannot be read", self.data.display()))? > 0
+        {
             let _lock = ServeLock::take(&self.data).map_err(|error| self.advise(error))?;
             restore_leftovers::clear(&self.data)?;
         }
