@@ -7,6 +7,7 @@ use crate::{Dialect, Param, Statement};
 /// Collects the values of a statement and hands out names.
 #[derive(Debug)]
 pub struct Builder<'d, D: Dialect> {
+    account_id: i64,
     /// What differs between databases.
     pub dialect: &'d D,
     params: Vec<Param>,
@@ -16,13 +17,19 @@ pub struct Builder<'d, D: Dialect> {
 impl<'d, D: Dialect> Builder<'d, D> {
     /// With the account as the first value.
     pub fn new(dialect: &'d D, account_id: i64) -> Self {
-        Self { dialect, params: vec![Param::Int(account_id)], names: 0 }
+        Self { account_id, dialect, params: vec![Param::Int(account_id)], names: 0 }
     }
 
     /// The account.
     #[must_use]
     pub fn account(&self) -> String {
         self.dialect.placeholder(1)
+    }
+
+    /// Its number, for what is made of it.
+    #[must_use]
+    pub fn account_id(&self) -> i64 {
+        self.account_id
     }
 
     /// Binds a value and returns how it is named in the text.

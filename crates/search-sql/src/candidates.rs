@@ -4,7 +4,7 @@ use lethe_fhir::ResourceType;
 use lethe_search::{Branch, Criterion, PathId, Span, SpanEnd};
 
 use crate::{
-    Builder, Dialect, Direction, Driver, Joins, Param,
+    Builder, Dialect, Direction, Driver, Index, Joins, Param,
     conditions::{branch_versions, conditions, contained_spans, contains, id_list, is_current},
     request::best_driver,
     tables::Tables,
@@ -39,16 +39,6 @@ pub(crate) struct Versions {
     pub(crate) row: String,
     /// What to order by for the order of commits, without a sort if the tables come so.
     pub(crate) order: Vec<String>,
-    /// The same part by part, if they begin with one value, are to come in order, and the order of the tables does not say so.
-    pub(crate) by_part: Option<ByPart>,
-}
-
-/// The parts of an index, and what is in one of them.
-pub(crate) struct ByPart {
-    /// The parts.
-    pub(crate) parts: Tables,
-    /// What is in one, in the order of commits.
-    pub(crate) within: Tables,
 }
 
 /// The current versions of a type that fit all of `criteria`, beginning with the driver.
@@ -67,8 +57,15 @@ pub(crate) fn versions<D: Dialect>(
         Driver::Criterion(index) if index < criteria.len() => Some(index),
         Driver::Criterion(_) | Driver::Type => None,
     };
-    let mut by_part = None;
-    let (mut tables, order) = match index.and_then(|index| criteria.get(index)) {
+    let begun = index.and_then(|index| criteria.get(index));
+    if let Some(found) = begun.and_then(|begun| by_keys(builder, resource_type, &row, begun, bounds)) {
+        let mut tables = found;
+        tables.rules.push(is_current(&row));
+        // Keys tell what may fit: the criterion itself is asked as well.
+        tables.rules.extend(conditions(builder, &row, resource_type, criteria, None));
+        return Versions { tables, order: vec![format!("{row}.seq")], row };
+    }
+    let (mut tables, order) = match begun {
         None => {
             let mut rules = vec![own];
             rules.extend(bounds.rules(builder, &format!("{row}.seq")));
@@ -92,10 +89,6 @@ pub(crate) fn versions<D: Dialect>(
             ));
             rules.extend(bounds.rules(builder, &format!("{index}.seq")));
             let version = own_at(format!("{index}.seq"));
-            if let (Some(direction), Joins::Lateral) = (bounds.direction, dialect.joins()) {
-                let within = Tables::in_order("index_value", &index, &rules, direction).join(dialect, "version", &row, &version);
-                by_part = Some(ByPart { parts: parts.clone(), within });
-            }
             let tables = parts.join(dialect, "index_value", &index, &rules).join(dialect, "version", &row, &version);
             (tables, vec![format!("p{name}.first_seq"), format!("{index}.seq")])
         }
@@ -113,11 +106,41 @@ pub(crate) fn versions<D: Dialect>(
     };
     let mut asked = vec![is_current(&row)];
     asked.extend(conditions(builder, &row, resource_type, criteria, index));
-    if let Some(by_part) = &mut by_part {
-        by_part.within.rules.extend_from_slice(&asked);
-    }
     tables.rules.extend(asked);
-    Versions { tables, row, order, by_part }
+    Versions { tables, row, order }
+}
+
+/// The versions that may have one of the values that a criterion asks for, where each has keys of them; `None` where values have rows.
+fn by_keys<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    resource_type: ResourceType,
+    row: &str,
+    criterion: &Criterion,
+    bounds: Bounds,
+) -> Option<Tables> {
+    let Criterion::AnyOf(spans) = criterion else { return None };
+    if spans.is_empty() {
+        return None;
+    }
+    let may_have = builder.dialect.may_have_value(builder, row, resource_type, spans)?;
+    let (account, type_id) = (builder.account(), builder.type_id(resource_type));
+    let mut rules = vec![format!("{row}.account_id = {account} and {row}.type_id = {type_id} and {may_have}")];
+    rules.extend(bounds.rules(builder, &format!("{row}.seq")));
+    Some(Tables::first(builder.dialect, "version", row, &rules))
+}
+
+/// The versions of a type that refer by `path` to `target`, behind which they are to be joined: under which name, and by which rules; `None` where
+/// values have rows.
+pub(crate) fn referrers_by_key<D: Dialect>(
+    builder: &mut Builder<'_, D>,
+    source: ResourceType,
+    path: PathId,
+    value: &str,
+) -> Option<(String, Vec<String>)> {
+    let row = format!("v{}", builder.name());
+    let refers = builder.dialect.has_reference(builder, &row, source, path, value)?;
+    let (account, type_id) = (builder.account(), builder.type_id(source));
+    Some((row.clone(), vec![format!("{row}.account_id = {account} and {row}.type_id = {type_id} and {refers}")]))
 }
 
 /// The parts of the index, and the rules by which a row of the index is in one of them.
@@ -140,6 +163,10 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
     let parts: Vec<String> = match criterion {
         // Nothing may be bound that no part uses.
         Criterion::AnyOf(spans) if spans.is_empty() => Vec::new(),
+        Criterion::AnyOf(_) if builder.dialect.index() == Index::Keys => {
+            let found = versions(builder, resource_type, std::slice::from_ref(criterion), Driver::Criterion(0), bounds);
+            vec![found.tables.select(&format!("{}.seq as seq", found.row))]
+        }
         Criterion::AnyOf(spans) => {
             let name = builder.name();
             let (parts, mut common) = index_tables(builder, name, resource_type);
@@ -213,9 +240,13 @@ fn referrers<D: Dialect>(
     bounds: Bounds,
 ) -> String {
     let (tables, target) = branch_versions(builder, branch);
-    let name = builder.name();
     let dialect = builder.dialect;
     let value = dialect.reference_value(builder, &target, branch.resource_type);
+    if let Some((row, mut own)) = referrers_by_key(builder, resource_type, path, &value) {
+        own.extend(bounds.rules(builder, &format!("{row}.seq")));
+        return tables.join(dialect, "version", &row, &own).select(&format!("{row}.seq as seq"));
+    }
+    let name = builder.name();
     let (of_part, of_row) = index_rules(builder, name, resource_type);
     let mut own = vec![of_row, format!("i{name}.path_id = {} and i{name}.value = {value}", builder.int(i64::from(path.0)))];
     own.extend(bounds.rules(builder, &format!("i{name}.seq")));
@@ -295,10 +326,15 @@ pub(crate) fn estimate_rows<D: Dialect>(
         // OK because it is never null: a statement must use whatever is bound.
         return format!("select 0 where {} is not null", builder.account());
     }
+    let dialect = builder.dialect;
+    let row = format!("v{}", builder.name());
+    if let Some(tables) = by_keys(builder, resource_type, &row, &Criterion::AnyOf(spans.to_vec()), Bounds::NONE) {
+        let limit = builder.int(rows_max);
+        return format!("select count(*) from ({} limit {limit}) found", tables.select("1 as one"));
+    }
     let name = builder.name();
     let (parts, common) = index_tables(builder, name, resource_type);
     let rules = value_rules(builder, name, spans);
-    let dialect = builder.dialect;
     let selects: Vec<String> = rules.into_iter().map(|rule| select_rows(dialect, "1 as one", &parts, name, &common, rule)).collect();
     let limit = builder.int(rows_max);
     // As one compound or as several: rows of the latter are counted up to the limit by the outer one.

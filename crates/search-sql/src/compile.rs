@@ -69,19 +69,10 @@ fn in_commit_order<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_
     };
     let found = found(builder, request, bounds);
     let direction = page.direction.word();
-    let columns = |row: &str| COLUMNS.map(|column| format!("{row}.{column}")).join(", ");
+    let columns = COLUMNS.map(|column| format!("{}.{column}", found.row)).join(", ");
     let limit = builder.int(count_of(page));
-    if let (Some(by_part), [part, seq]) = (&found.by_part, found.order.as_slice()) {
-        // No part has to give more than the page takes.
-        let within = by_part.within.select(&columns(&found.row));
-        let tables = Tables {
-            from: format!("{} cross join lateral ({within} order by {seq}{direction} limit {limit}) f", by_part.parts.from),
-            ..by_part.parts.clone()
-        };
-        return format!("{} order by {part}{direction}, f.seq{direction} limit {limit}", tables.select(&columns("f")));
-    }
     let order = found.order.iter().map(|by| format!("{by}{direction}")).collect::<Vec<_>>().join(", ");
-    format!("{} order by {order} limit {limit}", found.tables.select(&columns(&found.row)))
+    format!("{} order by {order} limit {limit}", found.tables.select(&columns))
 }
 
 fn sorted<D: Dialect>(builder: &mut Builder<'_, D>, request: Request<'_>, page: Page<'_>) -> String {

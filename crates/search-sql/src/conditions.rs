@@ -5,7 +5,7 @@ use lethe_search::{Branch, Criterion, LastUpdatedFilter, PathId, Span, value};
 
 use crate::{
     Builder, Dialect, Param,
-    candidates::{Bounds, versions},
+    candidates::{Bounds, referrers_by_key, versions},
     request::best_driver,
     tables::Tables,
 };
@@ -112,6 +112,12 @@ fn referred_by<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, target: Reso
     let ways = paths
         .iter()
         .map(|path| {
+            if let Some((source, own)) = referrers_by_key(builder, branch.resource_type, *path, &value) {
+                let mut tables = Tables::first(dialect, "version", &source, &own);
+                tables.rules.push(is_current(&source));
+                tables.rules.extend(conditions(builder, &source, branch.resource_type, &branch.criteria, None));
+                return format!("exists ({})", tables.select("1"));
+            }
             let (account, name) = (builder.account(), builder.name());
             let (source_type, path) = (builder.type_id(branch.resource_type), builder.int(i64::from(path.0)));
             let source = format!("v{name}");

@@ -14,6 +14,15 @@ pub enum Joins {
     Lateral,
 }
 
+/// How versions are found by their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Index {
+    /// Each value has a row in `index_value`, part by part.
+    Rows,
+    /// Each version has keys of all its values, which an index over versions holds.
+    Keys,
+}
+
 /// How one database says what SQL itself has no word for. `row` is the name of a row of `version`.
 pub trait Dialect: Sized + std::fmt::Debug {
     /// The value with this number, from 1.
@@ -21,6 +30,22 @@ pub trait Dialect: Sized + std::fmt::Debug {
 
     /// How tables are joined.
     fn joins(&self) -> Joins;
+
+    /// How versions are found by their values.
+    fn index(&self) -> Index;
+
+    /// Whether `row` may have an index value in one of `spans`, of which there is at least one, as its keys tell; `None` where values have rows.
+    fn may_have_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType, spans: &[Span]) -> Option<String>;
+
+    /// Whether `row` has the index value of a reference that `value` names on this path, found by its key; `None` where values have rows.
+    fn has_reference(
+        &self,
+        builder: &mut Builder<'_, Self>,
+        row: &str,
+        resource_type: ResourceType,
+        path: PathId,
+        value: &str,
+    ) -> Option<String>;
 
     /// Whether `row` has an index value in one of `spans`.
     fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType, spans: &[Span]) -> String;

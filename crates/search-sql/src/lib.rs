@@ -19,5 +19,5 @@ mod tables;
 
 pub use builder::Builder;
 pub use compile::{count, count_rows, estimate, page};
-pub use dialect::{Dialect, Joins};
+pub use dialect::{Dialect, Index, Joins};
 pub use request::{After, Direction, Driver, Param, Request, Statement, possible_drivers};

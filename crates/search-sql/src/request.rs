@@ -10,6 +10,8 @@ pub enum Param {
     Int(i64),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// Keys of index values, for a database whose versions have them.
+    Keys(Vec<i64>),
     /// A logical id, in whatever form the store keeps ids.
     Id(LogicalId),
 }

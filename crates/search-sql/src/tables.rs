@@ -27,10 +27,12 @@ impl Tables {
         Self { from, rules }
     }
 
-    /// With the first of them, whose rows come in the order of `seq`, which a lateral one has to be told.
-    pub(crate) fn in_order(table: &str, row: &str, rules: &[String], direction: Direction) -> Self {
-        let (rules, word) = (rules.join(" and "), direction.word());
-        Self::of(format!("(select * from {table} {row} where {rules} order by {row}.seq{word} offset 0) {row}"), Vec::new())
+    /// With those rows of the first of them that fit `rules`, which decide alone how it is looked into.
+    pub(crate) fn first<D: Dialect>(dialect: &D, table: &str, row: &str, rules: &[String]) -> Self {
+        match dialect.joins() {
+            Joins::AsWritten => Self::of(format!("{table} {row}"), rules.to_vec()),
+            Joins::Lateral => Self::of(format!("(select * from {table} {row} where {} offset 0) {row}", rules.join(" and ")), Vec::new()),
+        }
     }
 
     /// And behind them, for each of their rows, the rows of `table` that fit `on`.

@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod holds;
 mod index_columns;
+mod index_keys;
 mod lease_times;
 mod migrate;
 mod open;

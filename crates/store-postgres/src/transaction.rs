@@ -109,6 +109,7 @@ impl Tx {
             match param {
                 Param::Int(number) => (Box::new(*number), Type::INT8),
                 Param::Bytes(bytes) => (Box::new(bytes.clone()), Type::BYTEA),
+                Param::Keys(keys) => (Box::new(keys.clone()), Type::INT8_ARRAY),
                 Param::Id(id) => (Box::new(IdColumn(id.clone())), Type::BYTEA),
             }
         });

@@ -13,7 +13,10 @@ use lethe_auth::Scope;
 use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::JobState;
 use lethe_purge::{Selection, Seq};
-use lethe_store::{Clock, Expect, KickOff, PurgeWork, Store, StoreError, Write, WriteError};
+use lethe_store::{
+    Clock, Expect, KickOff, PurgeWork, Store, StoreError, Write, WriteError,
+    residence::{RESIDENCES, Residence},
+};
 use lethe_store_postgres::{MigrateError, OpenError, PostgresStore, SCHEMA};
 use lethe_store_suite::{Backend, Harness, TestClock};
 use serde_json::json;
@@ -128,10 +131,11 @@ impl Backend for Postgres {
         let provenance = lethe_fhir::ResourceType::PROVENANCE.code();
         let statement = match residence {
             // An earlier version whose successor is gone.
-            "version" => format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, null, '\\x007d7d')"),
+            "version" => {
+                format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, null, null, '\\x007d7d')")
+            }
             "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
-            "index_value" => format!("insert into index_value values ({account}, {patient}, 1, 4, 'x', 1)"),
             "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
             "purge_question" => "insert into purge_question values (1, '{}')".to_owned(),
             "purge_listed" => format!("insert into purge_listed values (1, {account}, 'companion', {provenance}, 1)"),
@@ -148,6 +152,10 @@ impl Backend for Postgres {
             other => panic!("no leftover is known for {other}"),
         };
         assert_eq!(self.client().await.execute(&statement, &[]).await.unwrap(), 1);
+    }
+
+    fn residences() -> Vec<Residence> {
+        RESIDENCES.to_vec()
     }
 
     async fn plant_bytes(&self) -> Option<&'static str> {
@@ -331,7 +339,6 @@ async fn what_is_left_behind_many_rows_that_stay_is_found() {
     let last = format!("select max(seq) from version where account_id = {account} and type_id = {patient}");
     for (residence, leave) in [
         ("resource", format!("insert into resource values ({account}, {patient}, 'zz', 1)")),
-        ("index_value", format!("insert into index_value values ({account}, {patient}, 99999, 4, 'x', 1)")),
         ("reference", format!("insert into reference values ({account}, {patient}, 99, 'x', 1)")),
         // An earlier version of one that is gone.
         ("version", format!("update version set replaced_by_seq = {place} where account_id = {account} and seq = ({last})")),

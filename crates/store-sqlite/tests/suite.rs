@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use lethe_jobs::{JobState, LiveCall};
 use lethe_purge::{PurgeLevel, Selection};
 use lethe_search::export::ExportQuestion;
-use lethe_store::{Clock, Recovery, Store};
+use lethe_store::{
+    Clock, Recovery, Store,
+    residence::{INDEX_ROWS, RESIDENCES, Residence},
+};
 use lethe_store_sqlite::SqliteStore;
 use lethe_store_suite::{Backend, Harness, TestClock};
 use rusqlite::Connection;
@@ -84,6 +87,10 @@ impl Backend for Sqlite {
             other => panic!("no leftover is known for {other}"),
         };
         assert_eq!(self.connection().execute(&statement, []).unwrap(), 1);
+    }
+
+    fn residences() -> Vec<Residence> {
+        RESIDENCES.into_iter().chain([INDEX_ROWS]).collect()
     }
 
     async fn plant_bytes(&self) -> Option<&'static str> {

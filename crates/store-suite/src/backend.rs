@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use lethe_fhir::Instant;
-use lethe_store::{Clock, Store};
+use lethe_store::{Clock, Store, residence::Residence};
 
 /// One adapter over an empty database of its own, which goes when this is dropped.
 #[async_trait]
@@ -27,6 +27,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     async fn rows(&self, table: &str) -> u64;
     /// Puts a row that no purge would leave into a residence: one of the `Patient` of account `account` that is gone.
     async fn plant_leftover(&self, residence: &str, account: i64);
+    /// The tables that hold resource data: [`RESIDENCES`](lethe_store::residence::RESIDENCES), and index rows where there are any.
+    fn residences() -> Vec<Residence>;
     /// Puts bytes that no purge would leave into a file, where no row is, and returns what the probe calls that place. `None` if this adapter has no
     /// such probe.
     async fn plant_bytes(&self) -> Option<&'static str>;

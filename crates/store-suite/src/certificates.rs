@@ -20,7 +20,6 @@ use lethe_jobs::JobState;
 use lethe_purge::Selection;
 use lethe_store::{
     AuditEnd, CanceledOrRetried, Deletion, Forgotten, IssueError, Issuer, JobId, NextBatch, PurgeEnd, SharedIssuer, Store, StoreError,
-    residence::RESIDENCES,
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -89,7 +88,7 @@ pub async fn the_certificate_says_what_happened<B: Backend>(harness: Harness<B>)
     assert_eq!(destruction.watermark, job.watermark.0);
     assert_eq!(said.method.level, if B::erases_files() { Level::Files } else { Level::Rows });
     let looked: BTreeSet<String> = said.probe.unwrap().residue.into_keys().collect();
-    let residences: BTreeSet<String> = RESIDENCES.iter().map(|residence| residence.table.to_owned()).collect();
+    let residences: BTreeSet<String> = B::residences().iter().map(|residence| residence.table.to_owned()).collect();
     assert!(looked.is_superset(&residences), "every residence was looked at, and perhaps more: {looked:?}");
     // Read, and not as it is signed: in what looks like chance any two letters can stand.
     let text = serde_json::to_string(&certificate(&harness, job_id).await).unwrap();

@@ -3,7 +3,7 @@
 use lethe_jobs::{JobEvent, JobState};
 use lethe_purge::{Counts, Selection, holds::HoldTarget};
 use lethe_search::export::ExportQuestion;
-use lethe_store::{CanceledOrRetried, KickOff, NewPurge, NextBatch, PurgeEnd};
+use lethe_store::{CanceledOrRetried, KickOff, NewPurge, NextBatch, PurgeEnd, residence::INDEX_ROWS};
 use serde_json::{Value, json};
 
 use crate::{
@@ -150,7 +150,9 @@ pub async fn a_list_is_made_in_many_steps_and_comes_out_the_same<B: Backend>(har
 pub async fn a_small_list_takes_its_index_rows_with_it<B: Backend>(harness: Harness<B>) {
     let writes = (0..200).map(|id| put(observation(&format!("o{id}"), if id % 50 == 0 { "amended" } else { "final" }, "a")));
     harness.write_for(&harness.account, writes.collect()).await;
-    let before = (harness.backend.rows("resource").await, harness.backend.rows("index_value").await);
+    let has_index_rows = B::residences().contains(&INDEX_ROWS);
+    let index_rows = async || if has_index_rows { harness.backend.rows(INDEX_ROWS.table).await } else { 0 };
+    let before = (harness.backend.rows("resource").await, index_rows().await);
     for (status, deleted) in [("amended", 4), ("final", 196)] {
         let job_id = harness.kick_off_asking(&filtered(&["Observation"], &[&format!("Observation?status={status}")])).await;
         let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
@@ -158,9 +160,11 @@ pub async fn a_small_list_takes_its_index_rows_with_it<B: Backend>(harness: Harn
         while let NextBatch::Run(batch) = harness.store().claim_batch(&lease).await.unwrap() {
             harness.store().purge_batch(&lease, batch).await.unwrap();
         }
-        let left = before.0 - harness.backend.rows("resource").await;
-        assert_eq!(left, 4, "the small list took its rows; of the large one they are swept: {status}");
-        assert!(harness.backend.rows("index_value").await < before.1, "{status}");
+        let gone = before.0 - harness.backend.rows("resource").await;
+        // Without rows of the index, there is nothing that a batch of a large list leaves to a sweep.
+        let expected = if has_index_rows || status == "amended" { 4 } else { 200 };
+        assert_eq!(gone, expected, "the small list took its rows; of the large one they are swept: {status}");
+        assert!(!has_index_rows || index_rows().await < before.1, "{status}");
         harness.store().release_leases().await.unwrap();
         harness.work().await;
         assert_eq!((harness.job(job_id).await.state, harness.job(job_id).await.totals().deleted), (JobState::Successful, deleted));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lethe_jobs::JobState;
-use lethe_store::residence::{RESIDENCES, WITHOUT_RESOURCE_DATA};
+use lethe_store::residence::{INDEX_PARTS, INDEX_ROWS, WITHOUT_RESOURCE_DATA};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -16,8 +16,10 @@ use crate::{
 };
 
 pub async fn the_list_names_every_table<B: Backend>(harness: Harness<B>) {
+    let residences = B::residences();
+    let parts = residences.contains(&INDEX_ROWS).then_some(INDEX_PARTS);
     let listed: BTreeSet<String> =
-        RESIDENCES.iter().map(|residence| residence.table).chain(WITHOUT_RESOURCE_DATA).map(str::to_owned).collect();
+        residences.iter().map(|residence| residence.table).chain(WITHOUT_RESOURCE_DATA).chain(parts).map(str::to_owned).collect();
     let live: BTreeSet<String> = harness.backend.tables().await.into_iter().collect();
     assert_eq!(listed, live, "left: residence.rs, right: the schema");
 }
@@ -33,7 +35,7 @@ async fn fill<B: Backend>(harness: &Harness<B>) {
 
 async fn rows<B: Backend>(harness: &Harness<B>) -> Vec<(&'static str, u64)> {
     let mut rows = Vec::new();
-    for residence in RESIDENCES {
+    for residence in B::residences() {
         rows.push((residence.table, harness.backend.rows(residence.table).await));
     }
     rows
@@ -57,7 +59,7 @@ pub async fn every_residence_is_empty_after_a_purge<B: Backend>(harness: Harness
 pub async fn a_leftover_in_any_residence_fails_the_job<B: Backend>(first: Harness<B>) {
     let account = account_of(&first.account).0;
     drop(first);
-    let places = RESIDENCES.iter().map(|residence| Some(residence.table)).chain([None]);
+    let places = B::residences().into_iter().map(|residence| Some(residence.table)).chain([None]);
     for place in places {
         let harness = Arc::new(Harness::<B>::open().await);
         fill(&harness).await;
@@ -92,7 +94,7 @@ pub async fn a_leftover_in_any_residence_fails_the_job<B: Backend>(first: Harnes
 
 pub async fn a_check_finds_what_is_wrong<B: Backend>(first: Harness<B>) {
     drop(first);
-    for residence in RESIDENCES {
+    for residence in B::residences() {
         let harness = Harness::<B>::open().await;
         fill(&harness).await;
         assert_eq!(harness.purge(everything()).await.state, JobState::Successful);

@@ -1,7 +1,7 @@
 //! The one list of where resource data lives (INV-10).
 //!
 //! A table that holds resource data and is missing here would be forgotten by a purge; so every table of an adapter's schema must be in
-//! [`RESIDENCES`] or in [`WITHOUT_RESOURCE_DATA`], and the suite compares the lists with the live schema.
+//! [`RESIDENCES`] (or [`INDEX_ROWS`]) or in [`WITHOUT_RESOURCE_DATA`], and the suite compares the lists with the live schema.
 
 /// A table that holds resource data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Residence {
     pub emptied_by: EmptiedBy,
 }
 
-/// The step of a purge that empties a residence.
+/// The step of a purge that empties a residence, in whichever store it does so last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptiedBy {
     /// The step that stores the plan.
@@ -25,13 +25,12 @@ pub enum EmptiedBy {
     Sweep,
 }
 
-/// Every table that holds resource data.
-pub const RESIDENCES: [Residence; 9] = [
+/// Every table that holds resource data, in every store.
+pub const RESIDENCES: [Residence; 8] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
     Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
     Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
     Residence { table: "reference", holds: "Binary or Provenance → versions that refer to it", emptied_by: EmptiedBy::Sweep },
-    Residence { table: "index_value", holds: "values of search parameters → current versions", emptied_by: EmptiedBy::Sweep },
     Residence {
         table: "purge_question",
         holds: "the patient, the Group and the conditions that a purge was asked for, until its plan is made",
@@ -50,8 +49,15 @@ pub const RESIDENCES: [Residence; 9] = [
     Residence { table: "hold_target", holds: "the patient or resource that a hold keeps", emptied_by: EmptiedBy::Sweep },
 ];
 
+/// Where a store has rows for values of search parameters; another has them with the version alone.
+pub const INDEX_ROWS: Residence =
+    Residence { table: "index_value", holds: "values of search parameters → current versions", emptied_by: EmptiedBy::Sweep };
+
+/// The parts of these rows: no content, no resource ids.
+pub const INDEX_PARTS: &str = "index_part";
+
 /// Every other table: no content, no resource ids.
-pub const WITHOUT_RESOURCE_DATA: [&str; 22] = [
+pub const WITHOUT_RESOURCE_DATA: [&str; 21] = [
     "lineage",
     "client",
     "user_account",
@@ -59,7 +65,6 @@ pub const WITHOUT_RESOURCE_DATA: [&str; 22] = [
     "token",
     "commit_order",
     "type_total",
-    "index_part",
     "purge_job",
     "purge_batch",
     "purge_removed",

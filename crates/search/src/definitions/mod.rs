@@ -51,6 +51,12 @@ pub fn path_name(resource_type: ResourceType, path: PathId) -> &'static str {
     own.map_or("", |own| own.name.as_str())
 }
 
+/// Of which kind the values of a path are; `None` for a path that the type does not have.
+#[must_use]
+pub fn path_kind(resource_type: ResourceType, path: PathId) -> Option<ParameterKind> {
+    paths(resource_type).iter().find(|own| own.id == path.with(crate::Facet::Value)).map(|own| own.kind)
+}
+
 /// The paths of a type.
 pub(crate) fn paths(resource_type: ResourceType) -> &'static [Path] {
     &TABLE.of(resource_type).paths

@@ -77,6 +77,8 @@ create table version (
     replaced_by_seq bigint check (replaced_by_seq > seq),
     -- Of the current version: the values of its search parameters, in order, each behind the two bytes of its path.
     index_values bytea[],
+    -- Of the current version: keys of these values, by which searches find it. They judge nothing: what is found is asked for its values.
+    index_keys bigint[],
     -- Of the current version: its words, each once; those of its narrative also behind a space.
     words bytea[],
     body bytea check ((body is null) = (kind = 3)),
@@ -86,34 +88,33 @@ create table version (
 -- Bodies are compressed before they come here.
 alter table version alter column body set storage external;
 
--- Logical id → current version. After a batch and before its sweep a row may point at nothing: readers join the version.
+-- A row of up to half a page stays in one piece: what is moved to another table has to be found and deleted there as well.
+alter table version set (toast_tuple_target = 4064);
+
+-- A purge leaves dead rows, and entries in the index below that lead to them, for the vacuum, which is to come soon; when little is dead, it is not worth
+-- a walk through the index. What values are frequent decides where a search begins, so statistics follow a load quickly.
+alter table version set (
+    autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02
+);
+
+-- Values of search parameters → current versions (docs/adr/0039). No row but the version's own has to go when a version goes. The account is hashed
+-- into every key. What was written last is kept apart until it is worth sorting in, and each search looks through it: little enough for that.
+create index version_by_key on version using gin (index_keys) with (gin_pending_list_limit = 512)
+where index_keys is not null;
+
+-- Logical id → current version.
 create table resource (
     account_id bigint not null,
     type_id smallint not null,
     id bytea not null,
     seq bigint not null,
     primary key (account_id, type_id, id)
-);
-
--- Values of search parameters → current versions. Rows of a type are kept in parts of some ten thousand versions each, in the order of commits:
--- a write touches the last part alone, whatever is stored, and what is purged by age lies together.
-create table index_part (
-    account_id bigint not null,
-    type_id smallint not null,
-    -- It holds the versions from this place on, up to the next part.
-    first_seq bigint not null,
-    versions bigint not null,
-    primary key (account_id, type_id, first_seq)
-);
-
-create table index_value (
-    account_id bigint not null,
-    type_id smallint not null,
-    part bigint not null,
-    path_id integer not null,
-    value bytea not null,
-    seq bigint not null,
-    primary key (account_id, type_id, part, path_id, value, seq)
+) with (
+    -- Room for the next place of a resource on the page, without another entry in the index.
+    fillfactor = 90,
+    -- As of version, with which its rows go.
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000
 );
 
 -- What searches ask of values has its words here where SQL has none (crates/store-postgres/src/searches/dialect.rs). How values are written is told in
@@ -191,6 +192,11 @@ create function reference_value (type_byte bytea, id bytea) returns bytea
 language sql immutable parallel safe
 return type_byte || case when substr(id, 1, 1) = '\xff'::bytea then '\x10'::bytea || substr(id, 2) else '\x00'::bytea || id end;
 
+-- The key of a value, as crates/store-postgres/src/index_keys.rs makes it; `head` is account, type and path.
+create function index_key (head bytea, value bytea) returns bigint
+language sql immutable parallel safe
+return ('x' || encode(substr(sha256(head || value), 1, 8), 'hex'))::bit(64)::bigint;
+
 -- The logical id to which the index value of a reference leads, that begins at byte `at`, counted from 0.
 create function referred_id (value bytea, at integer) returns bytea
 language sql immutable parallel safe
@@ -245,6 +251,9 @@ create table type_total (
     type_id smallint not null,
     resources bigint not null check (resources >= 0),
     primary key (account_id, type_id)
+) with (
+    -- Each transaction changes its row, which then stays on its page.
+    fillfactor = 50
 );
 
 -- Purge jobs. They hold no content and no resource ids (INV-5).
@@ -291,10 +300,6 @@ where state in ('queued', 'running', 'canceling');
 
 create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
 
--- Jobs that may have removed versions and left rows of the index.
-create index purge_job_unproven on purge_job (client_id, account_id)
-where state <> 'successful';
-
 -- The patient or Group that a purge is of, and the conditions on types: they name resources and quote values. Goes when the plan is sealed, or
 -- when the job ends before that.
 create table purge_question (
@@ -318,8 +323,6 @@ create table purge_batch (
     held bigint not null default 0,
     -- with the resources went so many versions
     deleted_versions bigint not null default 0,
-    -- the rows of the index went with them; else the sweep removes them
-    index_removed boolean not null default false,
     -- root of the tree over its digests; null if it removed nothing
     digest_root bytea,
     state text not null check (state in ('pending', 'running', 'done', 'failed')),

@@ -1,16 +1,26 @@
-delete from version
-where
-    account_id = $1
-    and type_id = $2
-    and seq between $3 and $4
-    and replaced_by_seq is null
-    and ($5::bigint is null or last_updated_ms < $5)
-    and kind <> 3
-    and seq not in (
-        select purge_held.seq from purge_held
-        where
-            purge_held.job_number = $6
-            and purge_held.account_id = $1
-            and purge_held.type_id = $2
-            and purge_held.seq between $3 and $4
-    )
+with gone as (
+    delete from version
+    where
+        account_id = $1
+        and type_id = $2
+        and seq between $3 and $4
+        and replaced_by_seq is null
+        and ($5::bigint is null or last_updated_ms < $5)
+        and kind <> 3
+        and seq not in (
+            select purge_held.seq from purge_held
+            where
+                purge_held.job_number = $6
+                and purge_held.account_id = $1
+                and purge_held.type_id = $2
+                and purge_held.seq between $3 and $4
+        )
+    returning id
+),
+
+led as (
+    delete from resource
+    where account_id = $1 and type_id = $2 and id = any(array(select id from gone)) and seq between $3 and $4
+)
+
+select count(*) from gone

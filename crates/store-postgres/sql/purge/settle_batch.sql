@@ -1,4 +1,3 @@
 update purge_batch
-set state = 'done', deleted = $3, spared = $4, held = $5, deleted_versions = $6, digest_root = $7, index_removed = $8,
-    cause = null
+set state = 'done', deleted = $3, spared = $4, held = $5, deleted_versions = $6, digest_root = $7, cause = null
 where job_number = $1 and batch = $2 and state = 'running'

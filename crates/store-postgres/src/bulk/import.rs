@@ -1,6 +1,6 @@
 //! Imports: a batch of lines is stored and counted in one transaction.
 
-use lethe_auth::Scope;
+use lethe_auth::{AccountId, Scope};
 use lethe_fhir::Instant;
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
 use lethe_store::{
@@ -27,6 +27,7 @@ const SELECT_NUMBER: &str = include_str!("../../sql/bulk/import_number.sql");
 const SELECT_BY_OWNER: &str = include_str!("../../sql/bulk/imports_by_owner.sql");
 const SELECT_JOB: &str = include_str!("../../sql/bulk/import_columns.sql");
 const RENEW: &str = include_str!("../../sql/bulk/renew_import.sql");
+const SELECT_ACCOUNT: &str = include_str!("../../sql/bulk/import_account.sql");
 const COUNT_BATCH: &str = include_str!("../../sql/bulk/count_import_batch.sql");
 const SET_STATE: &str = include_str!("../../sql/bulk/set_import_state.sql");
 const END: &str = include_str!("../../sql/bulk/end_import.sql");
@@ -109,7 +110,9 @@ pub(super) async fn store_batch(
     let times = store.lease_times();
     let now = times.now;
     let (last_line, rejected) = (NumberColumn(batch.last_line), NumberColumn(batch.rejected));
-    let encoded = &resources::encode(batch.writes).await?;
+    let account = async |tx: Tx| Ok(tx.row_if_any(SELECT_ACCOUNT, &[&lease.job_id]).await?.ok_or(StoreError::LeaseLost)?.try_get(0)?);
+    let account_id = AccountId(store.connections.read(account).await?);
+    let encoded = &resources::encode(account_id, batch.writes).await?;
     let work = |tx: Tx| async move {
         let number = hold(&tx, lease, times).await?;
         let job = job(&tx, number).await?;
@@ -215,7 +218,7 @@ fn read_row(row: &Row) -> crate::error::Result<ImportJob> {
     let instant = |column| row.try_get::<_, InstantColumn>(column).map(|column| column.0);
     Ok(ImportJob {
         job_id: row.try_get(0)?,
-        account_id: lethe_auth::AccountId(row.try_get(1)?),
+        account_id: AccountId(row.try_get(1)?),
         state: state.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?,
         after_line: number(row, 3)?,
         last_line: number(row, 4)?,

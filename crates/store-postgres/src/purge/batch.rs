@@ -90,8 +90,6 @@ pub(super) struct Removed {
     pub(super) digests: Digests,
     /// The places of all their versions.
     pub(super) seqs: Vec<Seq>,
-    /// Whether what leads to them by id and by index values went, too, so that nobody has to sweep for it.
-    pub(super) index_removed: bool,
 }
 
 pub(super) async fn purge(store: &PostgresStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
@@ -145,12 +143,11 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
         let text = format!("batch {} removed {deleted} resources and would prove {}", batch.batch, removed.digests.count());
         return Err(StoreError::NotUnderstood(text).into());
     }
-    let (versions, index_removed) = (removed.seqs.len() as u64, removed.index_removed);
+    let versions = removed.seqs.len() as u64;
     let digest_root = removed.digests.store(tx, job.number, batch.batch).await?;
     let outcome: [NumberColumn; 4] = [deleted, spared, held, versions].map(NumberColumn);
     let root = digest_root.as_ref().map(|root| root.as_slice());
-    let settled: Values<'_> =
-        &[&job.number, &NumberColumn(batch.batch), &outcome[0], &outcome[1], &outcome[2], &outcome[3], &root, &index_removed];
+    let settled: Values<'_> = &[&job.number, &NumberColumn(batch.batch), &outcome[0], &outcome[1], &outcome[2], &outcome[3], &root];
     tx.execute(SETTLE, settled).await?;
     Ok(BatchOutcome { deleted, spared, held })
 }
@@ -170,9 +167,9 @@ async fn remove_targets(tx: &Tx, job: &JobRow, row: BatchRow, now: Instant) -> c
     let mut seqs = digests.take_seqs();
     seqs.extend(removed::remove_chains(tx, row.account_id, row.resource_type, SELECT_EARLIER, range).await?);
     let current: Values<'_> = &[&account, &type_id, &first_seq, &last_seq, &before, &job.number];
-    let live = tx.execute(DELETE_CURRENT, current).await?;
-    let deletions = if selection.include_deleted { tx.execute(DELETE_DELETIONS, current).await? } else { 0 };
-    Ok(Removed { live, deletions, held, digests, seqs, index_removed: false })
+    let live = number(&tx.row(DELETE_CURRENT, current).await?, 0)?;
+    let deletions = if selection.include_deleted { number(&tx.row(DELETE_DELETIONS, current).await?, 0)? } else { 0 };
+    Ok(Removed { live, deletions, held, digests, seqs })
 }
 
 pub(super) async fn fail(

@@ -19,11 +19,10 @@ use super::{
 };
 use crate::{
     PostgresStore,
-    columns::{IdColumn, KIND_DELETE, SeqColumn, TypeColumn, number, seq as read_seq},
+    columns::{KIND_DELETE, SeqColumn, TypeColumn, number, seq as read_seq},
     error::Result,
     holds,
-    resources::index_rows,
-    transaction::{Tx, Values},
+    transaction::Tx,
 };
 
 const INSERT: &str = include_str!("../../sql/purge/insert_listed.sql");
@@ -34,8 +33,6 @@ const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_listed_between.s
 const COUNT: &str = include_str!("../../sql/purge/count_listed.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/listed_targets_between.sql");
 const SELECT_IDS: &str = include_str!("../../sql/purge/listed_ids.sql");
-const IS_SMALL_PART: &str = include_str!("../../sql/purge/is_small_part.sql");
-const DELETE_RESOURCES: &str = include_str!("../../sql/purge/delete_resources.sql");
 const CLEAR_CHUNK: &str = include_str!("../../sql/purge/clear_listed_chunk.sql");
 const SELECT_EARLIER: &str = include_str!("../../sql/purge/earlier_of_listed.sql");
 const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_listed_versions.sql");
@@ -116,7 +113,7 @@ pub(super) async fn strike(tx: &Tx, job: &JobRow, account_id: AccountId, role: R
     Ok(())
 }
 
-/// Batches of a list are smaller: each resource of them is looked up by itself, and so are its rows of the index.
+/// Batches of a list are smaller: each resource of them is looked up by itself.
 pub(super) fn smaller(limits: BatchLimits) -> BatchLimits {
     BatchLimits {
         batch_targets_max: (limits.batch_targets_max / BATCH_SHRINK).max(1),
@@ -171,11 +168,7 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, role: Role, row: BatchRow) -> 
     let between = between(job, role, row);
     let between = &between.values();
     let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, between).await?;
-    let index_removed = tx.row(IS_SMALL_PART, &[&job.number, &row.account_id.0, &TypeColumn(row.resource_type)]).await?.try_get(0)?;
-    if index_removed {
-        remove_index_rows(tx, row, between).await?;
-    }
-    let mut removed = Removed { seqs: digests.take_seqs(), digests, index_removed, ..Removed::default() };
+    let mut removed = Removed { seqs: digests.take_seqs(), digests, ..Removed::default() };
     removed.seqs.extend(removed::remove_chains(tx, row.account_id, row.resource_type, SELECT_EARLIER, between).await?);
     for row in tx.rows(DELETE_VERSIONS, between).await? {
         let counter = if row.try_get::<_, i16>(0)? == KIND_DELETE { &mut removed.deletions } else { &mut removed.live };
@@ -183,18 +176,4 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, role: Role, row: BatchRow) -> 
     }
     tx.execute(CLEAR_BETWEEN, between).await?;
     Ok(removed)
-}
-
-/// Removes what leads to the current versions in a range: of a small part of a type this costs less than a sweep, which looks at all of it. What
-/// refers to a Provenance or Binary is always swept: there is little of it.
-async fn remove_index_rows(tx: &Tx, row: BatchRow, between: Values<'_>) -> Result<()> {
-    let (mut ids, mut seqs) = (Vec::new(), Vec::new());
-    for found in tx.rows(SELECT_IDS, between).await? {
-        let (id, SeqColumn(seq)): (IdColumn, SeqColumn) = (found.try_get(0)?, found.try_get(1)?);
-        index_rows::delete(tx, row.account_id, row.resource_type, seq).await?;
-        ids.push(id);
-        seqs.push(SeqColumn(seq));
-    }
-    tx.execute(DELETE_RESOURCES, &[&row.account_id.0, &TypeColumn(row.resource_type), &ids, &seqs]).await?;
-    Ok(())
 }

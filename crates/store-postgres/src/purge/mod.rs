@@ -25,7 +25,6 @@ mod question;
 pub(crate) mod recorded;
 mod removed;
 mod sweep;
-mod sweep_index;
 
 use async_trait::async_trait;
 use lethe_auth::{AccountId, Scope};

@@ -26,7 +26,6 @@ const COUNT_UNDELETED: &str = include_str!("../../sql/purge/count_undeleted.sql"
 const COUNT_BROKEN_CHAINS: &str = include_str!("../../sql/purge/count_broken_chains.sql");
 const COUNT_ORPHAN_RESOURCES: &str = include_str!("../../sql/purge/count_orphan_resources.sql");
 const COUNT_ORPHAN_REFERENCES: &str = include_str!("../../sql/purge/count_orphan_references.sql");
-const COUNT_ORPHAN_INDEX_VALUES: &str = include_str!("../../sql/purge/count_orphan_index_values.sql");
 const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/count_orphan_provenance_targets.sql");
 
 pub(super) async fn probe(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<Residue>> {
@@ -127,17 +126,11 @@ const PROVENANCE_TARGET: Key = Key {
     read: |row| Ok(vec![column::<i64>(row, 2)?, column::<i16>(row, 3)?, column::<Vec<u8>>(row, 4)?]),
 };
 
-const INDEX_VALUE: Key = Key {
-    before_first: || vec![Box::new(-1_i64), Box::new(-1_i32), Box::new(Vec::<u8>::new()), Box::new(-1_i64)],
-    read: |row| Ok(vec![column::<i64>(row, 2)?, column::<i32>(row, 3)?, column::<Vec<u8>>(row, 4)?, column::<i64>(row, 5)?]),
-};
-
 /// Where rows can be left that belong to a version that is gone.
-const WALKS: [(&str, &str, Key); 5] = [
+const WALKS: [(&str, &str, Key); 4] = [
     ("version", COUNT_BROKEN_CHAINS, PLACE),
     ("resource", COUNT_ORPHAN_RESOURCES, LOGICAL_ID),
     ("reference", COUNT_ORPHAN_REFERENCES, REFERENCE),
-    ("index_value", COUNT_ORPHAN_INDEX_VALUES, INDEX_VALUE),
     ("provenance_target", COUNT_ORPHAN_PROVENANCE_TARGETS, PROVENANCE_TARGET),
 ];
 

@@ -1,7 +1,6 @@
 //! Reading and writing resources.
 
 mod history;
-pub(crate) mod index_rows;
 mod list;
 mod read;
 mod write;

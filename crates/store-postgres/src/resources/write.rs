@@ -8,16 +8,14 @@ use lethe_purge::Seq;
 use lethe_search::{DistinctWords, IndexEntries, ProvenanceTarget};
 use lethe_store::{Change, ChangeKind, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
 
-use super::{
-    index_rows::{self, LastParts},
-    lock_account,
-};
+use super::lock_account;
 use crate::{
     PostgresStore,
     columns::{IdColumn, InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code, number, seq},
     connections::Durability,
     error::{Error, Result},
     index_columns::{IndexValuesColumn, WordsColumn},
+    index_keys::keys_of,
     searches,
     time_limit::within,
     transaction::Tx,
@@ -44,7 +42,7 @@ pub(super) async fn write(
     guards: Vec<Guard>,
     writes: Vec<Write>,
 ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
-    let encoded = encode(writes).await?;
+    let encoded = encode(account_id, writes).await?;
     let now = store.clock.now();
     Ok(store.connections.write(Durability::OnDisk, |tx| write_guarded(tx, account_id, &guards, &encoded, now)).await?)
 }
@@ -82,28 +80,29 @@ impl<'a> Guards<'a> {
     }
 }
 
-/// Compressing is the larger part of the work: it is done before the account's lock is taken.
-pub(crate) async fn encode(writes: Vec<Write>) -> std::result::Result<Vec<EncodedWrite>, WriteError> {
-    tokio::task::spawn_blocking(move || writes.into_iter().map(EncodedWrite::from).collect())
+/// Compressing and hashing is the larger part of the work: it is done before the account's lock is taken.
+pub(crate) async fn encode(account_id: AccountId, writes: Vec<Write>) -> std::result::Result<Vec<EncodedWrite>, WriteError> {
+    tokio::task::spawn_blocking(move || writes.into_iter().map(|write| EncodedWrite::of(account_id, write)).collect())
         .await
         .map_err(|join| WriteError::Store(StoreError::Failed(Box::new(join))))
 }
 
-/// A write whose body is in its stored form, and whose words are known.
+/// A write whose body is in its stored form, and whose words and keys are known.
 pub(crate) struct EncodedWrite {
     write: Write,
     stored_body: Option<Vec<u8>>,
     words: Option<WordsColumn>,
+    index_keys: Option<Vec<i64>>,
 }
 
-impl From<Write> for EncodedWrite {
-    fn from(write: Write) -> Self {
-        let body = match &write.change {
-            Change::Put { body, .. } => Some(body),
-            Change::Delete => None,
+impl EncodedWrite {
+    fn of(account_id: AccountId, write: Write) -> Self {
+        let (body, index_keys) = match &write.change {
+            Change::Put { body, index, .. } => (Some(body), Some(keys_of(account_id, write.resource_type, &index.values))),
+            Change::Delete => (None, None),
         };
         let (stored_body, words) = (body.map(encode_body), body.map(|body| WordsColumn(DistinctWords::of(body.as_bytes()))));
-        Self { write, stored_body, words }
+        Self { write, stored_body, words, index_keys }
     }
 }
 
@@ -123,31 +122,23 @@ async fn write_in_turn(
     let account_last_updated = lock_account(tx, account_id).await?;
     let stored_on = now.max(account_last_updated);
     let seqs = tx.rows(TAKE_SEQS, &[&NumberColumn(writes.len() as u64)]).await?;
-    let mut book = Book::default();
+    let mut totals = BTreeMap::new();
     let mut outcomes = Vec::with_capacity(writes.len());
     let mut last_seq = None;
     for ((index, write), row) in writes.iter().enumerate().zip(&seqs) {
         guards.look(tx, account_id, index).await?;
         let seq = seq(row, 0)?;
         last_seq = Some(seq);
-        outcomes.push(write_one(tx, Place { account_id, seq, stored_on }, write, index, &mut book).await?);
+        outcomes.push(write_one(tx, Place { account_id, seq, stored_on }, write, index, &mut totals).await?);
     }
-    for (resource_type, change) in book.totals {
+    for (resource_type, change) in totals {
         add_to_total(tx, account_id, resource_type, change).await?;
     }
-    book.parts.store(tx, account_id).await?;
     if let Some(last_seq) = last_seq {
         tx.execute(SET_ORDER, &[&account_id.0, &SeqColumn(last_seq), &InstantColumn(stored_on)]).await?;
     }
     guards.look(tx, account_id, usize::MAX).await?;
     Ok(outcomes)
-}
-
-/// What is counted in a transaction and stored at its end.
-#[derive(Default)]
-struct Book {
-    totals: BTreeMap<ResourceType, i64>,
-    parts: LastParts,
 }
 
 /// Where a new version goes.
@@ -169,9 +160,9 @@ struct Head {
 async fn write_one(
     tx: &Tx,
     place: Place,
-    EncodedWrite { write, stored_body, words }: &EncodedWrite,
+    EncodedWrite { write, stored_body, words, index_keys }: &EncodedWrite,
     index: usize,
-    book: &mut Book,
+    totals: &mut BTreeMap<ResourceType, i64>,
 ) -> Result<WriteOutcome> {
     let head = head(tx, place.account_id, write).await?;
     let is_as_expected = match write.expect {
@@ -195,7 +186,7 @@ async fn write_one(
             });
         }
     };
-    *book.totals.entry(write.resource_type).or_insert(0) += match kind {
+    *totals.entry(write.resource_type).or_insert(0) += match kind {
         ChangeKind::Create => 1,
         ChangeKind::Update => 0,
         ChangeKind::Delete => -1,
@@ -203,7 +194,6 @@ async fn write_one(
     let version = head.as_ref().map_or(0, |head| head.version) + 1;
     let (account, type_id, seq) = (place.account_id.0, TypeColumn(write.resource_type), SeqColumn(place.seq));
     if let Some(head) = &head {
-        index_rows::delete(tx, place.account_id, write.resource_type, head.seq).await?;
         tx.execute(REPLACE_VERSION, &[&account, &type_id, &SeqColumn(head.seq), &seq]).await?;
         if write.resource_type == ResourceType::PROVENANCE {
             tx.execute(DELETE_PROVENANCE_TARGETS, &[&account, &SeqColumn(head.seq)]).await?;
@@ -227,6 +217,7 @@ async fn write_one(
             &head.map(|head| SeqColumn(head.seq)),
             stored_body,
             &index_values,
+            index_keys,
             words,
         ],
     )
@@ -234,7 +225,6 @@ async fn write_one(
     tx.execute(POINT_RESOURCE, &[&account, &type_id, &id, &seq]).await?;
     if let Change::Put { index, .. } = &write.change {
         insert_index(tx, place, write.resource_type, index).await?;
-        index_rows::insert(tx, &mut book.parts, place.account_id, write.resource_type, place.seq, &index.values).await?;
     }
     Ok(WriteOutcome { kind: Some(kind), version, last_updated: place.stored_on })
 }

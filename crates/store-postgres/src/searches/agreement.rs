@@ -10,6 +10,7 @@ use crate::{
     columns::IdColumn,
     error::Result,
     index_columns::{IndexValuesColumn, element},
+    index_keys::{head, keys_for},
     transaction::Tx,
 };
 
@@ -175,6 +176,12 @@ async fn spans_keys_and_names_are_in_sql_what_they_are() {
             let column = builder.bind(Param::Bytes(stored[2].clone()));
             let referred = row_of::<IdColumn>(&tx, builder, &[column]).await?;
             assert_eq!((stored[0].as_slice(), &stored[1], &referred[0].0), (id.as_str().as_bytes(), &reference, &id));
+        }
+        for (path, value) in [(PATH, vec![]), (OTHER, vec![0xff, 0]), (PATH, values[6].clone())] {
+            let mut builder = Builder::new(&Postgres, 1);
+            let own = [head(7, ResourceType::BINARY, path), value.clone()].map(|bytes| builder.bind(Param::Bytes(bytes)));
+            let found = row_of::<i64>(&tx, builder, &[format!("index_key({}, {})", own[0], own[1])]).await?;
+            assert_eq!(found, keys_for(7, ResourceType::BINARY, &[Span::single(path, value)]));
         }
         for unix_ms in [i64::MIN, -1, 0, 1_700_000_000_000, i64::MAX] {
             // As far as instants go.

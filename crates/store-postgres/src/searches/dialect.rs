@@ -5,9 +5,12 @@
 
 use lethe_fhir::ResourceType;
 use lethe_search::{Facet, PathId, SortPath, SortWidth, Span, SpanEnd, ValueCheck, WordPlace, after_prefix, value};
-use lethe_search_sql::{Builder, Dialect, Joins, Param};
+use lethe_search_sql::{Builder, Dialect, Index, Joins, Param};
 
-use crate::index_columns::{element, of_narrative};
+use crate::{
+    index_columns::{element, of_narrative},
+    index_keys::{head, keys_for},
+};
 
 /// PostgreSQL.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +103,31 @@ impl Dialect for Postgres {
 
     fn joins(&self) -> Joins {
         Joins::Lateral
+    }
+
+    fn index(&self) -> Index {
+        Index::Keys
+    }
+
+    fn may_have_value(&self, builder: &mut Builder<'_, Self>, row: &str, resource_type: ResourceType, spans: &[Span]) -> Option<String> {
+        let keys = keys_for(builder.account_id(), resource_type, spans);
+        Some(format!("{row}.index_keys && {}", builder.bind(Param::Keys(keys))))
+    }
+
+    fn has_reference(
+        &self,
+        builder: &mut Builder<'_, Self>,
+        row: &str,
+        resource_type: ResourceType,
+        path: PathId,
+        value: &str,
+    ) -> Option<String> {
+        let head = builder.bind(Param::Bytes(head(builder.account_id(), resource_type, path)));
+        let path = builder.bind(Param::Bytes(element(path, &[])));
+        let key = format!("array[index_key({head}, {value})]");
+        // The key is asked for twice: of a value that is not known beforehand PostgreSQL expects in one row of a hundred, and of both in hardly any, so
+        // that it looks for the key and not through all of a type that has few.
+        Some(format!("{row}.index_keys && {key} and {row}.index_keys @> {key} and {row}.index_values && array[{path} || {value}]"))
     }
 
     fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, _: ResourceType, spans: &[Span]) -> String {

@@ -1,10 +1,10 @@
-//! Held to by tests: a search reads the part of the index that it asks for, and a page in the order of commits is not sorted.
+//! Held to by tests: a search finds by keys what it asks for, and a walk in the order of commits is not sorted.
 
 use lethe_fhir::ResourceType;
 use lethe_search::{Branch, Criterion, Facet, PathId, SortBy, SortKey, SortPath, SortWidth, Span, ValueCheck, WordPlace};
 use lethe_search_sql::{After, Direction, Driver, Request, Statement, page};
 
-use super::{dialect::Postgres, test_database::with_database};
+use super::{dialect::Postgres, run::IN_ORDER, test_database::with_database};
 use crate::transaction::Tx;
 
 const CODE: PathId = PathId::new(1, Facet::Value);
@@ -12,25 +12,25 @@ const SUBJECT: PathId = PathId::new(2, Facet::Value);
 const DATE: PathId = PathId::new(3, Facet::Value);
 
 /// 20,000 Observations of 200 patients, in parts of 2,000, and as many of another account.
+/// 20,000 Observations of 200 patients, and as many of another account; a third of them has the code `c0`.
 const FILL: &str = "
 insert into version
-select account, type, seq, convert_to(type || '-' || seq, 'UTF8'), 1, seq, 1, null, null, null, null, decode(repeat('00', 400), 'hex')
+select account, type, seq, convert_to(type || '-' || seq, 'UTF8'), 1, seq, 1, null, null, null, null, null, decode(repeat('00', 400), 'hex')
 from generate_series(1, 2) account, lateral (select case when seq <= 200 then $P else $O end as type, seq from generate_series(1, 20200) seq) of_type;
 insert into resource select account_id, type_id, id, seq from version;
-insert into index_part
-select account_id, type_id, case when type_id = $P then 1 else 1 + (seq / 2000) * 2000 end, count(*) from version group by 1, 2, 3;
-insert into index_value
-select account_id, type_id, case when type_id = $P then 1 else 1 + (seq / 2000) * 2000 end, entry.path, entry.value, seq
-from version, lateral (values
-    (4, convert_to('c' || case when seq % 3 = 0 then 0 else seq % 50 end, 'UTF8')),
-    (8, reference_value(decode(lpad(to_hex($P), 2, '0'), 'hex'), convert_to($P || '-' || (1 + seq % 200), 'UTF8'))),
-    (12, int8send(seq))
-) entry (path, value)
-where type_id = $O or entry.path <> 8;
-update version set index_values = of_version.index_values
+update version set index_values = of_version.index_values, index_keys = of_version.index_keys
 from (
-    select account_id, type_id, seq, array_agg(decode(lpad(to_hex(path_id), 4, '0'), 'hex') || value order by path_id, value) as index_values
-    from index_value group by account_id, type_id, seq
+    select
+        account_id, type_id, seq, array_agg(entry.path || entry.value order by entry.path, entry.value) as index_values,
+        array_agg(index_key(int8send(account_id) || decode(lpad(to_hex(type_id::integer), 2, '0'), 'hex') || entry.path, entry.value)) as index_keys
+    from version, lateral (values
+        ('\\x0004'::bytea, convert_to('c' || case when seq % 3 = 0 then 0 else seq % 50 end, 'UTF8')),
+        ('\\x0008', reference_value(decode(lpad(to_hex($P), 2, '0'), 'hex'), convert_to($P || '-' || (1 + seq % 200), 'UTF8'))),
+        ('\\x000c', int8send(seq)),
+        ('\\x000c', ''::bytea)
+    ) entry (path, value)
+    where type_id = $O or entry.path <> '\\x0008'
+    group by account_id, type_id, seq
 ) of_version
 where (version.account_id, version.type_id, version.seq) = (of_version.account_id, of_version.type_id, of_version.seq);
 vacuum analyze";
@@ -75,21 +75,17 @@ fn code() -> Span {
 async fn a_page_in_the_order_of_commits_is_not_sorted() {
     with_database(&fill(), async |tx: Tx| {
         for direction in [Direction::Ascending, Direction::Descending] {
-            let mut plans = plans_of(&tx, &[], Driver::Type, &[], direction).await;
-            assert!(plans.iter().flatten().all(|step| !step.starts_with("Sort")), "{plans:#?}");
-            plans = plans_of(&tx, &[Criterion::AnyOf(vec![code()])], Driver::Criterion(0), &[], direction).await;
-            for steps in plans {
-                // Of each part as many rows as fill a page, and parts in their order: that is all that is sorted.
-                let place = |wanted: &str| steps.iter().position(|step| step.starts_with(wanted)).unwrap_or(usize::MAX);
-                assert_eq!(steps.iter().filter(|step| step.contains("Sort") && !step.starts_with("Sort Key")).count(), 1, "{steps:#?}");
-                assert!(place("Incremental Sort") < place("Presorted Key: p1.first_seq"), "{steps:#?}");
-                assert_eq!(steps.iter().filter(|step| *step == "Limit").count(), 2, "{steps:#?}");
-                assert!(
-                    steps
-                        .iter()
-                        .any(|step| step.starts_with("Index Cond") && step.contains("part = p1.first_seq") && step.contains("value = "))
-                );
+            let of_code = [Criterion::AnyOf(vec![code()])];
+            for steps in plans_of(&tx, &of_code, Driver::Criterion(0), &[], direction).await {
+                // All that have the value are found by its key, and what is sorted are they.
+                assert!(steps.iter().any(|step| step.starts_with("Bitmap Index Scan on version_by_key")), "{steps:#?}");
             }
+            let mut plans = plans_of(&tx, &[], Driver::Type, &[], direction).await;
+            tx.run(IN_ORDER).await?;
+            plans.extend(plans_of(&tx, &of_code, Driver::Type, &[], direction).await);
+            tx.run("set local enable_sort = on").await?;
+            assert!(plans.iter().flatten().all(|step| !step.starts_with("Sort")), "{plans:#?}");
+            assert!(plans.iter().flatten().any(|step| step.contains("using version_pkey")), "the control: {plans:#?}");
         }
         Ok(())
     })
@@ -126,13 +122,20 @@ async fn no_table_is_walked_whatever_the_criterion() {
                         continue;
                     }
                     for steps in plans_of(&tx, criteria, driver, sort, Direction::Ascending).await {
-                        assert!(steps.iter().any(|step| step.contains("using version_pkey")), "the control: {steps:#?}");
+                        let uses = |index: &str| steps.iter().any(|step| step.contains(index));
+                        assert!(uses("version_pkey") || uses("version_by_key"), "the control: {steps:#?}");
+                        let is_found_by_key = matches!(criterion, Criterion::ReferredBy { .. })
+                            || (criterion.is_on_others() && driver == Driver::Criterion(0));
+                        assert!(uses("version_by_key") || !is_found_by_key, "{criterion:?} {driver:?}: {steps:#?}");
                         for step in &steps {
                             assert!(
                                 !step.starts_with("Seq Scan") && !step.starts_with("Hash Join"),
                                 "{criterion:?} {driver:?}: {steps:#?}"
                             );
-                            let is_by_key = !step.starts_with("Index Cond") || step.contains("(account_id = '1'::bigint) AND (type_id = ");
+                            let is_by_key = !step.starts_with("Index Cond")
+                                || step.contains("(account_id = '1'::bigint) AND (type_id = ")
+                                || step.starts_with("Index Cond: ((index_keys ")
+                                || step.starts_with("Index Cond: (index_keys ");
                             assert!(is_by_key, "{criterion:?} {driver:?}: {steps:#?}");
                         }
                     }

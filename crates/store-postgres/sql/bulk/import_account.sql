@@ -1,0 +1,1 @@
+select account_id from import_job where job_id = $1

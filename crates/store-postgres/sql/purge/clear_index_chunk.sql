@@ -1,7 +1,0 @@
-delete from index_value
-where
-    account_id = $1
-    and type_id = $2
-    and part = $3
-    and (path_id, value, seq) > ($4, $5, $6)
-    and (path_id, value, seq) <= ($7, $8, $9)

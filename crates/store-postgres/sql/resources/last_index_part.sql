@@ -1,4 +1,0 @@
-select first_seq, versions from index_part
-where account_id = $1 and type_id = $2
-order by first_seq desc
-limit 1
