@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +14,7 @@ use futures_core::Stream;
 use lethe_search_sql::{Param, Statement};
 use tokio_postgres::{
     Row, RowStream,
+    binary_copy::BinaryCopyInWriter,
     types::{ToSql, Type},
 };
 
@@ -114,6 +115,23 @@ impl Tx {
             }
         });
         Ok(Rows(Box::pin(self.client()?.query_typed_raw(&statement.sql, values).await?)))
+    }
+
+    /// Sends rows with columns of these types to `sql`, which is a `copy … from stdin (format binary)`.
+    pub(crate) async fn copy<'r, Row: AsRef<[&'r (dyn ToSql + Sync)]>>(
+        &self,
+        sql: &str,
+        types: &[Type],
+        rows: impl Iterator<Item = Row>,
+    ) -> Result<()> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&statement).await?, types));
+        for row in rows {
+            writer.as_mut().write(row.as_ref()).await?;
+        }
+        writer.finish().await?;
+        Ok(())
     }
 
     /// Statements without values, as they stand.

@@ -3,6 +3,7 @@
 mod history;
 mod list;
 mod read;
+mod stretch;
 mod write;
 
 use async_trait::async_trait;

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_purge::Seq;
-use lethe_search::{DistinctWords, IndexEntries, ProvenanceTarget};
+use lethe_search::DistinctWords;
 use lethe_store::{Change, ChangeKind, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
 
-use super::lock_account;
+use super::{
+    lock_account,
+    stretch::{Head, Heads, Stretch},
+};
 use crate::{
     PostgresStore,
-    columns::{IdColumn, InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, kind_code, kind_from_code, number, seq},
+    columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, seq},
     connections::Durability,
     error::{Error, Result},
     index_columns::{IndexValuesColumn, WordsColumn},
@@ -27,12 +29,6 @@ pub(crate) const SELECT_HEAD: &str = include_str!("../../sql/resources/current_h
 pub(crate) const SELECT_VERSION_TIME: &str = include_str!("../../sql/resources/version_time.sql");
 const TAKE_SEQS: &str = include_str!("../../sql/resources/take_seqs.sql");
 const SET_ORDER: &str = include_str!("../../sql/resources/set_commit_order.sql");
-const REPLACE_VERSION: &str = include_str!("../../sql/resources/replace_version.sql");
-const INSERT_VERSION: &str = include_str!("../../sql/resources/insert_version.sql");
-const POINT_RESOURCE: &str = include_str!("../../sql/resources/point_resource.sql");
-const INSERT_REFERENCES: &str = include_str!("../../sql/resources/insert_references.sql");
-const INSERT_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/insert_provenance_targets.sql");
-const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/delete_provenance_targets.sql");
 const CHANGE_TOTAL: &str = include_str!("../../sql/resources/change_total.sql");
 const INSERT_TOTAL: &str = include_str!("../../sql/resources/insert_total.sql");
 
@@ -69,6 +65,10 @@ impl<'a> Guards<'a> {
         Self { in_turn: in_turn.into_iter().peekable() }
     }
 
+    fn has_turn(&mut self, done: usize) -> bool {
+        self.in_turn.peek().is_some_and(|(_, guard)| guard.after <= done)
+    }
+
     /// Looks at those whose turn it is when so many writes are done.
     async fn look(&mut self, tx: &Tx, account_id: AccountId, done: usize) -> Result<()> {
         while let Some((index, guard)) = self.in_turn.next_if(|(_, guard)| guard.after <= done) {
@@ -90,19 +90,33 @@ pub(crate) async fn encode(account_id: AccountId, writes: Vec<Write>) -> std::re
 /// A write whose body is in its stored form, and whose words and keys are known.
 pub(crate) struct EncodedWrite {
     write: Write,
-    stored_body: Option<Vec<u8>>,
-    words: Option<WordsColumn>,
-    index_keys: Option<Vec<i64>>,
+    pub(super) stored_body: Option<Vec<u8>>,
+    pub(super) index_values: Option<IndexValuesColumn>,
+    pub(super) index_keys: Option<Vec<i64>>,
+    pub(super) words: Option<WordsColumn>,
+}
+
+impl std::ops::Deref for EncodedWrite {
+    type Target = Write;
+
+    fn deref(&self) -> &Write {
+        &self.write
+    }
 }
 
 impl EncodedWrite {
-    fn of(account_id: AccountId, write: Write) -> Self {
-        let (body, index_keys) = match &write.change {
-            Change::Put { body, index, .. } => (Some(body), Some(keys_of(account_id, write.resource_type, &index.values))),
-            Change::Delete => (None, None),
+    fn of(account_id: AccountId, mut write: Write) -> Self {
+        let resource_type = write.resource_type;
+        let (stored_body, index_values, index_keys, words) = match &mut write.change {
+            Change::Put { body, index, .. } => {
+                let values = std::mem::take(&mut index.values);
+                let keys = keys_of(account_id, resource_type, &values);
+                let words = WordsColumn(DistinctWords::of(body.as_bytes()));
+                (Some(encode_body(body)), Some(IndexValuesColumn(values)), Some(keys), Some(words))
+            }
+            Change::Delete => (None, None, None, None),
         };
-        let (stored_body, words) = (body.map(encode_body), body.map(|body| WordsColumn(DistinctWords::of(body.as_bytes()))));
-        Self { write, stored_body, words, index_keys }
+        Self { write, stored_body, index_values, index_keys, words }
     }
 }
 
@@ -122,15 +136,39 @@ async fn write_in_turn(
     let account_last_updated = lock_account(tx, account_id).await?;
     let stored_on = now.max(account_last_updated);
     let seqs = tx.rows(TAKE_SEQS, &[&NumberColumn(writes.len() as u64)]).await?;
+    let mut heads = Heads::read(tx, account_id, writes).await?;
+    let mut stretch = Stretch::new(account_id, stored_on);
     let mut totals = BTreeMap::new();
     let mut outcomes = Vec::with_capacity(writes.len());
     let mut last_seq = None;
     for ((index, write), row) in writes.iter().enumerate().zip(&seqs) {
-        guards.look(tx, account_id, index).await?;
+        if guards.has_turn(index) {
+            stretch.store(tx).await?;
+            guards.look(tx, account_id, index).await?;
+        }
         let seq = seq(row, 0)?;
         last_seq = Some(seq);
-        outcomes.push(write_one(tx, Place { account_id, seq, stored_on }, write, index, &mut totals).await?);
+        let head = heads.of(write);
+        let outcome = match kind_of(write, head, index)? {
+            Some(kind) => {
+                *totals.entry(write.resource_type).or_insert(0) += match kind {
+                    ChangeKind::Create => 1,
+                    ChangeKind::Update => 0,
+                    ChangeKind::Delete => -1,
+                };
+                let head = stretch.add(write, seq, kind, head);
+                heads.set(write, head);
+                WriteOutcome { kind: Some(kind), version: head.version, last_updated: stored_on }
+            }
+            None => WriteOutcome {
+                kind: None,
+                version: head.map_or(0, |head| head.version),
+                last_updated: head.map_or(stored_on, |head| head.last_updated),
+            },
+        };
+        outcomes.push(outcome);
     }
+    stretch.store(tx).await?;
     for (resource_type, change) in totals {
         add_to_total(tx, account_id, resource_type, change).await?;
     }
@@ -141,127 +179,23 @@ async fn write_in_turn(
     Ok(outcomes)
 }
 
-/// Where a new version goes.
-#[derive(Clone, Copy)]
-struct Place {
-    account_id: AccountId,
-    seq: Seq,
-    stored_on: Instant,
-}
-
-/// The current version of a resource, without its content.
-struct Head {
-    seq: Seq,
-    version: u64,
-    kind: ChangeKind,
-    last_updated: Instant,
-}
-
-async fn write_one(
-    tx: &Tx,
-    place: Place,
-    EncodedWrite { write, stored_body, words, index_keys }: &EncodedWrite,
-    index: usize,
-    totals: &mut BTreeMap<ResourceType, i64>,
-) -> Result<WriteOutcome> {
-    let head = head(tx, place.account_id, write).await?;
+/// What a write does to what it finds; `None`: nothing.
+fn kind_of(write: &Write, head: Option<Head>, index: usize) -> Result<Option<ChangeKind>> {
+    let live = head.filter(|head| head.kind != ChangeKind::Delete);
     let is_as_expected = match write.expect {
         Expect::Anything => true,
-        Expect::Version(expected) => head.as_ref().is_some_and(|head| head.version == expected && head.kind != ChangeKind::Delete),
+        Expect::Version(expected) => live.is_some_and(|head| head.version == expected),
         Expect::Absent => head.is_none(),
     };
     if !is_as_expected {
-        let current = head.filter(|head| head.kind != ChangeKind::Delete).map(|head| head.version);
-        return Err(Error::Write(WriteError::Expectation { index, current }));
+        return Err(Error::Write(WriteError::Expectation { index, current: live.map(|head| head.version) }));
     }
-    let is_live = head.as_ref().is_some_and(|head| head.kind != ChangeKind::Delete);
-    let kind = match (&write.change, is_live) {
-        (Change::Put { .. }, false) => ChangeKind::Create,
-        (Change::Put { .. }, true) => ChangeKind::Update,
-        (Change::Delete, true) => ChangeKind::Delete,
-        (Change::Delete, false) => {
-            return Ok(match head {
-                Some(head) => WriteOutcome { kind: None, version: head.version, last_updated: head.last_updated },
-                None => WriteOutcome { kind: None, version: 0, last_updated: place.stored_on },
-            });
-        }
-    };
-    *totals.entry(write.resource_type).or_insert(0) += match kind {
-        ChangeKind::Create => 1,
-        ChangeKind::Update => 0,
-        ChangeKind::Delete => -1,
-    };
-    let version = head.as_ref().map_or(0, |head| head.version) + 1;
-    let (account, type_id, seq) = (place.account_id.0, TypeColumn(write.resource_type), SeqColumn(place.seq));
-    if let Some(head) = &head {
-        tx.execute(REPLACE_VERSION, &[&account, &type_id, &SeqColumn(head.seq), &seq]).await?;
-        if write.resource_type == ResourceType::PROVENANCE {
-            tx.execute(DELETE_PROVENANCE_TARGETS, &[&account, &SeqColumn(head.seq)]).await?;
-        }
-    }
-    let id = IdColumn(write.id.clone());
-    let index_values = match &write.change {
-        Change::Put { index, .. } => Some(IndexValuesColumn(index.values.clone())),
-        Change::Delete => None,
-    };
-    tx.execute(
-        INSERT_VERSION,
-        &[
-            &account,
-            &type_id,
-            &seq,
-            &id,
-            &NumberColumn(version),
-            &InstantColumn(place.stored_on),
-            &kind_code(kind),
-            &head.map(|head| SeqColumn(head.seq)),
-            stored_body,
-            &index_values,
-            index_keys,
-            words,
-        ],
-    )
-    .await?;
-    tx.execute(POINT_RESOURCE, &[&account, &type_id, &id, &seq]).await?;
-    if let Change::Put { index, .. } = &write.change {
-        insert_index(tx, place, write.resource_type, index).await?;
-    }
-    Ok(WriteOutcome { kind: Some(kind), version, last_updated: place.stored_on })
-}
-
-async fn head(tx: &Tx, account_id: AccountId, write: &Write) -> Result<Option<Head>> {
-    let row = tx.row_if_any(SELECT_HEAD, &[&account_id.0, &TypeColumn(write.resource_type), &IdColumn(write.id.clone())]).await?;
-    row.map(|row| {
-        Ok(Head {
-            seq: seq(&row, 0)?,
-            version: number(&row, 1)?,
-            kind: kind_from_code(row.try_get(2)?)?,
-            last_updated: row.try_get::<_, InstantColumn>(3)?.0,
-        })
+    Ok(match (&write.change, live) {
+        (Change::Put { .. }, None) => Some(ChangeKind::Create),
+        (Change::Put { .. }, Some(_)) => Some(ChangeKind::Update),
+        (Change::Delete, Some(_)) => Some(ChangeKind::Delete),
+        (Change::Delete, None) => None,
     })
-    .transpose()
-}
-
-/// Types about which a purge asks who refers to them.
-const CAN_GO_ALONG: [ResourceType; 2] = [ResourceType::BINARY, ResourceType::PROVENANCE];
-
-async fn insert_index(tx: &Tx, place: Place, source_type: ResourceType, index: &IndexEntries) -> Result<()> {
-    let (account, seq) = (place.account_id.0, SeqColumn(place.seq));
-    let asked_for = index.references.iter().filter(|reference| CAN_GO_ALONG.contains(&reference.resource_type));
-    let (types, ids): (Vec<_>, Vec<_>) =
-        asked_for.map(|reference| (TypeColumn(reference.resource_type), IdColumn(reference.id.clone()))).unzip();
-    if !types.is_empty() {
-        tx.execute(INSERT_REFERENCES, &[&account, &TypeColumn(source_type), &types, &ids, &seq]).await?;
-    }
-    let target = |target: &ProvenanceTarget| match target {
-        ProvenanceTarget::Local(local) => (i16::from(local.resource_type.code()), Some(IdColumn(local.id.clone()))),
-        ProvenanceTarget::Foreign => (FOREIGN_TARGET_TYPE, None),
-    };
-    let (types, ids): (Vec<_>, Vec<_>) = index.provenance_targets.iter().map(target).unzip();
-    if !types.is_empty() {
-        tx.execute(INSERT_PROVENANCE_TARGETS, &[&account, &seq, &types, &ids]).await?;
-    }
-    Ok(())
 }
 
 /// `provenance_target.target_type_id` of a target that is not here; no resource type has this code.
