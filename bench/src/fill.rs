@@ -1,4 +1,4 @@
-//! Fills a database: one account to purge, one beside it that is read and written meanwhile.
+//! Fills a database: one account to purge, and 999 beside it that are read and written meanwhile.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -6,18 +6,20 @@ use anyhow::Context;
 use lethe::population::{GeneratedKind, Population};
 use lethe_auth::{AccountId, AuthMethods, ClientId, Scope};
 use lethe_fhir::{LocalBases, Resource};
-use lethe_store::{Accounts, AddedUser, Expect, KeyedHash, NewClient, Resources, SystemClock, Write};
-use lethe_store_sqlite::SqliteStore;
+use lethe_store::{AddedUser, Expect, KeyedHash, NewClient, Store, Write};
 use tokio::sync::mpsc;
 
-use crate::measure::{Figures, cpu_seconds, peak_mib, rate, thousands};
+use crate::{
+    measure::{Figures, cpu_seconds, peak_mib, rate, thousands},
+    place::Place,
+};
 
 /// The account that is purged.
 pub const PURGED: AccountId = AccountId(1);
-/// The account beside it.
-pub const BESIDE: AccountId = AccountId(2);
-/// Resources of the account beside it.
-const BESIDE_RESOURCES: u64 = 20_000;
+/// The accounts beside it.
+pub const BESIDE: std::ops::RangeInclusive<i64> = 2..=1_000;
+/// Resources of each account beside it.
+const BESIDE_RESOURCES: u64 = 60;
 /// Resources in one write transaction.
 const WRITES: usize = 500;
 /// File that holds the instant in milliseconds when half of the resources had been written.
@@ -28,8 +30,9 @@ pub fn scope(account_id: AccountId) -> Scope {
     Scope::Account { client_id: ClientId("bench".to_owned()), account_id }
 }
 
-pub async fn fill(dir: &Path, resources: u64) -> anyhow::Result<Figures> {
-    let store = Arc::new(SqliteStore::open(dir, Arc::new(SystemClock))?);
+pub async fn fill(place: &Place, resources: u64) -> anyhow::Result<Figures> {
+    place.create().await?;
+    let store = place.open().await?;
     let client = NewClient {
         client_id: ClientId("bench".to_owned()),
         name: "bench".to_owned(),
@@ -38,34 +41,30 @@ pub async fn fill(dir: &Path, resources: u64) -> anyhow::Result<Figures> {
         secret_hash: KeyedHash([0; 32]),
     };
     store.add_client(&client).await?;
-    for (app_user_id, account_id) in [("purged", PURGED), ("beside", BESIDE)] {
-        match store.add_user(&client.client_id, app_user_id).await? {
-            AddedUser::Added(user) if user.account_id == account_id => {}
-            other => anyhow::bail!("the database in {} is not empty: {other:?}", dir.display()),
+    for account_id in std::iter::once(PURGED.0).chain(BESIDE) {
+        match store.add_user(&client.client_id, &format!("user-{account_id}")).await? {
+            AddedUser::Added(user) if user.account_id.0 == account_id => {}
+            other => anyhow::bail!("the database is not empty: {other:?}"),
         }
     }
-    write_population(&store, dir, BESIDE, 7, BESIDE_RESOURCES).await?;
+    for account_id in BESIDE {
+        write_population(&store, &place.dir, AccountId(account_id), account_id.unsigned_abs(), BESIDE_RESOURCES).await?;
+    }
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
-    let bytes = write_population(&store, dir, PURGED, 1, resources).await?;
+    let bytes = write_population(&store, &place.dir, PURGED, 1, resources).await?;
     let mut figures = Figures::default();
     figures.add("import", rate(resources, start.elapsed()));
     figures.add("import, processor", format!("{:.1} s", cpu_seconds()? - cpu));
     figures.add("JSON per resource", format!("{} B", thousands(bytes / resources)));
     figures.add("import, peak memory", format!("{} MiB", peak_mib()?));
     drop(store);
-    let stored: u64 = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.metadata()?.len())).sum::<anyhow::Result<u64>>()?;
-    figures.add("database", format!("{} MiB", stored >> 20));
+    place.settle().await?;
+    figures.add("database", format!("{} MiB", place.bytes().await? >> 20));
     Ok(figures)
 }
 
 /// Writes until the account has `resources` resources; returns their bytes as JSON. Generating and parsing run beside the writing.
-pub async fn write_population(
-    store: &Arc<SqliteStore>,
-    dir: &Path,
-    account_id: AccountId,
-    seed: u64,
-    resources: u64,
-) -> anyhow::Result<u64> {
+pub async fn write_population(store: &Arc<dyn Store>, dir: &Path, account_id: AccountId, seed: u64, resources: u64) -> anyhow::Result<u64> {
     let (sender, mut receiver) = mpsc::channel::<(Vec<Write>, u64)>(4);
     let generating = std::thread::spawn(move || generate(seed, resources, &sender));
     let (mut written, mut bytes) = (0, 0);

@@ -1,4 +1,4 @@
-//! Readers and writers of another account, before a purge and during it.
+//! Readers and writers of other accounts, before a purge and during it.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lethe_auth::Scope;
+use lethe_auth::AccountId;
 use lethe_fhir::{LocalBases, LogicalId, Resource, ResourceType};
 use lethe_store::{Expect, ListQuery, Store, Write};
 use tokio::task::JoinHandle;
@@ -38,10 +38,14 @@ pub struct Live {
 impl Live {
     pub async fn start(store: Arc<dyn Store>) -> anyhow::Result<Self> {
         let observation: ResourceType = "Observation".parse()?;
-        let query = ListQuery { count: 1_000, ..ListQuery::default() };
-        let ids: Vec<LogicalId> = store.list(&scope(BESIDE), observation, &query).await?.into_iter().map(|version| version.id).collect();
+        let query = ListQuery { count: 10, ..ListQuery::default() };
+        let mut read_in_turn = Vec::new();
+        for account_id in BESIDE.map(AccountId) {
+            let found = store.list(&scope(account_id), observation, &query).await?;
+            read_in_turn.extend(found.into_iter().map(|version| (account_id, version.id)));
+        }
         let is_over = Arc::new(AtomicBool::new(false));
-        let reads = tokio::spawn(read(Arc::clone(&store), observation, ids, Arc::clone(&is_over)));
+        let reads = tokio::spawn(read(Arc::clone(&store), observation, read_in_turn, Arc::clone(&is_over)));
         let writes = tokio::spawn(write(store, Arc::clone(&is_over)));
         Ok(Self { is_over, reads, writes, started: Instant::now() })
     }
@@ -74,17 +78,16 @@ impl Live {
 async fn read(
     store: Arc<dyn Store>,
     resource_type: ResourceType,
-    ids: Vec<LogicalId>,
+    read_in_turn: Vec<(AccountId, LogicalId)>,
     is_over: Arc<AtomicBool>,
 ) -> anyhow::Result<Samples> {
-    let owner: Scope = scope(BESIDE);
     let mut samples = Samples::new();
-    for id in ids.iter().cycle() {
+    for (account_id, id) in read_in_turn.iter().cycle() {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
         let began = Instant::now();
-        store.read(&owner, resource_type, id).await?.context("a read found nothing")?;
+        store.read(&scope(*account_id), resource_type, id).await?.context("a read found nothing")?;
         samples.push((began, began.elapsed()));
         tokio::time::sleep(PAUSE).await;
     }
@@ -93,7 +96,7 @@ async fn read(
 
 async fn write(store: Arc<dyn Store>, is_over: Arc<AtomicBool>) -> anyhow::Result<Samples> {
     let mut samples = Samples::new();
-    for number in 0_u64.. {
+    for (number, account_id) in BESIDE.cycle().enumerate() {
         if is_over.load(Ordering::Relaxed) {
             break;
         }
@@ -101,7 +104,7 @@ async fn write(store: Arc<dyn Store>, is_over: Arc<AtomicBool>) -> anyhow::Resul
         let resource = Resource::parse(json.as_bytes())?;
         let write = Write::put(&resource, resource.id.clone().context("an id")?, &LocalBases::default(), Expect::Anything)?;
         let began = Instant::now();
-        store.write(BESIDE, vec![write]).await?;
+        store.write(AccountId(account_id), vec![write]).await?;
         samples.push((began, began.elapsed()));
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! Measures import and purge of the embedded store and prints one table.
+//! Measures import and purge of a store and prints one table.
 //!
 //! `cargo run --release -p lethe-bench` fills a database for each size, copies it for each scenario, and runs every scenario in a process
 //! of its own, so that peak memory is that scenario's. Wall time on a shared machine wobbles: compare within one run.
@@ -7,6 +7,7 @@ mod fill;
 mod layouts;
 mod live;
 mod measure;
+mod place;
 mod postgres_layouts;
 mod scenario;
 mod serve;
@@ -23,9 +24,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use layouts::Layout;
 use lethe_auth::AccountId;
 use measure::Figures;
+use place::Place;
 use scenario::Case;
 
-/// Measures import and purge of the embedded store and prints one table.
+/// Measures import and purge of the embedded store, or of one on PostgreSQL, and prints one table.
 #[derive(Parser)]
 struct Arguments {
     /// Resources in the account that is purged, one table column each.
@@ -34,6 +36,9 @@ struct Arguments {
     /// Directory for the databases; a temporary one if not given.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// A server of PostgreSQL instead, on which databases are made and dropped whose names begin with lethe_bench: postgres://USER@HOST:PORT/postgres.
+    #[arg(long)]
+    database_url: Option<String>,
     /// Only these scenarios.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Case>,
@@ -48,8 +53,10 @@ enum Step {
     #[command(hide = true)]
     Fill {
         /// Where.
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// How many resources.
+        #[arg(long)]
         resources: u64,
     },
     /// Compares layouts of the search index: docs/adr/0021.
@@ -86,9 +93,11 @@ enum Step {
     #[command(hide = true)]
     Run {
         /// Which.
+        #[arg(long, value_enum)]
         case: Case,
         /// Over which database.
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
     },
     /// Measures the server over HTTP and prints a table of its own.
     Serve(serve::Options),
@@ -117,11 +126,11 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match &arguments.step {
         None => drive(&arguments),
-        Some(Step::Fill { dir, resources }) => print(&runtime()?.block_on(fill::fill(dir, *resources))?),
+        Some(Step::Fill { place, resources }) => print(&runtime()?.block_on(fill::fill(place, *resources))?),
         Some(Step::Layouts { resources, only }) => drive_layouts(&arguments, *resources, only),
         Some(Step::Layout { layout, dir, resources }) => print(&layouts::run(dir, *layout, *resources)?),
         Some(Step::PostgresLayouts { url, resources, only }) => runtime()?.block_on(drive_postgres_layouts(url, *resources, only)),
-        Some(Step::Run { case, dir }) => print(&runtime()?.block_on(scenario::run(*case, dir))?),
+        Some(Step::Run { case, place }) => print(&runtime()?.block_on(scenario::run(*case, place))?),
         Some(Step::Serve(options)) => serve::drive(options),
         Some(Step::Quiet(options)) => serve::drive_quiet(options),
         Some(Step::ServeFill { dir, account_id, resources }) => {
@@ -150,21 +159,26 @@ fn drive(arguments: &Arguments) -> anyhow::Result<()> {
     let root = arguments.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let cases: Vec<Case> = Case::ALL.into_iter().filter(|case| arguments.only.is_empty() || arguments.only.contains(case)).collect();
     let mut columns = Vec::new();
+    let (runtime, server) = (runtime()?, arguments.database_url.as_deref());
     for resources in &arguments.resources {
-        let filled = root.join(format!("filled-{resources}"));
+        let filled = Place::named(&root, server, &format!("filled_{resources}"))?;
+        let copy = Place::named(&root, server, "copy")?;
         eprintln!("{resources} resources: filling");
-        let mut figures = vec![step(&["fill".as_ref(), filled.as_os_str(), resources.to_string().as_ref()])?];
+        let step_of = |name: &str, place: &Place, option: String| {
+            let arguments: Vec<OsString> = std::iter::once(name.into()).chain(place.arguments()).chain([option.into()]).collect();
+            step(&arguments.iter().map(OsString::as_os_str).collect::<Vec<_>>())
+        };
+        let mut figures = vec![step_of("fill", &filled, format!("--resources={resources}"))?];
         for case in &cases {
-            let copy = root.join("copy");
-            copy_database(&filled, &copy)?;
+            runtime.block_on(filled.copy_to(&copy))?;
             eprintln!("{resources} resources: {}", case.label());
-            figures.push(step(&["run".as_ref(), case.name().as_ref(), copy.as_os_str()])?);
-            std::fs::remove_dir_all(&copy)?;
+            figures.push(step_of("run", &copy, format!("--case={}", case.name()))?);
+            runtime.block_on(copy.remove())?;
         }
-        std::fs::remove_dir_all(&filled)?;
+        runtime.block_on(filled.remove())?;
         columns.push((*resources, figures));
     }
-    println!("{}", table::render(&columns));
+    println!("{}", table::render(if server.is_some() { "PostgreSQL" } else { "embedded store" }, &columns));
     Ok(())
 }
 
@@ -201,13 +215,4 @@ fn step(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<Figures> {
     let output = Command::new(std::env::current_exe()?).args(arguments).stderr(std::process::Stdio::inherit()).output()?;
     ensure!(output.status.success(), "a step of the benchmark failed: {}", output.status);
     serde_json::from_slice(&output.stdout).context("a step of the benchmark printed no figures")
-}
-
-fn copy_database(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }

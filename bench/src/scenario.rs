@@ -1,6 +1,6 @@
 //! One purge of a filled database, measured.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -10,7 +10,6 @@ use lethe_jobs::JobState;
 use lethe_purge::Selection;
 use lethe_search::LastUpdatedFilter;
 use lethe_store::{Clock, Expect, JobId, KickOff, ListQuery, NewPurge, PageKey, PurgeJob, SharedIssuer, Store, SystemClock, Write};
-use lethe_store_sqlite::SqliteStore;
 use lethe_worker::{Worker, WorkerOptions};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -19,6 +18,7 @@ use crate::{
     fill::{HALF_FILE, PURGED, scope},
     live::Live,
     measure::{Figures, cpu_seconds, ms, peak_mib, quantile, rate, thousands},
+    place::Place,
 };
 
 /// What is measured.
@@ -34,7 +34,7 @@ pub enum Case {
     Date,
     /// One resource in twenty, scattered among the rest.
     Scattered,
-    /// The whole account, while another is read and written.
+    /// The whole account, while 999 others are read and written.
     Live,
 }
 
@@ -70,8 +70,8 @@ impl Case {
 /// Kick-offs measured.
 const KICK_OFFS: usize = 101;
 
-pub async fn run(case: Case, dir: &Path) -> anyhow::Result<Figures> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_for_serving(dir, Arc::new(SystemClock)).await?);
+pub async fn run(case: Case, place: &Place) -> anyhow::Result<Figures> {
+    let store = place.open().await?;
     let mut figures = Figures::default();
     let everything = Selection::default();
     match case {
@@ -79,7 +79,7 @@ pub async fn run(case: Case, dir: &Path) -> anyhow::Result<Figures> {
         Case::Whole => purge(case, &store, everything, &mut figures).await?,
         Case::Type => purge(case, &store, Selection { types: Some(vec!["Observation".parse()?]), ..everything }, &mut figures).await?,
         Case::Date => {
-            let half_ms = std::fs::read_to_string(dir.join(HALF_FILE))?.parse()?;
+            let half_ms = std::fs::read_to_string(place.dir.join(HALF_FILE))?.parse()?;
             let before = Some(lethe_fhir::Instant::from_unix_ms(half_ms));
             purge(case, &store, Selection { before, ..everything }, &mut figures).await?;
         }

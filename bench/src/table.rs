@@ -5,10 +5,10 @@ use comfy_table::{Table, presets::ASCII_MARKDOWN};
 use crate::measure::{Figures, thousands};
 
 /// One row a figure, one column a size.
-pub fn render(columns: &[(u64, Vec<Figures>)]) -> String {
+pub fn render(corner: &str, columns: &[(u64, Vec<Figures>)]) -> String {
     let named: Vec<(String, Vec<Figures>)> =
         columns.iter().map(|(resources, steps)| (format!("{} resources", thousands(*resources)), steps.clone())).collect();
-    render_named("embedded store", &named)
+    render_named(corner, &named)
 }
 
 /// One row a figure, one column a name.

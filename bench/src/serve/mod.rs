@@ -19,7 +19,7 @@ use std::{
 };
 
 use lethe_auth::AccountId;
-use lethe_store::SystemClock;
+use lethe_store::{Store, SystemClock};
 use lethe_store_sqlite::SqliteStore;
 
 use crate::{
@@ -74,7 +74,7 @@ pub fn drive(options: &Options) -> anyhow::Result<()> {
 
 /// Fills the account: a step of its own, so that its memory and processor time are not those of what follows.
 pub async fn fill(dir: &Path, account_id: AccountId, resources: u64) -> anyhow::Result<Figures> {
-    let store = Arc::new(SqliteStore::open(dir, Arc::new(SystemClock))?);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir, Arc::new(SystemClock))?);
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
     let bytes = write_population(&store, dir, account_id, SEED, resources).await?;
     let mut figures = Figures::default();

@@ -74,7 +74,7 @@ pub fn drive(options: &Options) -> anyhow::Result<()> {
     {
         eprintln!("{name}");
         let copy = root.join("copy");
-        crate::copy_database(&filled, &copy)?;
+        crate::place::copy_files(&filled, &copy)?;
         columns.push((name.to_owned(), vec![measure(options, &copy, &purged, &live, arguments)?]));
         std::fs::remove_dir_all(&copy)?;
     }
