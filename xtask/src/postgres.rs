@@ -12,11 +12,15 @@ use anyhow::{Context, Result, bail};
 /// Where tests find the address of the server. They make a database each, and drop it.
 pub const URL_VARIABLE: &str = "LETHE_TEST_DATABASE_URL";
 
+/// Where tests find the files of the server, to search them for bytes. Absent if the server is not ours.
+pub const DIRECTORY_VARIABLE: &str = "LETHE_TEST_DATABASE_DIR";
+
 /// The one command that installs what is missing.
 const INSTALL: &str = "apt-get install -y postgresql";
 
-/// What a cluster for tests does not need: what is lost in a power cut is lost with it.
-const SETTINGS: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB", "unix_socket_directories="];
+/// What a cluster for tests does not need: what is lost in a power cut is lost with it. The log is short, since a test reads all of it.
+const SETTINGS: &[&str] =
+    &["fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB", "max_wal_size=128MB", "unix_socket_directories="];
 
 /// A server to test on; one of our own stops when this is dropped.
 pub struct TestServer {
@@ -40,6 +44,11 @@ impl TestServer {
     /// Its address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its files, if it is our own.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.own.as_ref().map(Cluster::data)
     }
 
     /// Its address, or a word for one that may hold a password.

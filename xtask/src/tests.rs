@@ -1,6 +1,7 @@
 //! `cargo xtask test`.
 
 use std::{
+    env,
     path::Path,
     process::{Command, Stdio},
 };
@@ -8,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    postgres::{TestServer, URL_VARIABLE},
+    postgres::{DIRECTORY_VARIABLE, TestServer, URL_VARIABLE},
     tidy,
 };
 
@@ -42,6 +43,12 @@ fn cargo_on(server: Option<&TestServer>, root: &Path, command: &[&str], argument
     if let Some(server) = server {
         cargo.env(URL_VARIABLE, server.url());
         shown = format!("{URL_VARIABLE}={} {shown}", server.shown());
+        if let Some(directory) = server.directory() {
+            shown = format!("{DIRECTORY_VARIABLE}={} {shown}", directory.display());
+            cargo.env(DIRECTORY_VARIABLE, directory);
+        } else if env::var_os(DIRECTORY_VARIABLE).is_none() {
+            eprintln!("{DIRECTORY_VARIABLE} is not set: the search of the server's files for bytes is skipped");
+        }
     }
     eprintln!("$ {shown}");
     let status = cargo.status().context("cargo cannot be run")?;

@@ -8,6 +8,7 @@ mod bulk;
 mod check;
 mod columns;
 mod connections;
+mod erase_files;
 mod error;
 mod holds;
 mod index_columns;
@@ -23,6 +24,7 @@ mod searches;
 mod time_limit;
 mod transaction;
 
+pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, erase_files};
 pub use migrate::{MigrateError, SCHEMA};
 pub use open::{OpenError, PostgresStore};
 pub use presence::Held;

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // OK because this file is nothing but tests.
 
+#[path = "suite/erase_files.rs"]
+mod erase_files;
+
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
