@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lethe_store::residence::RESIDENCES;
 use lethe_store_postgres::SCHEMA;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
@@ -106,6 +107,30 @@ async fn statements_search_large_tables_by_account_and_never_walk_them() {
     }
     assert!(looked_at > 60, "the control: {looked_at} looks at large tables");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Columns of residences that hold no content: words of ours, and who asked.
+const WORDS_OF_OURS: [&str; 2] = ["purge_listed.role", "export_question.client_id"];
+
+#[tokio::test]
+async fn no_statistics_are_kept_of_content_and_ids() {
+    let client = connect().await;
+    let tables: Vec<&str> = RESIDENCES.iter().map(|residence| residence.table).collect();
+    let sampled = "select relname || '.' || attname, attstattarget <> 0
+        from pg_attribute join pg_class on pg_class.oid = attrelid
+        where relnamespace = current_schema()::regnamespace and attnum > 0 and atttypid in ('bytea'::regtype, 'bytea[]'::regtype, 'text'::regtype)
+            and (relname = any ($1) or relkind = 'i' and exists (
+                select from pg_index join pg_class of on of.oid = indrelid
+                where indexrelid = attrelid and indexprs is not null and of.relname = any ($1)))";
+    let rows = client.query(sampled, &[&tables]).await.unwrap();
+    let columns: Vec<(String, bool)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert!(columns.iter().any(|(column, _)| column == "version.body"), "the control: {columns:?}");
+    let wrong: Vec<&String> = columns
+        .iter()
+        .filter(|(column, is_sampled)| *is_sampled && !WORDS_OF_OURS.contains(&column.as_str()))
+        .map(|(column, _)| column)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]

@@ -555,3 +555,17 @@ where state in ('queued', 'running', 'canceling');
 
 create index import_job_by_owner on import_job (client_id, account_id, job_number);
 create index import_job_by_expiry on import_job (expires_on_ms) where expires_on_ms is not null;
+
+-- Statistics keep values of a sample of the rows, where no purge finds them: so none are kept of what is content or names a resource.
+alter table version
+    alter column id set statistics 0,
+    alter column index_values set statistics 0,
+    alter column words set statistics 0,
+    alter column body set statistics 0;
+alter table resource alter column id set statistics 0;
+alter table reference alter column target_id set statistics 0;
+alter table provenance_target alter column target_id set statistics 0;
+alter table index_value alter column value set statistics 0;
+alter table purge_question alter column question set statistics 0;
+alter table export_question alter column question set statistics 0;
+alter table hold_target alter column id set statistics 0;

@@ -123,6 +123,7 @@ async fn none_of_a_thousand_planted_strings_is_in_the_files_once_they_are_erased
     let (planted, kept) = (markers(1_000), markers(100));
     plant(&harness, &harness.account, &planted).await;
     plant(&harness, &harness.bystander, &kept).await;
+    client.batch_execute("analyze").await.unwrap();
     let counted = || (found(&directory, database, &planted).len(), found(&directory, database, &kept).len());
     assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
     client.batch_execute("vacuum").await.unwrap();
