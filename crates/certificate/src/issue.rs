@@ -205,7 +205,7 @@ fn describe(level: Level) -> &'static str {
 
 /// What nobody may conclude from a certificate.
 const NOT_COVERED: [&str; 6] = [
-    "Backups and copies of the store that were made before; a copy that is put back brings the resources with it.",
+    "Backups, replicas, archived logs and copies of the store that were made before; one that is put back brings the resources with it.",
     "What clients read, exported or downloaded before.",
     "What file systems and disks keep of overwritten files: snapshots, copy-on-write history, spare cells.",
     "Memory, swap space and core dumps of the server.",

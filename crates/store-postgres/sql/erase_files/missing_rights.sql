@@ -10,6 +10,8 @@ from (
     union all
     select 'grant execute on function pg_switch_wal() to ' || quote_ident(current_user), has_function_privilege('pg_switch_wal()', 'execute')
     union all
+    select 'grant execute on function pg_ls_dir(text) to ' || quote_ident(current_user), has_function_privilege('pg_ls_dir(text)', 'execute')
+    union all
     select format('alter table %I.%I owner to %I', nspname, relname, current_user), pg_has_role(relowner, 'usage')
     from pg_class join pg_namespace on pg_namespace.oid = relnamespace
     where nspname = 'lethe' and relkind = 'r'

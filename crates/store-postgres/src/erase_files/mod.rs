@@ -9,7 +9,10 @@ mod rewrite;
 mod session;
 mod views;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use lethe_certificate::document::Level;
 use lethe_store::StoreError;
@@ -21,7 +24,11 @@ const MISSING_RIGHTS: &str = include_str!("../../sql/erase_files/missing_rights.
 const SCHEMA_NUMBER: &str = include_str!("../../sql/migrations/schema_number.sql");
 const IS_SPREAD: &str = include_str!("../../sql/erase_files/is_spread.sql");
 const ENDED_PURGES: &str = include_str!("../../sql/erase_files/ended_purges.sql");
+const OWNERLESS_FILES: &str = include_str!("../../sql/erase_files/ownerless_files.sql");
 const OUTSIDE: &str = include_str!("../../sql/erase_files/outside.sql");
+
+/// Rest before looking again whether somebody's file has found its owner.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What others have to put up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,8 @@ pub struct ErasedFiles {
     pub log_files: u64,
     /// Why older files of the log are still there.
     pub log_kept_by: Vec<String>,
+    /// Files that no table owns, as a crash of PostgreSQL leaves them: what is in them, nobody knows.
+    pub ownerless_files: Vec<String>,
     /// Copies that this server knows of and cannot reach.
     pub outside: Vec<String>,
 }
@@ -163,15 +172,31 @@ pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFil
         left: tables.left,
         log_files: 0,
         log_kept_by: Vec::new(),
+        ownerless_files: Vec::new(),
         outside: session.texts(OUTSIDE).await?,
     };
     if erased.left.is_empty() {
         let log = log::renew(&session, patience.others_max).await?;
         erased.log_files = log.files;
         erased.log_kept_by = log.kept_by;
-        if erased.log_kept_by.is_empty() {
+        erased.ownerless_files = ownerless_files(&session, patience.others_max).await?;
+        if erased.log_kept_by.is_empty() && erased.ownerless_files.is_empty() {
             erased.level = Level::Files;
         }
     }
     Ok(erased)
+}
+
+/// Files that no table owns, and that somebody who is just making a table does not explain.
+async fn ownerless_files(session: &Session, wait_max: Duration) -> Result<Vec<String>, StoreError> {
+    let began = Instant::now();
+    let first = session.texts(OWNERLESS_FILES).await?;
+    loop {
+        let mut still = session.texts(OWNERLESS_FILES).await?;
+        still.retain(|file| first.contains(file));
+        if still.is_empty() || began.elapsed() >= wait_max {
+            return Ok(still);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
