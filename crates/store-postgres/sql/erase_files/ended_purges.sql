@@ -1,3 +1,4 @@
--- Purges that have ended and those in progress, and a word that is another one whenever a purge has ended.
-select count(closed_on_ms), count(*) - count(closed_on_ms), count(closed_on_ms)::text || '/' || coalesce(sum(closed_on_ms), 0)::text
+-- Purges that have ended and those in progress, and a word that is another one whenever a purge has ended, and in every other cluster.
+select count(closed_on_ms), count(*) - count(closed_on_ms),
+    (select system_identifier from pg_control_system())::text || '/' || count(closed_on_ms)::text || '/' || coalesce(sum(closed_on_ms), 0)::text
 from purge_audit
