@@ -565,7 +565,6 @@ alter table version
 alter table resource alter column id set statistics 0;
 alter table reference alter column target_id set statistics 0;
 alter table provenance_target alter column target_id set statistics 0;
-alter table index_value alter column value set statistics 0;
 alter table purge_question alter column question set statistics 0;
 alter table export_question alter column question set statistics 0;
 alter table hold_target alter column id set statistics 0;
