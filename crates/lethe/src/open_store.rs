@@ -65,6 +65,11 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// With its password: for whoever connects.
+    pub(crate) fn exposed(&self) -> &str {
+        &self.0
+    }
+
     /// Without its password.
     fn shown(&self) -> Result<String> {
         PostgresStore::shown(&self.0).map_err(|error| {

@@ -24,7 +24,7 @@ mod searches;
 mod time_limit;
 mod transaction;
 
-pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, erase_files};
+pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, Tell, erase_files};
 pub use migrate::{MigrateError, SCHEMA};
 pub use open::{OpenError, PostgresStore};
 pub use presence::Held;

@@ -149,7 +149,7 @@ impl PostgresStore {
     }
 }
 
-fn parse(url: &str) -> Result<Config, OpenError> {
+pub(crate) fn parse(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(OpenError::Scheme);
     }

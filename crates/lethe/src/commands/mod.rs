@@ -6,6 +6,7 @@ pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod demo;
+pub(crate) mod erase_files;
 pub(crate) mod export;
 pub(crate) mod hold;
 pub(crate) mod import;

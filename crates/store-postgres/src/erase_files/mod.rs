@@ -19,6 +19,7 @@ use lethe_store::StoreError;
 use thiserror::Error;
 
 use self::session::Session;
+use crate::open::{OpenError, parse};
 
 const MISSING_RIGHTS: &str = include_str!("../../sql/erase_files/missing_rights.sql");
 const SCHEMA_NUMBER: &str = include_str!("../../sql/migrations/schema_number.sql");
@@ -26,9 +27,13 @@ const IS_SPREAD: &str = include_str!("../../sql/erase_files/is_spread.sql");
 const ENDED_PURGES: &str = include_str!("../../sql/erase_files/ended_purges.sql");
 const OWNERLESS_FILES: &str = include_str!("../../sql/erase_files/ownerless_files.sql");
 const OUTSIDE: &str = include_str!("../../sql/erase_files/outside.sql");
+const TAKE: &str = include_str!("../../sql/erase_files/take.sql");
 
 /// Rest before looking again whether somebody's file has found its owner.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Who is told of each step, in a line for people.
+pub type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// What others have to put up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub struct ErasedFiles {
     pub level: Level,
     /// Purges that had ended when it began: what it did, it did for them.
     pub purges: u64,
+    /// The number of the last certificate then: it is about those purges up to this one.
+    pub certificates_up_to: u64,
     /// Purges in progress then: not covered.
     pub purges_in_progress: u64,
     /// Tables that were written anew now.
@@ -120,11 +127,14 @@ impl fmt::Display for LeftBecause {
 #[derive(Debug, Error)]
 pub enum EraseFilesError {
     /// The address of the database cannot be read.
-    #[error("the address of the database cannot be read; it is written postgres://user:password@host:port/database")]
-    Address(#[source] tokio_postgres::Error),
+    #[error(transparent)]
+    Address(#[from] OpenError),
     /// There are no tables.
     #[error("this database has no store of Lethe: there is nothing to erase")]
     NoStore,
+    /// Another is at it.
+    #[error("the files of this database are being erased already; nothing was done. Run it again when the other has ended")]
+    AtIt,
     /// The database lies on several machines.
     #[error("this database is spread over several machines (citus), whose files cannot be reached from here; nothing was done")]
     Spread,
@@ -140,12 +150,12 @@ pub enum EraseFilesError {
 }
 
 /// Takes what ended purges removed out of the files of the database at `url`, beside running servers. Begun again after it died in the middle, it goes
-/// on where it was.
+/// on where it was. `tell` gets a line for people at each step.
 ///
 /// # Errors
 /// [`EraseFilesError`].
-pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFiles, EraseFilesError> {
-    let session = Session::open(url).await?;
+pub async fn erase_files(url: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
+    let session = Session::open(&parse(url)?).await?;
     let schema: Option<String> = session.one(SCHEMA_NUMBER).await?;
     if schema.is_none() {
         return Err(EraseFilesError::NoStore);
@@ -157,15 +167,17 @@ pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFil
     if !missing.is_empty() {
         return Err(EraseFilesError::Rights(missing));
     }
+    take(&session, patience.others_max).await?;
     let purges = session.rows(ENDED_PURGES, &[]).await?;
     let purges = purges.first().ok_or_else(|| StoreError::NotUnderstood("no row of a count".to_owned()))?;
-    let (ended, in_progress, stamp): (i64, i64, String) =
-        (session::column(purges, 0)?, session::column(purges, 1)?, session::column(purges, 2)?);
-    views::wait_for_older(&session, patience.others_max).await?;
-    let tables = rewrite::rewrite_tables(&session, patience.wait_max, &stamp).await?;
+    let (ended, in_progress, stamp, certificates): (i64, i64, String, i64) =
+        (session::column(purges, 0)?, session::column(purges, 1)?, session::column(purges, 2)?, session::column(purges, 3)?);
+    views::wait_for_older(&session, patience.others_max, tell).await?;
+    let tables = rewrite::rewrite_tables(&session, patience.wait_max, &stamp, tell).await?;
     let mut erased = ErasedFiles {
         level: Level::Rows,
         purges: ended.unsigned_abs(),
+        certificates_up_to: certificates.unsigned_abs(),
         purges_in_progress: in_progress.unsigned_abs(),
         rewritten: tables.rewritten,
         rewritten_before: tables.rewritten_before,
@@ -176,6 +188,7 @@ pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFil
         outside: session.texts(OUTSIDE).await?,
     };
     if erased.left.is_empty() {
+        tell("leading the write-ahead log past its old files");
         let log = log::renew(&session, patience.others_max).await?;
         erased.log_files = log.files;
         erased.log_kept_by = log.kept_by;
@@ -185,6 +198,18 @@ pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFil
         }
     }
     Ok(erased)
+}
+
+/// Waits until nobody else is at it.
+async fn take(session: &Session, wait_max: Duration) -> Result<(), EraseFilesError> {
+    let began = Instant::now();
+    while !session.one::<bool>(TAKE).await? {
+        if began.elapsed() >= wait_max {
+            return Err(EraseFilesError::AtIt);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
 }
 
 /// Files that no table owns, and that somebody who is just making a table does not explain.

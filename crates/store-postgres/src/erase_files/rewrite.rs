@@ -9,7 +9,7 @@ use lethe_store::StoreError;
 use tokio_postgres::error::SqlState;
 
 use super::{
-    LeftBecause, LeftTable, RewrittenTable,
+    LeftBecause, LeftTable, RewrittenTable, Tell,
     session::{Session, column},
 };
 use crate::error::store_error;
@@ -39,9 +39,12 @@ struct Table {
 }
 
 /// Rewrites all that has not been since the purges of `stamp` ended.
-pub(super) async fn rewrite_tables(session: &Session, wait_max: Duration, stamp: &str) -> Result<Tables, StoreError> {
+pub(super) async fn rewrite_tables(session: &Session, wait_max: Duration, stamp: &str, tell: Tell<'_>) -> Result<Tables, StoreError> {
     let mut tables = Tables::default();
-    for table in all(session).await? {
+    let all_tables = all(session).await?;
+    let count = all_tables.len();
+    for (index, table) in all_tables.into_iter().enumerate() {
+        tell(&format!("table {} of {count}: {}, {} MiB", index + 1, table.name, table.bytes >> 20));
         match noted_file(table.comment.as_deref(), stamp) {
             Some(file) if file != table.file => tables.rewritten_before += 1,
             noted => match rewrite(session, &table, wait_max, noted.is_none().then_some(stamp)).await? {

@@ -8,7 +8,6 @@ use tokio_postgres::{
     types::{FromSql, ToSql},
 };
 
-use super::EraseFilesError;
 use crate::error::store_error;
 
 const OPTIONS: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_timeout=10s -c client_min_messages=warning -c jit=off";
@@ -19,8 +18,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(url: &str) -> Result<Self, EraseFilesError> {
-        let mut config: Config = url.parse().map_err(EraseFilesError::Address)?;
+    pub(super) async fn open(config: &Config) -> Result<Self, StoreError> {
+        let mut config = config.clone();
         let own = config.get_options().map(|options| format!("{OPTIONS} {options}"));
         config.options(own.as_deref().unwrap_or(OPTIONS)).application_name("lethe erase-files");
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_MAX));

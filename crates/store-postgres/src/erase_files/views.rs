@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    EraseFilesError,
+    EraseFilesError, Tell,
     session::{Session, column},
 };
 
@@ -13,9 +13,9 @@ const OLDER_VIEWS: &str = include_str!("../../sql/erase_files/older_views.sql");
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns when whatever is deleted by now is seen by nobody. That stays so: later views are younger.
-pub(super) async fn wait_for_older(session: &Session, wait_max: Duration) -> Result<(), EraseFilesError> {
+pub(super) async fn wait_for_older(session: &Session, wait_max: Duration, tell: Tell<'_>) -> Result<(), EraseFilesError> {
     let number: String = session.one(TRANSACTION_NUMBER).await?;
-    let began = Instant::now();
+    let (began, mut told) = (Instant::now(), Vec::new());
     loop {
         let rows = session.rows(OLDER_VIEWS, &[&number]).await?;
         let older = rows.iter().map(|row| column(row, 0)).collect::<Result<Vec<String>, _>>()?;
@@ -24,6 +24,10 @@ pub(super) async fn wait_for_older(session: &Session, wait_max: Duration) -> Res
         }
         if began.elapsed() >= wait_max {
             return Err(EraseFilesError::OlderViews(older));
+        }
+        if older != told {
+            tell(&format!("waiting for those who may still see what was deleted: {}", older.join("; ")));
+            told = older;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

@@ -18,12 +18,16 @@ use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::JobState;
 use lethe_purge::Selection;
 use lethe_store::{Expect, Write};
-use lethe_store_postgres::{EraseFilesError, ErasePatience, LeftBecause, erase_files};
+use lethe_store_postgres::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause};
 use lethe_store_suite::{Backend, Harness};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Postgres, connect, url_of};
+
+async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFiles, EraseFilesError> {
+    lethe_store_postgres::erase_files(url, patience, &|line| eprintln!("{line}")).await
+}
 
 /// Where the files of the server are; `None`, said aloud, if nobody knows.
 fn directory() -> Option<PathBuf> {

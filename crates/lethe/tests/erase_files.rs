@@ -1,0 +1,78 @@
+//! `lethe erase-files` of the real binary: what it says, and with which status it ends.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Workplace, database::Database};
+
+/// It needs rights that only a cluster of the tests' own is sure to give.
+fn is_own_cluster() -> bool {
+    let is_own = std::env::var_os("LETHE_TEST_DATABASE_DIR").is_some();
+    if !is_own {
+        eprintln!("SKIPPED: LETHE_TEST_DATABASE_DIR is not set, so the server may not be the tests' own");
+    }
+    is_own
+}
+
+#[test]
+fn of_an_embedded_store_it_says_that_nothing_is_left_to_do() {
+    let workplace = Workplace::new();
+    for arguments in [&["erase-files"][..], &["erase-files", "--data", "elsewhere"]] {
+        let done = workplace.run(arguments);
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains("every purge reaches the level 'files'"), "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_tells_which_level_was_reached_for_which_certificates() {
+    if !is_own_cluster() {
+        return;
+    }
+    let (database, workplace) = (Database::create().await, Workplace::new());
+    let missing = database.run(&workplace, &["erase-files"]);
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stderr.contains("there is no store in"), "{missing:?}");
+    database.said(&workplace, &["migrate"]);
+    let report: Value = serde_json::from_str(&database.said(&workplace, &["erase-files", "--json"])).unwrap();
+    assert_eq!((&report["level"], &report["purges"], &report["certificatesUpTo"]), (&"files".into(), &0.into(), &0.into()), "{report}");
+    assert!(report["rewritten"].as_array().unwrap().len() > 20, "{report}");
+    let again = database.run(&workplace, &["erase-files"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.stdout.contains("0 tables rewritten") && again.stdout.contains("Level files"), "{again:?}");
+    assert!(again.stderr.contains("lethe.version"), "its progress: {again:?}");
+
+    // What keeps it from the level is told, and the status says so.
+    let client = database.client().await;
+    client.batch_execute("alter table purge_digest alter column digests set storage external").await.unwrap();
+    let large = "insert into purge_digest select 1, n, convert_to(repeat('x', 1000000), 'UTF8') from generate_series(1, 20) n";
+    client.batch_execute(large).await.unwrap();
+    client.batch_execute("comment on table purge_digest is null").await.unwrap();
+    let left = database.run(&workplace, &["erase-files", "--wait-max-ms", "1000"]);
+    assert_eq!(left.code, Some(1), "{left:?}");
+    assert!(left.stdout.contains("left: lethe.purge_digest") && left.stdout.contains("Level rows"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_told_as_the_statement_that_gives_it() {
+    if !is_own_cluster() {
+        return;
+    }
+    let (database, workplace) = (Database::create().await, Workplace::new());
+    database.said(&workplace, &["migrate"]);
+    let role = format!("lethe_e2e_role_{}", uuid::Uuid::new_v4().simple());
+    let client = database.client().await;
+    client.batch_execute(&format!("create role {role} login password 'hunter2'; grant usage on schema lethe to {role}")).await.unwrap();
+    let url = database.url.replacen("postgres@", &format!("{role}:hunter2@"), 1);
+    let done = workplace.run(&["erase-files", "--database-url", &url]);
+    client.batch_execute(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+    assert_eq!(done.code, Some(1), "{done:?}");
+    for told in
+        [format!("grant pg_checkpoint to {role}"), format!("alter table lethe.version owner to {role}"), "nothing was done".to_owned()]
+    {
+        assert!(done.stderr.contains(&told), "{told}: {done:?}");
+    }
+    assert!(!done.stderr.contains("hunter2"), "{done:?}");
+}
