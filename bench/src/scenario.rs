@@ -145,6 +145,7 @@ async fn kick_off(store: &dyn Store, selection: Selection) -> anyhow::Result<Job
         bases: Default::default(),
         reason: None,
         expect: None,
+        erase_files: false,
         digest_key: [7; 32],
     };
     match store.kick_off(&purge).await? {

@@ -194,11 +194,11 @@ impl KeyedIssuer {
 fn describe(level: Level) -> &'static str {
     match level {
         Level::Rows => {
-            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; freed bytes of the files may not all have been overwritten."
+            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; their bytes may still be in the files of the database and of its write-ahead log."
         }
         Level::Files => {
-            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; freed bytes were overwritten, free space was given \
-             back, and the write-ahead log was emptied."
+            "Of all that is counted as deleted, every version was deleted from the database, and the rows that led to it; their bytes in the files of the database \
+             were overwritten, or the files written anew, and the write-ahead log holds none."
         }
     }
 }

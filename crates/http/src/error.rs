@@ -319,7 +319,7 @@ impl From<PurgeRequestError> for ApiError {
             | PurgeRequestError::BadDate(_)
             | PurgeRequestError::PlusNotEncoded(_)
             | PurgeRequestError::NotADigest(_)
-            | PurgeRequestError::NotABoolean(_) => IssueType::Value,
+            | PurgeRequestError::NotABoolean(..) => IssueType::Value,
         };
         Self::bad(code, error.to_string())
     }

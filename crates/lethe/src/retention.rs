@@ -122,6 +122,7 @@ pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now:
         bases: bases.clone(),
         reason: Some(format!("retention: {}", due.rule)),
         expect: None,
+        erase_files: false,
         digest_key: random_bytes()?,
     };
     Ok(match store.kick_off(&purge).await? {

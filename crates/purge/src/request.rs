@@ -12,7 +12,7 @@ use crate::{
 pub const REASON_CHARS_MAX: usize = 1_000;
 
 /// The parameters, for people.
-const KNOWN: &str = "_type, _before, _typeFilter, _includeDeleted, _reason and _expect";
+const KNOWN: &str = "_type, _before, _typeFilter, _includeDeleted, _eraseFiles, _reason and _expect";
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct PurgeRequest {
     pub type_filters: Vec<String>,
     /// `_includeDeleted`.
     pub include_deleted: bool,
+    /// `_eraseFiles`.
+    pub erase_files: bool,
     /// `_reason`.
     pub reason: Option<String>,
     /// `_expect`.
@@ -68,8 +70,8 @@ pub enum PurgeRequestError {
     )]
     PlusNotEncoded(String),
     /// Neither `true` nor `false`.
-    #[error("_includeDeleted is 'true' or 'false', not '{0}'; nothing was started")]
-    NotABoolean(String),
+    #[error("{0} is 'true' or 'false', not '{1}'; nothing was started")]
+    NotABoolean(&'static str, String),
     /// No preview gave this.
     #[error("_expect: {0}; take it from the answer to $purge-preview; nothing was started")]
     NotADigest(#[from] NotADigest),
@@ -87,7 +89,7 @@ impl PurgeRequest {
         let mut request = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for (name, value) in pairs {
-            if !["_type", "_before", "_typeFilter", "_includeDeleted", "_reason", "_expect"].contains(&name) {
+            if !["_type", "_before", "_typeFilter", "_includeDeleted", "_eraseFiles", "_reason", "_expect"].contains(&name) {
                 return Err(PurgeRequestError::UnknownParameter(name.chars().take(80).collect()));
             }
             if seen.contains(&name) && name != "_typeFilter" {
@@ -101,13 +103,8 @@ impl PurgeRequest {
                 "_type" => request.types = Some(types(value)?),
                 "_before" => request.before = Some(before(value)?),
                 "_typeFilter" => request.type_filters.push(value.to_owned()),
-                "_includeDeleted" => {
-                    request.include_deleted = match value {
-                        "true" => true,
-                        "false" => false,
-                        _ => return Err(PurgeRequestError::NotABoolean(value.chars().take(80).collect())),
-                    }
-                }
+                "_includeDeleted" => request.include_deleted = boolean("_includeDeleted", value)?,
+                "_eraseFiles" => request.erase_files = boolean("_eraseFiles", value)?,
                 "_expect" => request.expect = Some(value.parse().map_err(PurgeRequestError::NotADigest)?),
                 _ => {
                     let chars = value.chars().count();
@@ -128,6 +125,14 @@ impl PurgeRequest {
     }
 }
 
+fn boolean(name: &'static str, value: &str) -> Result<bool, PurgeRequestError> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(PurgeRequestError::NotABoolean(name, value.chars().take(80).collect())),
+    }
+}
+
 fn for_several(name: &str) -> &'static str {
     if name == "_type" { ", several types with commas" } else { "" }
 }
@@ -137,7 +142,7 @@ fn to_complete(name: &str) -> &'static str {
         "_type" => "name one or more types, with commas between them",
         "_before" => "give a date, as in 2024-01-31",
         "_typeFilter" => "give it a type and conditions, as in Observation?status=entered-in-error",
-        "_includeDeleted" => "give 'true' or 'false'",
+        "_includeDeleted" | "_eraseFiles" => "give 'true' or 'false'",
         "_expect" => "give the digest of a preview, or leave it out",
         _ => "give it a text, or leave it out",
     }
@@ -181,6 +186,7 @@ mod tests {
             ("_type", "Patient,Observation,Patient"),
             ("_before", "2024-02"),
             ("_includeDeleted", "true"),
+            ("_eraseFiles", "true"),
             ("_reason", "erasure request 7"),
             ("_typeFilter", "Patient?active=false"),
             ("_typeFilter", "Observation?status=final"),
@@ -189,7 +195,7 @@ mod tests {
         assert_eq!(request.type_filters, ["Patient?active=false", "Observation?status=final"]);
         assert_eq!(request.types.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["Patient", "Observation"]);
         assert_eq!(request.before.unwrap().to_string(), "2024-02-01T00:00:00.000Z");
-        assert!(request.include_deleted);
+        assert!(request.include_deleted && request.erase_files);
         assert_eq!(request.reason.as_deref(), Some("erasure request 7"));
         assert_eq!(parse(&[]).unwrap(), PurgeRequest::default());
     }
@@ -222,7 +228,10 @@ mod tests {
             (&[("_type", "Patient, Observation")], "' Observation'"),
             (&[("_before", "yesterday")], "'yesterday'"),
             (&[("_before", "2024-01-01T10:00:00")], "no time zone"),
-            (&[("_includeDeleted", "yes")], "'yes'"),
+            (&[("_includeDeleted", "yes")], "_includeDeleted is 'true' or 'false', not 'yes'"),
+            (&[("_eraseFiles", "rows")], "_eraseFiles is 'true' or 'false', not 'rows'"),
+            (&[("_eraseFiles", "")], "'_eraseFiles' has an empty value, so nothing was started: give 'true' or 'false'"),
+            (&[("_eraseFile", "true")], "'_eraseFile'"),
         ];
         for (pairs, expected) in cases {
             let message = parse(pairs).unwrap_err().to_string();

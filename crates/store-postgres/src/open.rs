@@ -19,6 +19,8 @@ use crate::{
 /// The store on PostgreSQL.
 pub struct PostgresStore {
     pub(crate) connections: Connections,
+    /// For whoever needs a connection that is none of these.
+    pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) export_filters: FilterCache,
@@ -103,7 +105,15 @@ impl PostgresStore {
             Err(MigrateError::Postgres(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Err(error.into()),
         }
-        Ok(Self { connections, clock, pace: Arc::default(), export_filters: FilterCache::default(), lease, presence: None })
+        Ok(Self {
+            connections,
+            config: config.clone(),
+            clock,
+            pace: Arc::default(),
+            export_filters: FilterCache::default(),
+            lease,
+            presence: None,
+        })
     }
 
     /// The pace at which jobs work in this store: full speed until somebody tells it of live calls.

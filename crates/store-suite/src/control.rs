@@ -73,6 +73,7 @@ pub async fn many_kick_offs_at_once_start_one_job<B: Backend>(harness: Harness<B
             bases: Default::default(),
             reason: None,
             expect: None,
+            erase_files: false,
             digest_key: [1; 32],
         };
         kick_offs.spawn(async move { store.kick_off(&purge).await.unwrap() });

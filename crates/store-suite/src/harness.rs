@@ -167,6 +167,7 @@ impl<B: Backend> Harness<B> {
             bases: LocalBases::new([BASE]),
             reason: None,
             expect: None,
+            erase_files: false,
             digest_key: Self::digest_key(job_id),
         }
     }

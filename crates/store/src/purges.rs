@@ -36,6 +36,8 @@ pub struct NewPurge {
     pub reason: Option<String>,
     /// What a preview said: start only if it would say so still.
     pub expect: Option<PreviewDigest>,
+    /// Whether it is to take what it removes out of the files as well, where a purge does not anyway.
+    pub erase_files: bool,
     /// The key of the digests of what it deletes: random bytes.
     pub digest_key: [u8; 32],
 }

@@ -44,6 +44,7 @@ pub async fn start(app: &App, owner: Scope, request: PurgeRequest, whose: Whose,
         bases,
         reason: request.reason,
         expect: request.expect,
+        erase_files: request.erase_files,
         digest_key: random_bytes()?,
     };
     match app.store.kick_off(&purge).await.map_err(too_costly)? {

@@ -53,6 +53,10 @@ pub(crate) struct Start {
     /// Start only if a preview would still give this digest
     #[arg(long, value_name = "DIGEST")]
     expect: Option<String>,
+    /// On PostgreSQL: take the bytes of what is removed out of the files of the database as well, before the job ends; the certificate says
+    /// whether that was reached
+    #[arg(long)]
+    erase_files: bool,
     /// Why; kept with the job
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -227,6 +231,7 @@ impl Start {
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = self.selected.parameters();
         parameters.extend(self.expect.clone().map(|expect| ("_expect", expect)));
+        parameters.extend(self.erase_files.then(|| ("_eraseFiles", "true".to_owned())));
         parameters.extend(self.reason.clone().map(|reason| ("_reason", reason)));
         parameters
     }

@@ -108,6 +108,7 @@ fn wrong(error: &PurgeRequestError) -> UsageError {
         ("_type", "--type"),
         ("_before", "--before"),
         ("_includeDeleted", "--include-deleted"),
+        ("_eraseFiles", "--erase-files"),
         ("_reason", "--reason"),
         ("_expect", "--expect"),
     ];
@@ -164,6 +165,7 @@ mod tests {
             ("_reason", " ", "--reason "),
             ("_typeFilter", "", "--type-filter has an empty"),
             ("_expect", "x", "--expect: "),
+            ("_eraseFiles", "x", "--erase-files is "),
         ] {
             let text = read(&[(parameter, value.to_owned())]).unwrap_err().to_string();
             assert!(text.starts_with(expected), "{text}");

@@ -108,6 +108,7 @@ impl Scene {
             bases: LocalBases::new(["http://x"]),
             digest_key: [7; 32],
             expect: None,
+            erase_files: false,
             reason: None,
         };
         let KickOff::Started(job) = store.kick_off(&purge).await.unwrap() else { unreachable!() };
@@ -172,6 +173,7 @@ async fn a_copy_from_the_middle_of_a_purge_is_older_than_its_journal() {
         bases: LocalBases::new(["http://x"]),
         digest_key: [7; 32],
         expect: None,
+        erase_files: false,
         reason: None,
     };
     let KickOff::Started(job) = store.kick_off(&purge).await.unwrap() else { unreachable!() };

@@ -281,6 +281,8 @@ create table purge_job (
     fence bigint not null default 0,
     lease_expires_on_ms bigint,
     companions_prepared boolean not null default false,
+    -- rows: no query finds what it removed; asked: nor shall its bytes be in the files, but they may be still; files: they are in none
+    erasure text not null default 'rows' check (erasure in ('rows', 'asked', 'files')),
     created_on_ms bigint not null,
     initialized_on_ms bigint,
     last_updated_ms bigint,

@@ -17,6 +17,7 @@ use std::{
 use lethe_certificate::document::Level;
 use lethe_store::StoreError;
 use thiserror::Error;
+use tokio_postgres::Config;
 
 use self::session::Session;
 use crate::open::{OpenError, parse};
@@ -155,7 +156,12 @@ pub enum EraseFilesError {
 /// # Errors
 /// [`EraseFilesError`].
 pub async fn erase_files(url: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
-    let session = Session::open(&parse(url)?).await?;
+    erase(&parse(url)?, "", patience, tell).await
+}
+
+/// The same, also for the purge of which `also` is a word that no other has, and that has removed everything but has not ended.
+pub(crate) async fn erase(config: &Config, also: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
+    let session = Session::open(config).await?;
     let schema: Option<String> = session.one(SCHEMA_NUMBER).await?;
     if schema.is_none() {
         return Err(EraseFilesError::NoStore);
@@ -173,7 +179,7 @@ pub async fn erase_files(url: &str, patience: ErasePatience, tell: Tell<'_>) -> 
     let (ended, in_progress, stamp, certificates): (i64, i64, String, i64) =
         (session::column(purges, 0)?, session::column(purges, 1)?, session::column(purges, 2)?, session::column(purges, 3)?);
     views::wait_for_older(&session, patience.others_max, tell).await?;
-    let tables = rewrite::rewrite_tables(&session, patience.wait_max, &stamp, tell).await?;
+    let tables = rewrite::rewrite_tables(&session, patience.wait_max, &format!("{stamp}{also}"), tell).await?;
     let mut erased = ErasedFiles {
         level: Level::Rows,
         purges: ended.unsigned_abs(),

@@ -34,6 +34,7 @@ pub(super) async fn issue(
     tx: &Tx,
     job_number: i64,
     ended: &PurgeJob,
+    level: Level,
     end: &PurgeEnd,
     issuer: &dyn Issuer,
     now: Instant,
@@ -66,8 +67,7 @@ pub(super) async fn issue(
         failure: ended.failure.clone(),
         holds: ended.holds.iter().map(ToString::to_string).collect(),
         counts: counts(tx, job_number, ended).await?,
-        // PostgreSQL leaves the bytes of deleted rows where they were until it vacuums and reuses their pages, and in its log.
-        level: Level::Rows,
+        level,
         probe: end.probe.clone(),
         deleted: trees(tx, job_number, BatchTrees::new(), |_| {}).await?,
     };

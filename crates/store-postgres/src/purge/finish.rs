@@ -53,6 +53,6 @@ pub(super) async fn finish_in(tx: &Tx, row: &JobRow, end: &PurgeEnd, issuer: &dy
         listed::clear(tx, row.number).await?;
     }
     audit::close(tx, row.number, now, state, ended.totals()).await?;
-    certificate::issue(tx, row.number, &ended, end, issuer, now).await?;
+    certificate::issue(tx, row.number, &ended, row.erasure.level(), end, issuer, now).await?;
     Ok(ended)
 }

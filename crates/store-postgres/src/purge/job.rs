@@ -7,6 +7,7 @@ use lethe_purge::{Counts, Phase, PurgeLevel, Selection, selection::UnknownLevel}
 use lethe_store::{BatchFailure, BatchTally, HoldId, JobId, PurgeJob, StoreError};
 use tokio_postgres::Row;
 
+use super::erase::Erasure;
 use crate::{
     columns::{InstantColumn, TypeColumn, at_most, number, seq, small_number},
     error::Result,
@@ -34,6 +35,8 @@ pub(super) struct JobRow {
     pub fence: u64,
     /// Whether the companions have been looked at once more since the last target had its outcome.
     pub companions_prepared: bool,
+    /// How far its bytes are out of the files.
+    pub erasure: Erasure,
 }
 
 /// The key of a job that `owner` may see.
@@ -112,6 +115,7 @@ fn read_row(row: &Row) -> Result<JobRow> {
         number: row.try_get(0)?,
         fence: number(row, 17)?,
         companions_prepared: row.try_get(18)?,
+        erasure: Erasure::read(row.try_get(22)?)?,
         job: PurgeJob {
             job_id: row.try_get(1)?,
             owner,

@@ -4,7 +4,9 @@ use lethe_auth::Scope;
 use lethe_store::{JobId, KickOff, NewPurge, PreviewQuery, StoreError};
 
 use super::{
-    Result, audit, job,
+    Result, audit,
+    erase::Erasure,
+    job,
     preview::{self, Stamp},
     question,
 };
@@ -97,6 +99,7 @@ async fn start(tx: &Tx, purge: &NewPurge, now: lethe_fhir::Instant) -> crate::er
                 &purge.bases.addresses().collect::<Vec<_>>().join(" "),
                 &SeqColumn(watermark),
                 &InstantColumn(now),
+                &if purge.erase_files { Erasure::Asked } else { Erasure::Rows }.stored(),
             ],
         )
         .await?;

@@ -14,6 +14,7 @@ use lethe_store::{BatchTally, JobId, Preview, PreviewQuery, PurgeJob};
 
 use super::{
     Result, companions,
+    erase::Erasure,
     job::{JobRow, met_holds},
     kick_off::TAKE_WATERMARK,
     list_targets,
@@ -127,7 +128,7 @@ async fn job_at(tx: Tx, query: &PreviewQuery, now: Instant) -> crate::error::Res
         failures: Vec::new(),
         failure: None,
     };
-    Ok(JobRow { number: NO_JOB, job, fence: 0, companions_prepared: false })
+    Ok(JobRow { number: NO_JOB, job, fence: 0, companions_prepared: false, erasure: Erasure::Rows })
 }
 
 /// What one batch of the plan adds.

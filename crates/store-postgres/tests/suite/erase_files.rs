@@ -30,7 +30,7 @@ async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFiles, 
 }
 
 /// Where the files of the server are; `None`, said aloud, if nobody knows.
-fn directory() -> Option<PathBuf> {
+pub fn directory() -> Option<PathBuf> {
     let directory = std::env::var_os("LETHE_TEST_DATABASE_DIR").map(PathBuf::from);
     if directory.is_none() {
         eprintln!("SKIPPED: LETHE_TEST_DATABASE_DIR does not say where the files of the server are");
@@ -39,7 +39,7 @@ fn directory() -> Option<PathBuf> {
 }
 
 /// Strings that look like nothing else, in no other test either.
-fn markers(count: usize) -> Vec<String> {
+pub fn markers(count: usize) -> Vec<String> {
     let marker = || {
         let bits = Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64);
         let letter = |place: usize| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[(bits >> (5 * place)) as usize % 32]);
@@ -55,7 +55,7 @@ fn put(json: Value) -> Write {
 }
 
 /// One marker a resource: a name, an identifier, a narrative, the content of a Binary, a version that has been replaced.
-async fn plant(harness: &Harness<Postgres>, scope: &Scope, markers: &[String]) {
+pub async fn plant(harness: &Harness<Postgres>, scope: &Scope, markers: &[String]) {
     let mut first = Vec::new();
     let mut second = Vec::new();
     for (number, marker) in markers.iter().enumerate() {
@@ -84,7 +84,7 @@ async fn plant(harness: &Harness<Postgres>, scope: &Scope, markers: &[String]) {
 }
 
 /// Which of the strings stand in the files, as they are or as the index has them. Files of other databases are left out.
-fn found(directory: &Path, database: u32, markers: &[String]) -> BTreeSet<usize> {
+pub fn found(directory: &Path, database: u32, markers: &[String]) -> BTreeSet<usize> {
     let needles: Vec<String> = markers.iter().flat_map(|marker| [marker.clone(), marker.to_lowercase()]).collect();
     let automaton = AhoCorasick::new(&needles).unwrap();
     let mut found = BTreeSet::new();
@@ -132,7 +132,9 @@ async fn none_of_a_thousand_planted_strings_is_in_the_files_once_they_are_erased
     assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
     client.batch_execute("vacuum").await.unwrap();
     client.batch_execute("checkpoint").await.unwrap();
-    assert_eq!(counted(), (1_000, 100), "the control: what is purged is still in the files");
+    // Not all: another test may have led the log past its old files, and pages are used again.
+    let (still, kept_there) = counted();
+    assert!(still > 800 && kept_there == 100, "the control: what is purged is still in the files: {still}, {kept_there}");
 
     let is_over = Arc::new(AtomicBool::new(false));
     let busy = [true, false].map(|writes| {

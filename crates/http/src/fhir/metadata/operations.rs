@@ -71,6 +71,13 @@ const TYPE_FILTER: Parameter = Parameter {
 const INCLUDE_DELETED: Parameter =
     optional("_includeDeleted", "boolean", "true: also the history of resources that a FHIR delete left behind");
 
+const ERASE_FILES: Parameter = optional(
+    "_eraseFiles",
+    "boolean",
+    "true: the job also takes the bytes of what it removes out of the files of the database before it ends, where it can; its certificate says \
+     whether it did. The embedded store always does",
+);
+
 const REASON: Parameter = optional("_reason", "string", "Text of up to 1,000 characters that is kept with the job");
 
 /// All of them.
@@ -92,6 +99,7 @@ pub const OPERATIONS: [Operation; 4] = [
             BEFORE,
             TYPE_FILTER,
             INCLUDE_DELETED,
+            ERASE_FILES,
             REASON,
             optional(
                 "_expect",
@@ -117,6 +125,7 @@ pub const OPERATIONS: [Operation; 4] = [
             BEFORE,
             TYPE_FILTER,
             INCLUDE_DELETED,
+            ERASE_FILES,
             REASON,
             optional("_expect", "string", "The digest of a preview of the same: start only if the same would be removed still"),
             answer(
