@@ -46,7 +46,8 @@ impl fmt::Debug for Instant {
 
 /// A FHIR date, dateTime or instant as the half-open span of time that it stands for, in UTC.
 ///
-/// `2024` is the whole year; a time to the second is that second. Source: <https://hl7.org/fhir/R4/search.html#date>.
+/// `2024` is the whole year; a time to the second is that second. A leap second stands for the second before it, which has no other on the clocks
+/// that are compared with it. Sources: <https://hl7.org/fhir/R4/search.html#date>, <https://hl7.org/fhir/R4/datatypes.html#dateTime>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FhirDate {
     /// The first instant of the span.
@@ -71,7 +72,8 @@ impl FromStr for FhirDate {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let malformed = || FhirDateError::Malformed(text.chars().take(40).collect());
-        if !text.is_ascii() {
+        // FHIR has no year 0, and nobody means it.
+        if !text.is_ascii() || text.starts_with("0000") {
             return Err(malformed());
         }
         match text.split_once('T') {
@@ -85,7 +87,7 @@ impl FromStr for FhirDate {
                     });
                 };
                 let (clock, zone) = time.split_at(zone_start);
-                let zone_is_valid = zone == "Z" || is_shape(&zone[1..], "dd:dd");
+                let zone_is_valid = zone == "Z" || is_offset(&zone[1..]);
                 if !(is_shape(date, "dddd-dd-dd") && is_time(clock) && zone_is_valid) {
                     return Err(malformed());
                 }
@@ -99,6 +101,11 @@ impl FromStr for FhirDate {
 fn is_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len()
         && text.bytes().zip(shape.bytes()).all(|(byte, want)| if want == b'd' { byte.is_ascii_digit() } else { byte == want })
+}
+
+/// FHIR's offsets end at 14 hours; a slip in them moves a cut-off.
+fn is_offset(text: &str) -> bool {
+    is_shape(text, "dd:dd") && (text == "14:00" || (text[..2] < *"14" && text[3..] < *"60"))
 }
 
 fn is_time(clock: &str) -> bool {
@@ -180,6 +187,16 @@ mod tests {
             ("9999", "9999-01-01T00:00:00.000Z", "9999-12-30T22:00:00.999Z"),
             ("9999-12-31", "9999-12-30T21:59:59.999Z", "9999-12-30T22:00:00.999Z"),
             ("9999-12-31T23:59:59Z", "9999-12-30T21:59:59.999Z", "9999-12-30T22:00:00.999Z"),
+            ("9999-12-31T23:59:60Z", "9999-12-30T21:59:59.999Z", "9999-12-30T22:00:00.999Z"),
+            // A leap second, also where there was none.
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.000Z", "2017-01-01T00:00:00.000Z"),
+            ("2017-01-01T00:59:60+01:00", "2016-12-31T23:59:59.000Z", "2017-01-01T00:00:00.000Z"),
+            ("2024-01-01T10:00:60Z", "2024-01-01T10:00:59.000Z", "2024-01-01T10:01:00.000Z"),
+            ("2024-01-01T00:00:00+14:00", "2023-12-31T10:00:00.000Z", "2023-12-31T10:00:01.000Z"),
+            ("2024-01-01T00:00:00-13:59", "2024-01-01T13:59:00.000Z", "2024-01-01T13:59:01.000Z"),
+            ("2024-01-01T00:00:00-00:00", "2024-01-01T00:00:00.000Z", "2024-01-01T00:00:01.000Z"),
+            ("0001", "0001-01-01T00:00:00.000Z", "0002-01-01T00:00:00.000Z"),
+            ("0001-01-01T00:00:00+14:00", "0000-12-31T10:00:00.000Z", "0000-12-31T10:00:01.000Z"),
             ("2024-02-29T10:00:30.123456Z", "2024-02-29T10:00:30.123Z", "2024-02-29T10:00:30.124Z"),
         ];
         for (text, low, high) in cases {
@@ -202,6 +219,34 @@ mod tests {
             "2024-01-01 10:00:00Z",
             "2024-01-01T10Z",
             "9999-12-32",
+            "0000",
+            "0000-01",
+            "0000-01-01",
+            "0000-12-31T23:59:59Z",
+            "2024-00",
+            "2024-01-00",
+            "2024-02-30T10:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T24:00Z",
+            "9999-12-31T24:00:00Z",
+            "2024-01-01T10:60:00Z",
+            "2024-01-01T10:00:61Z",
+            "9999-12-31T10:00:61Z",
+            "2024-01-01T10:00:00+14:01",
+            "2024-01-01T10:00:00-15:00",
+            "2024-01-01T10:00:00+23:00",
+            "2024-01-01T10:00:00+01:60",
+            "9999-12-31T10:00:00+99:99",
+            "2024-01-01T10:00:00Z+01:00",
+            "2024-01-01T10:00:00.Z",
+            "2024-01-01T10:00:00,5Z",
+            "2024-01-01t10:00:00z",
+            "2024-W01",
+            "2024-001",
+            "20240101",
+            "-2024",
+            "+2024",
+            "12024",
             "9999-12-31T25:00:00Z",
             "２０２４",
         ] {

@@ -135,9 +135,8 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TimedOut(_) | Self::Store(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Interrupted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_)) | Self::Defect => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_) | StoreError::Damaged { .. })
+            | Self::Defect => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -164,9 +163,8 @@ impl ApiError {
             Self::TimedOut(_) => IssueType::Timeout,
             Self::Store(StoreError::Unavailable(_)) => IssueType::Transient,
             Self::Store(StoreError::TooCostly(_)) => IssueType::TooCostly,
-            Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_)) | Self::Defect => {
-                IssueType::Exception
-            }
+            Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_) | StoreError::Damaged { .. })
+            | Self::Defect => IssueType::Exception,
         };
         let text = match self {
             Self::Store(StoreError::Unavailable(_)) => {
@@ -177,6 +175,7 @@ impl ApiError {
                     "this search would take longer than {seconds} s, so it was given up: add a condition that narrows it, such as a patient or a date"
                 )
             }
+            Self::Store(error @ StoreError::Damaged { .. }) => format!("{error}; nothing was written"),
             Self::Store(_) => "the database failed; nothing was written, and the log says more".to_owned(),
             other => other.to_string(),
         };
@@ -345,6 +344,9 @@ impl From<WriteError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use lethe_fhir::ResourceType;
+    use lethe_purge::Seq;
+
     use super::*;
 
     #[test]
@@ -352,6 +354,15 @@ mod tests {
         let error = ApiError::Store(StoreError::Failed("disk at /secret/path is full".into()));
         assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!error.outcome().to_json().to_string().contains("/secret/path"));
+    }
+
+    #[test]
+    fn a_damaged_version_is_told_by_its_type_and_place() {
+        let damaged = StoreError::Damaged { resource_type: ResourceType::PATIENT, seq: Seq(17), fault: "it cannot be unpacked" };
+        let error = ApiError::Store(damaged);
+        assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let text = &error.outcome().issues[0].text;
+        assert!(["one Patient", "place 17", "backup", "nothing was written"].iter().all(|part| text.contains(part)), "{text}");
     }
 
     #[test]

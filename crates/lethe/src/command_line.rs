@@ -83,6 +83,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run_to_end(line: CommandLine) -> Result<ExitCode> {
     log_to_stderr(&line)?;
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for unheard in configuration::unheard(&configuration::with_environment(CommandLine::command()), variables) {
+        tracing::warn!("{unheard}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(line.command.run())
 }

@@ -18,18 +18,48 @@ use crate::failure::UsageError;
 /// Read when it exists and `--config` names no other.
 const DEFAULT_FILE: &str = "lethe.toml";
 
+/// Of the variables of all options.
+const PREFIX: &str = "LETHE_";
+/// Of `--config`, which is read before clap reads anything.
+const CONFIG_VARIABLE: &str = "LETHE_CONFIG";
+/// These are for those who test and measure the binary.
+const OF_TESTS: [&str; 3] = ["LETHE_TEST_", "LETHE_SUITE_", "LETHE_BENCH_"];
+/// So many are told of.
+const UNHEARD_MAX: usize = 20;
+
 /// Options that only make sense on the command line itself.
 const COMMAND_LINE_ONLY: [&str; 3] = ["help", "version", "config"];
 
 /// Gives every option its environment variable, so that none can be forgotten.
 pub(crate) fn with_environment(command: Command) -> Command {
     map_options(command, &|option, name| {
-        let variable = format!("LETHE_{}", name.replace('-', "_").to_ascii_uppercase());
+        let variable = format!("{PREFIX}{}", name.replace('-', "_").to_ascii_uppercase());
         // Values can be secrets, and help is pasted into tickets.
         let option = option.env(variable).hide_env_values(true);
         // So that LETHE_JSON=1 is understood and LETHE_JSON=ture is not.
         if matches!(option.get_action(), ArgAction::SetTrue) { option.value_parser(BoolishValueParser::new()) } else { option }
     })
+}
+
+/// The first `LETHE_…` variables that no option has, in words: most are misspelt, and what they were to say is not heard.
+pub(crate) fn unheard(command: &Command, variables: impl Iterator<Item = String>) -> Vec<String> {
+    let known = variables_of(command);
+    let is_unheard = |variable: &String| {
+        variable.starts_with(PREFIX) && !known.contains(variable) && !OF_TESTS.iter().any(|prefix| variable.starts_with(prefix))
+    };
+    let mut unheard: Vec<String> = variables.filter(is_unheard).collect();
+    unheard.sort_unstable();
+    unheard.truncate(UNHEARD_MAX);
+    let in_words = |variable: String| {
+        let hint = nearest(&variable, &known).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        format!("the environment has {variable}, which is no option of any command and does nothing{hint}")
+    };
+    unheard.into_iter().map(in_words).collect()
+}
+
+fn variables_of(command: &Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(Arg::get_env).filter_map(|name| name.to_str().map(str::to_owned));
+    own.chain(command.get_subcommands().flat_map(variables_of)).chain([CONFIG_VARIABLE.to_owned()]).collect()
 }
 
 /// Puts what the file says in as defaults.
@@ -85,7 +115,7 @@ fn named_file(arguments: &[OsString]) -> Option<PathBuf> {
             return Some(PathBuf::from(path));
         }
     }
-    std::env::var_os("LETHE_CONFIG").map(PathBuf::from)
+    std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from)
 }
 
 /// Option name → values as text.
@@ -98,9 +128,12 @@ fn check_key(key: &str, known: &BTreeSet<String>) -> Result<String, UsageError> 
     if known.contains(key) {
         return Ok(key.to_owned());
     }
-    let nearest = known.iter().max_by(|left, right| strsim::jaro_winkler(key, left).total_cmp(&strsim::jaro_winkler(key, right)));
-    let hint = nearest.map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
+    let hint = nearest(key, known).map(|name| format!("; did you mean '{name}'?")).unwrap_or_default();
     Err(UsageError(format!("'{key}' is not an option of any command{hint}")))
+}
+
+fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a String> {
+    known.iter().max_by(|left, right| strsim::jaro_winkler(name, left).total_cmp(&strsim::jaro_winkler(name, right)))
 }
 
 fn texts(key: &str, value: toml::Value) -> Result<Vec<String>, UsageError> {

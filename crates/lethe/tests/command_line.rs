@@ -168,6 +168,23 @@ fn a_misspelt_key_is_refused_with_the_nearest_one_but_help_still_works() {
 }
 
 #[test]
+fn a_variable_that_no_option_has_is_told_with_the_nearest_one_and_stops_nothing() {
+    let workplace = Workplace::new();
+    let with = |name: &str| Done::from(workplace.lethe(&["version"]).env(name, "s3cret").output().unwrap());
+    for (misspelt, meant) in [("LETHE_LISEN", "LETHE_LISTEN"), ("LETHE_DATABASEURL", "LETHE_DATABASE_URL"), ("LETHE_CONFG", "LETHE_CONFIG")]
+    {
+        let done = with(misspelt);
+        let line = done.stderr.lines().find(|line| line.contains("WARN")).unwrap_or_else(|| panic!("{done:?}"));
+        assert!(line.contains(&format!("has {misspelt},")) && line.contains(&format!("did you mean {meant}?")), "{done:?}");
+        assert!(done.code == Some(0) && done.stdout.starts_with("lethe ") && !done.stderr.contains("s3cret"), "{done:?}");
+    }
+    // Those of options, also of other commands, and those that are not the binary's.
+    for known in ["LETHE_LISTEN", "LETHE_CLIENT_SECRET", "LETHE_TEST_KILLS", "LETHE_SUITE_SEED", "LETHE_BENCH_X", "OTHER_LISEN"] {
+        assert_eq!(with(known).stderr, "", "{known}");
+    }
+}
+
+#[test]
 fn help_shows_no_value_of_the_environment() {
     let workplace = Workplace::new();
     let done = Done::from(workplace.lethe(&["purge", "list", "--help"]).env("LETHE_TOKEN", "s3cret").output().unwrap());

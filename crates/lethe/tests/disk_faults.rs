@@ -204,3 +204,74 @@ async fn a_full_disk_stops_nothing_but_writes_and_a_retry_finishes_after_there_i
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
 }
+
+/// A store of which the server is down.
+struct Store<'a>(&'a Workplace);
+
+impl Store<'_> {
+    /// Exchanges a text of the database file for another of the same length, as a disk would, and as whoever puts it back does.
+    fn exchange(&self, was: &str, is: &str) {
+        assert_eq!(was.len(), is.len());
+        let path = self.0.path("lethe-data/lethe.db");
+        let mut bytes = fs::read(&path).unwrap();
+        let places: Vec<usize> =
+            bytes.windows(was.len()).enumerate().filter(|(_, bytes)| *bytes == was.as_bytes()).map(|(at, _)| at).collect();
+        assert_eq!(places.len(), 1, "the control: {was}");
+        bytes[places[0]..][..was.len()].copy_from_slice(is.as_bytes());
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_body_is_told_by_type_and_place_and_a_retry_finishes_after_the_cure() {
+    let workplace = Workplace::new();
+    let (_, _, user) = workplace.add_user();
+    let observation = |id: &str, note: &str| json!({"resourceType": "Observation", "id": id, "status": "final", "code": {"text": "x"}, "note": [{"text": note}]});
+    let lines = [
+        json!({"resourceType": "Patient", "id": "p", "contact": [{"name": {"text": "qjxkv-zwpyh"}}]}),
+        observation("whole", "vkqwz gloomy"),
+        observation("hurt", "hjqxk cheerful"),
+    ];
+    workplace.write("lines.ndjson", lines.map(|line| line.to_string()).join("\n"));
+    workplace.json(&["import", "--user", &user, "lines.ndjson", "--json"]);
+    let token = workplace.run(&["user", "token", &user]).stdout.trim().to_owned();
+    let serve = || {
+        let (running, server) = serve_by(shell(&workplace, &[], ""));
+        (running, Api { http: Client::new(), server, token: token.clone() })
+    };
+    let damages = [("qjxkv-zwpyh", "qjxkv\"zwpyh"), ("hjqxk cheerful", "hjqxk\"cheerful")];
+    damages.into_iter().for_each(|(was, is)| Store(&workplace).exchange(was, is));
+
+    let (mut running, api) = serve();
+    let by_words = "_type=Observation&_typeFilter=Observation%3F_content%3Dcheerful";
+    let (status, told) = api.call(Method::GET, &format!("$purge-preview?{by_words}"), None).await;
+    let text = told["issue"][0]["details"]["text"].as_str().unwrap();
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{told}");
+    let is_told = |text: &str| text.contains("one Observation is damaged (place ") && text.contains("restore") && !text.contains("hjqxk");
+    assert!(is_told(text), "{told}");
+
+    let (_, started) = api.call(Method::POST, &format!("$purge?{by_words}"), None).await;
+    let address = format!("$purge/{}", started["job"]["id"].as_str().unwrap());
+    let job = api.job_at_end(started["job"]["id"].as_str().unwrap()).await;
+    assert_eq!((&job["status"], &job["deletedCount"], &job["resourceCount"]), (&json!("failed"), &json!(0), &json!(null)), "{job}");
+    assert!(is_told(job["failure"].as_str().unwrap()), "{job}");
+    assert_eq!(api.call(Method::GET, "Observation/whole", None).await.0, StatusCode::OK, "the server is up");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+    let check = workplace.run(&["check"]);
+    assert!(check.code == Some(1) && format!("{check:?}").contains("every body can be read"), "{check:?}");
+
+    Store(&workplace).exchange(damages[1].1, damages[1].0);
+    let (mut running, api) = serve();
+    let (status, retried) = api.call(Method::PUT, &address, None).await;
+    assert_eq!((status, &retried["job"]["retryCount"]), (StatusCode::OK, &json!(1)), "{retried}");
+    let job = api.job_at_end(started["job"]["id"].as_str().unwrap()).await;
+    assert_eq!((&job["status"], &job["deletedCount"]), (&json!("successful"), &json!(1)), "{job}");
+    assert_eq!(api.count("Observation").await, 1);
+    // What decides nothing may be damaged: a patient is purged by what refers to it.
+    let (status, done) = api.call(Method::POST, "Patient/p/$purge", None).await;
+    assert_eq!((status, api.count("Patient").await), (StatusCode::OK, 0), "{done}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+    assert_eq!(workplace.run(&["check"]).code, Some(0));
+}

@@ -124,12 +124,23 @@ fn a_purge_says_its_scope_and_is_not_started_unless_somebody_means_it() {
         let done = workplace.run(&[arguments, &call(&user_id)].concat());
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains(said) && done.stderr.contains("nothing was started"), "{arguments:?}: {done:?}");
-        assert_eq!(done.stderr.contains("Purging"), said == "give --yes", "nothing is announced that was not understood: {done:?}");
+        assert_eq!(done.stderr.contains("To be purged"), said == "give --yes", "nothing is announced that was not understood: {done:?}");
+        assert!(!done.stderr.contains("Purging"), "{done:?}");
+    }
+    // What only the server can refuse.
+    for refused in [
+        &["--type", "Patient", "--type-filter", "Observation?status=final"][..],
+        &["--patient", "nobody"],
+        &["--type-filter", "Patient?_id=p"],
+    ] {
+        let done = workplace.run(&[&["purge", "start", "--yes"], refused, &call(&user_id)].concat());
+        assert!(done.code == Some(1) && done.stderr.contains("nothing was started"), "{refused:?}: {done:?}");
+        assert!(!done.stderr.contains("Purging"), "{refused:?}: {done:?}");
     }
     assert_eq!(jobs(), 0);
 
     let started = workplace.run(&[&["purge", "start", "--yes"][..], &call(&user_id)].concat());
-    assert!(started.code == Some(0) && started.stderr.contains(&format!("every resource of user {user_id}.")), "{started:?}");
+    assert!(started.code == Some(0) && started.stderr.contains(&format!("Purging every resource of user {user_id}.")), "{started:?}");
     let next = started.stderr.lines().find(|line| line.contains("lethe purge watch ")).unwrap();
     assert!(next.ends_with(&format!(" --server {server}")), "{next}");
     assert_eq!(jobs(), 1, "the control");

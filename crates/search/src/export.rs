@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use lethe_fhir::{Instant, LocalBases, LocalReference, LogicalId, Reference, Resource, ResourceType};
+use lethe_fhir::{Instant, LocalBases, LogicalId, ResourceType};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -312,35 +311,10 @@ fn holds(criterion: &Criterion, candidate: &Candidate<'_>) -> bool {
     }
 }
 
-/// The patients that are members of a Group, and what else is written there as a member, in words. Members that are said to be inactive are
-/// neither.
-#[must_use]
-pub fn members_of(group: &Resource, bases: &LocalBases) -> (HashSet<LogicalId>, Vec<String>) {
-    let (mut patients, mut others) = (HashSet::new(), Vec::new());
-    let members = group.content().get("member").and_then(Value::as_array).into_iter().flatten();
-    for (index, member) in members.enumerate() {
-        if member.get("inactive") == Some(&Value::Bool(true)) {
-            continue;
-        }
-        let place = format!("Group.member[{index}].entity");
-        match member.get("entity").and_then(|entity| entity.get("reference")).and_then(Value::as_str) {
-            None => others.push(format!("{place} has no reference")),
-            Some(text) => match Reference::parse(text, bases) {
-                Ok(Reference::Local(LocalReference { resource_type: ResourceType::PATIENT, id })) => {
-                    patients.insert(id);
-                }
-                _ => others.push(format!(
-                    "{place} refers to '{}', which is no Patient of this account",
-                    text.chars().take(120).collect::<String>()
-                )),
-            },
-        }
-    }
-    (patients, others)
-}
-
 #[cfg(test)]
 mod tests {
+    use lethe_fhir::Resource;
+
     use super::*;
     use crate::extract;
 
@@ -438,18 +412,6 @@ mod tests {
         }
         let types = ["Patient", "Observation", "Practitioner", "Medication"].map(|name| all.can_take(name.parse().unwrap()));
         assert_eq!(types, [true, true, false, false]);
-    }
-
-    #[test]
-    fn members_of_a_group_are_patients_or_told() {
-        let group = resource(
-            r#"{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/a"}},{"entity":{"reference":"Patient/b"},"inactive":true},
-            {"entity":{"reference":"Practitioner/c"}},{"entity":{"display":"somebody"}},{"entity":{"reference":"https://else.org/r4/Patient/d"}}]}"#,
-        );
-        let (patients, others) = members_of(&group, &LocalBases::default());
-        assert_eq!(patients, HashSet::from(["a".parse().unwrap()]));
-        assert_eq!(others.len(), 3);
-        assert!(others[0].contains("member[2]") && others[0].contains("Practitioner/c") && others[1].contains("member[3]"), "{others:?}");
     }
 
     #[test]

@@ -197,18 +197,18 @@ pub(crate) fn encode_body(body: &Body) -> Vec<u8> {
     stored
 }
 
-pub(crate) fn decode_body(stored: &[u8]) -> std::result::Result<Body, StoreError> {
-    let not_understood = |what: String| StoreError::NotUnderstood(format!("version.body: {what}"));
+/// What is wrong with a body that cannot be read is said without anything of it.
+pub(crate) fn decode_body(stored: &[u8]) -> std::result::Result<Body, &'static str> {
     match stored.split_first() {
         Some((&BODY_PLAIN, plain)) => Ok(Body::from_stored(plain.to_vec())),
         Some((&BODY_LZ4, packed)) => {
             let length = packed.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize).unwrap_or(usize::MAX);
             if length > limits::RESOURCE_BYTES_MAX * 2 {
-                return Err(not_understood(format!("length {length}")));
+                return Err("its length cannot be");
             }
-            lz4_flex::decompress_size_prepended(packed).map(Body::from_stored).map_err(|error| not_understood(error.to_string()))
+            lz4_flex::decompress_size_prepended(packed).map(Body::from_stored).map_err(|_| "it cannot be unpacked")
         }
-        other => Err(not_understood(format!("form {:?}", other.map(|(form, _)| form)))),
+        _ => Err("it has no form that is known"),
     }
 }
 

@@ -167,6 +167,13 @@ impl Backend for Postgres {
         None
     }
 
+    async fn exchange_body(&self, seq: Seq, body: Vec<u8>) -> Vec<u8> {
+        let (client, seq) = (self.client().await, i64::try_from(seq.0).unwrap());
+        let was = client.query_one("select body from version where seq = $1", &[&seq]).await.unwrap().get(0);
+        assert_eq!(client.execute("update version set body = $2 where seq = $1", &[&seq, &body]).await.unwrap(), 1);
+        was
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }

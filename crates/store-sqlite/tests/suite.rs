@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use lethe_jobs::{JobState, LiveCall};
-use lethe_purge::{PurgeLevel, Selection};
-use lethe_search::export::ExportQuestion;
+use lethe_purge::{PurgeLevel, Selection, Seq};
+use lethe_search::export::{ExportQuestion, TypeFilter};
 use lethe_store::{
     Clock, Recovery, Store,
     residence::{INDEX_ROWS, RESIDENCES, Residence},
@@ -106,6 +106,13 @@ impl Backend for Sqlite {
         bytes[end - 20..end].copy_from_slice(b"Doe, Jane, 1970-01-0");
         std::fs::write(&path, bytes).unwrap();
         Some("unused bytes of the file")
+    }
+
+    async fn exchange_body(&self, seq: Seq, body: Vec<u8>) -> Vec<u8> {
+        let connection = self.connection();
+        let was = connection.query_row("select body from version where seq = ?1", [seq.0 as i64], |row| row.get(0)).unwrap();
+        assert_eq!(connection.execute("update version set body = ?2 where seq = ?1", (seq.0 as i64, body)).unwrap(), 1);
+        was
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -222,4 +229,29 @@ async fn what_a_purge_was_asked_for_does_not_come_back_with_an_older_copy() {
     assert_eq!(failed.iter().map(|job| (job.job_id, job.has_forgotten_question())).collect::<Vec<_>>(), [(job_id, true)]);
     assert_eq!(harness.backend.rows("purge_question").await, 0);
     assert_eq!(harness.job(job_id).await.state, JobState::Failed);
+}
+
+/// Had failed when the copy was made: what it was asked for may have been purged since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_failed_purge_keeps_for_its_retry_does_not_come_back_with_an_older_copy() {
+    let harness = Harness::<Sqlite>::open().await;
+    fill(&harness).await;
+    let place = harness.read("Patient/p7").await.unwrap().seq;
+    harness.backend.exchange_body(place, vec![0xFF]).await;
+    let question = ExportQuestion { type_filters: vec![names_filter()], ..ExportQuestion::default() };
+    let patient = "Patient".parse().unwrap();
+    let selection = Selection { types: Some(vec![patient]), filtered_types: vec![patient], ..Selection::default() };
+    let job_id = harness.kick_off_asking(&(selection, question)).await;
+    harness.work().await;
+    assert_eq!((harness.job(job_id).await.state, harness.backend.rows("purge_question").await), (JobState::Failed, 1), "the control");
+    let store = harness.backend.store.clone().unwrap();
+    let failed = store.fail_in_progress("an older copy is put back", &Harness::<Sqlite>::issuer()).await.unwrap();
+    assert!(failed.is_empty(), "it had failed before: {failed:?}");
+    assert_eq!(harness.backend.rows("purge_question").await, 0);
+    assert!(harness.job(job_id).await.has_forgotten_question());
+}
+
+/// A condition that is looked for in content.
+fn names_filter() -> TypeFilter {
+    TypeFilter { resource_type: "Patient".parse().unwrap(), pairs: vec![("_content".to_owned(), "x".repeat(400))] }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use lethe_fhir::Instant;
+use lethe_purge::Seq;
 use lethe_store::{Clock, Store, residence::Residence};
 
 /// One adapter over an empty database of its own, which goes when this is dropped.
@@ -32,6 +33,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Puts bytes that no purge would leave into a file, where no row is, and returns what the probe calls that place. `None` if this adapter has no
     /// such probe.
     async fn plant_bytes(&self) -> Option<&'static str>;
+    /// Puts other bytes in the place of the stored body of a version, as a damaged disk would, and returns those that were there.
+    async fn exchange_body(&self, seq: Seq, body: Vec<u8>) -> Vec<u8>;
     /// The files in which the database keeps its bytes, if this adapter erases them.
     fn files(&self) -> Vec<PathBuf>;
     /// Whether `successful` means that the bytes are gone from the files, too.

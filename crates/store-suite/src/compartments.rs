@@ -114,5 +114,39 @@ pub async fn members_that_are_no_patients_here_are_told<B: Backend>(harness: Har
     let members: Vec<String> = (0..500).map(|id| format!("Patient/x{id}")).collect();
     harness.put(group(&members.iter().map(String::as_str).collect::<Vec<_>>())).await;
     let told = harness.store().unresolved_members(&query).await.unwrap();
-    assert!(told.len() == 101 && told[100].contains("400 more"), "{:?}", told.last());
+    assert!(
+        told.len() == 102 && told[0].contains("no member of the Group is a patient here") && told[101].contains("400 more"),
+        "{told:?}"
+    );
+    // Nobody at all, nobody any more, and nobody yet.
+    let member = |more: serde_json::Value| {
+        let mut member = json!({"entity": {"reference": "Patient/a"}});
+        member.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true, "member": [member]})
+    };
+    let nobody = [
+        group(&[]),
+        member(json!({"inactive": true})),
+        member(json!({"period": {"end": "2023"}})),
+        member(json!({"period": {"start": "2025"}})),
+    ];
+    for nobody in nobody {
+        harness.put(nobody.clone()).await;
+        let told = harness.store().unresolved_members(&query).await.unwrap();
+        assert!(told.len() == 1 && told[0].contains("no member of the Group is a patient here"), "{nobody}: {told:?}");
+        let job = purge(&harness, &of_group("g")).await;
+        assert_eq!((job.state, job.totals()), (JobState::Successful, Counts::default()), "{nobody}");
+    }
+    harness.put(member(json!({"period": {"start": "2023", "end": "2024"}}))).await;
+    assert_eq!(harness.store().unresolved_members(&query).await.unwrap(), Vec::<String>::new());
+    // Who is a member at the kick-off goes, whenever the plan is made; and a retry does not look at another time.
+    let job_id = harness.kick_off_asking(&of_group("g")).await;
+    harness.clock.advance_ms(366 * 24 * 60 * 60 * 1_000);
+    harness.work().await;
+    assert_eq!((harness.job(job_id).await.totals().deleted, harness.ids("Patient").await), (5, vec!["b".to_owned()]));
+    // From then on it is over.
+    fill(&harness).await;
+    harness.put(member(json!({"period": {"start": "2023", "end": "2024"}}))).await;
+    assert_eq!(purge(&harness, &of_group("g")).await.totals(), Counts::default());
+    harness.assert_bystander_is_whole().await;
 }

@@ -15,6 +15,7 @@ pub mod companions;
 pub mod compartments;
 pub mod concurrency;
 pub mod control;
+pub mod damage;
 pub mod erasure;
 pub mod exports;
 pub mod failures;
@@ -117,6 +118,9 @@ macro_rules! store_suite {
             listed: a_digest_tells_lists_apart;
             listed: what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_every_end;
             listed: a_question_that_is_lost_widens_nothing;
+            damage: a_damaged_body_that_decides_fails_the_plan_and_a_retry_works_after_the_cure;
+            damage: a_damaged_body_that_a_hold_asks_for_fails_its_batch_and_a_retry_works_after_the_cure;
+            damage: a_failed_purge_keeps_what_it_was_asked_for_only_as_long_as_it_says;
             listed: evidence_names_the_level_and_the_types_and_nobody;
             holds: a_hold_keeps_what_it_names_and_the_job_says_so;
             holds: what_is_written_into_a_compartment_later_is_kept_too;
@@ -151,7 +155,7 @@ macro_rules! store_suite {
             failures: companions_wait_for_failed_targets;
             failures: retry_keeps_the_first_watermark;
             moving_faults: a_fault_at_any_call_leaves_a_job_that_can_be_finished;
-            moving_faults: a_fault_at_any_call_of_a_job_with_a_list_leaves_it_or_its_resources_whole;
+            moving_faults: a_fault_at_any_call_leaves_a_job_with_a_list_that_can_be_finished;
             moving_faults: a_fault_at_any_call_of_a_cancel_leaves_the_rest_whole;
             moving_faults: a_fault_at_any_call_of_a_retry_leaves_a_job_that_can_be_retried;
             restarts: a_job_goes_on_after_a_restart_at_any_step;

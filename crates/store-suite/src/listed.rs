@@ -387,6 +387,9 @@ pub async fn what_a_purge_was_asked_for_is_forgotten_with_its_plan_and_with_ever
                     _ => {
                         let failed = PurgeEnd::without_probe(JobEvent::Fail, Some("planted"), false);
                         store.finish_purge(&lease, &failed, &Harness::<B>::issuer()).await.unwrap();
+                        assert_eq!(rows_of_lists(&harness).await, 1, "the question is kept for a retry");
+                        assert!(matches!(store.retry_purge(&harness.account, job_id).await.unwrap(), CanceledOrRetried::Taken(_)));
+                        cancel().await;
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! What can go wrong in any port.
 
+use lethe_fhir::ResourceType;
+use lethe_purge::Seq;
 use thiserror::Error;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -19,6 +21,16 @@ pub enum StoreError {
     /// Another worker owns the job by now, or it has ended (INV-3). Stop.
     #[error("the lease on the job is lost")]
     LeaseLost,
+    /// The content of one version cannot be read any more. Its head can, and it can be purged by that.
+    #[error("the stored content of one {resource_type} is damaged (place {}: {fault}): restore the database from a backup, then try again", seq.0)]
+    Damaged {
+        /// Its type.
+        resource_type: ResourceType,
+        /// Its place, which names nobody.
+        seq: Seq,
+        /// What is wrong; never content.
+        fault: &'static str,
+    },
     /// Something stored is not known to this version (INV-9).
     #[error("the database holds something that this version does not understand: {0}")]
     NotUnderstood(String),

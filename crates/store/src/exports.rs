@@ -182,6 +182,9 @@ pub trait ExportWork: Send + Sync {
     async fn plan_export(&self, lease: &Lease<JobId>, task: ExportTask, limits: BatchLimits) -> Result<(), StoreError>;
     /// Ends the job with `Complete` or `Fail`; it is kept for [`BULK_KEPT_MS`].
     async fn finish_export(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ExportJob, StoreError>;
-    /// Removes the exports and imports whose time is over; returns how many.
+    /// Removes the exports and imports whose time is over, and the questions of purges that failed longer ago than [`QUESTION_KEPT_MS`]; returns
+    /// how many.
+    ///
+    /// [`QUESTION_KEPT_MS`]: crate::QUESTION_KEPT_MS
     async fn remove_expired(&self) -> Result<u64, StoreError>;
 }

@@ -85,6 +85,9 @@ pub enum KickOff {
     },
 }
 
+/// How long a purge that failed before its plan was made keeps what it was asked for, so that it can be retried: seven days.
+pub const QUESTION_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// A purge job as stored at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PurgeJob {
@@ -124,6 +127,9 @@ pub struct PurgeJob {
     pub failures: Vec<BatchFailure>,
     /// Why the job as a whole failed, if no batch did.
     pub failure: Option<String>,
+    /// Whether the question that it was asked with is kept: until its plan is sealed; of a job that failed before that, for
+    /// [`QUESTION_KEPT_MS`] or until another purge starts that overlaps it.
+    pub has_question: bool,
 }
 
 impl PurgeJob {
@@ -142,11 +148,11 @@ impl PurgeJob {
         })
     }
 
-    /// Whether it ended before its plan was made, and what it was asked for is not kept: nobody can plan it any more.
+    /// Whether it ended before its plan was made, and what it was asked for is not kept any more: nobody can plan it.
     #[must_use]
     pub fn has_forgotten_question(&self) -> bool {
-        let has_question = self.selection.level != PurgeLevel::System || !self.selection.filtered_types.is_empty();
-        self.state.is_ended() && self.initialized_on.is_none() && has_question
+        let needs_question = self.selection.level != PurgeLevel::System || !self.selection.filtered_types.is_empty();
+        self.state.is_ended() && self.initialized_on.is_none() && needs_question && !self.has_question
     }
 
     /// Whether it failed, and has been carried out again from its record since: what it had left is not known.
@@ -209,7 +215,7 @@ pub trait Purges: Send + Sync {
     /// # Errors
     /// [`StoreError::TooCostly`] if it takes too long.
     async fn preview(&self, query: &PreviewQuery) -> Result<Preview, StoreError>;
-    /// The members of the Group of a question that are no patients here at this moment, in words. Stores nothing.
+    /// The members of the Group of a question that are no patients here at this moment, in words; first, if so, that all are none. Stores nothing.
     async fn unresolved_members(&self, query: &PreviewQuery) -> Result<Vec<String>, StoreError>;
     /// One job.
     async fn purge_job(&self, owner: &Scope, job_id: JobId) -> Result<Option<PurgeJob>, StoreError>;
@@ -218,7 +224,7 @@ pub trait Purges: Send + Sync {
     /// Asks a job to stop. What is running finishes its batch first: see [`PurgeJob::state`].
     async fn cancel_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
     /// Puts a failed job back in line; exactly its failed batches run again, with their attempts counted anew. The watermark stays. One that
-    /// failed before its plan was made is planned anew; if it had a question, that is forgotten, and the job fails again.
+    /// failed before its plan was made is planned anew; if its question has been forgotten meanwhile, it fails again.
     async fn retry_purge(&self, owner: &Scope, job_id: JobId) -> Result<CanceledOrRetried, StoreError>;
 }
 

@@ -33,7 +33,7 @@ pub const RESIDENCES: [Residence; 8] = [
     Residence { table: "reference", holds: "Binary or Provenance → versions that refer to it", emptied_by: EmptiedBy::Sweep },
     Residence {
         table: "purge_question",
-        holds: "the patient, the Group and the conditions that a purge was asked for, until its plan is made",
+        holds: "the patient, the Group and the conditions that a purge was asked for, until its plan is made, or for its retry",
         emptied_by: EmptiedBy::Plan,
     },
     Residence {

@@ -117,7 +117,7 @@ impl Worker {
         if let Err(error) = self.store.remove_expired().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "removing exports and imports whose time is over failed; it is tried again"
+                "removing exports and imports whose time is over, and what failed purges were asked for, failed; it is tried again"
             );
         }
     }

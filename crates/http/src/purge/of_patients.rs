@@ -13,7 +13,7 @@ use lethe_fhir::{InvalidLogicalId, Issue, IssueType, LocalBases, LogicalId, Oper
 use lethe_jobs::JobState;
 use lethe_purge::{PurgeLevel, request::PurgeRequest};
 use lethe_search::{export::ExportQuestion, patient_compartment::is_in_patient_compartments};
-use lethe_store::{PreviewQuery, PurgeJob};
+use lethe_store::{PreviewQuery, PurgeJob, StoreError};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -118,7 +118,12 @@ async fn demand_there(app: &App, scope: &Scope, whose: &Whose, request: &PurgeRe
         );
         return Err(ApiError::bad(IssueType::BusinessRule, text));
     }
-    match app.store.read(scope, resource_type, id).await? {
+    let found = match app.store.read(scope, resource_type, id).await {
+        // It is there, and a purge of it reads no content.
+        Err(StoreError::Damaged { .. }) if resource_type == ResourceType::PATIENT => return Ok(()),
+        found => found?,
+    };
+    match found {
         None => Err(ApiError::NotFound(format!("there is no {resource_type} with this id; nothing was started"))),
         Some(found) if found.body.is_some() || (resource_type == ResourceType::PATIENT && request.include_deleted) => Ok(()),
         Some(_) if resource_type == ResourceType::PATIENT => Err(ApiError::Gone(
@@ -162,6 +167,14 @@ pub async fn staying(app: &App, job: &PurgeJob) -> Result<Option<Issue>, ApiErro
         )
     };
     Ok(Some(issue(Severity::Information, IssueType::Informational, text)))
+}
+
+/// Says of a purge of a Group that there was nobody to purge.
+pub fn found_nobody(job: &PurgeJob) -> Option<Issue> {
+    let is_nobody = job.selection.level == PurgeLevel::Group && job.state == JobState::Successful && job.totals().planned == 0;
+    let text =
+        "nothing was there to remove: when this was asked for, no member of the Group was a patient here of whom anything is selected";
+    is_nobody.then(|| issue(Severity::Warning, IssueType::NotFound, text.to_owned()))
 }
 
 fn answer(app: &App, job: &PurgeJob, more: Vec<Issue>) -> Result<Response, ApiError> {

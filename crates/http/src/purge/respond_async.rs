@@ -57,6 +57,7 @@ pub async fn poll(
         }
         JobState::Successful | JobState::Canceled => {
             let mut told = OperationOutcome::information(in_words(&app, &job));
+            told.issues.extend(of_patients::found_nobody(&job));
             told.issues.extend(of_patients::staying(&app, &job).await?);
             Ok(reply(StatusCode::OK, told.to_json().to_string()))
         }
@@ -99,8 +100,9 @@ pub fn in_words(app: &App, job: &PurgeJob) -> String {
             status_url(app, job.job_id)
         );
     }
+    let next = if job.state == JobState::Failed { after_failure(job) } else { "" };
     format!(
-        "the purge is {}{failure}; {} of {} resources were removed, {} spared, {} on hold, {} failed; more is told at {}",
+        "the purge is {}{failure}; {} of {} resources were removed, {} spared, {} on hold, {} failed; more is told at {}{next}",
         job.state.status(),
         totals.deleted,
         totals.planned,
@@ -109,4 +111,13 @@ pub fn in_words(app: &App, job: &PurgeJob) -> String {
         totals.failed,
         status_url(app, job.job_id)
     )
+}
+
+/// What can be done about a job that has failed.
+fn after_failure(job: &PurgeJob) -> &'static str {
+    if job.has_forgotten_question() || job.is_carried_out_again() {
+        "; it cannot be retried: start a new purge"
+    } else {
+        ", and PUT there retries it, once the cause is mended"
+    }
 }

@@ -45,8 +45,8 @@ pub async fn retry(
 /// 409: a plan that was not made cannot be made any more.
 fn forgotten(app: &App, job_id: JobId) -> ApiError {
     ApiError::Conflict {
-        text: "the job failed before its plan was made, and which patient, Group or conditions it was asked for is not kept longer than that, \
-               so it cannot be retried; nothing was removed, and nothing changed: start a new purge"
+        text: "the job failed before its plan was made, and which patient, Group or conditions it was asked for is kept for seven days, or until \
+               another purge of the account starts: it cannot be retried any more; nothing was removed, and nothing changed: start a new purge"
             .to_owned(),
         content_location: Some(status_url(app, job_id)),
     }

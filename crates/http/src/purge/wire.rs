@@ -257,6 +257,7 @@ mod tests {
             holds: vec![uuid::Uuid::nil()],
             failures: vec![BatchFailure { batch: 2, resource_type: patient, attempts: 5, cause: "disk full".to_owned() }],
             failure: None,
+            has_question: false,
         }
     }
 

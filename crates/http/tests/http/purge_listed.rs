@@ -176,6 +176,50 @@ async fn a_group_goes_with_its_members_and_the_answer_names_those_that_are_none(
 }
 
 #[tokio::test]
+async fn a_group_in_which_nobody_is_now_is_purged_with_a_warning() {
+    let server = TestServer::start();
+    let caller = Caller::new(&server).await;
+    fill(&caller).await;
+    for member in [
+        json!([]),
+        json!([{"entity": {"reference": "Patient/a"}, "inactive": true}]),
+        json!([{"entity": {"reference": "Patient/a"}, "period": {"end": "2001"}}]),
+    ] {
+        let mut group = json!({"resourceType": "Group", "id": "g", "type": "person", "actual": true});
+        if member != json!([]) {
+            group["member"] = member.clone();
+        }
+        caller.stored("/r4/Group/g", &group.to_string()).await;
+        let said = caller.get("/r4/Group/g/$purge-preview").await.json()["preview"].clone();
+        let told = said["unresolvedMembers"].as_array().unwrap();
+        assert!(told.len() == 1 && told[0].to_string().contains("no member of the Group is a patient here now"), "{member}: {said}");
+        let is_warned = |issues: &[Value]| {
+            issues
+                .iter()
+                .any(|issue| issue["severity"] == "warning" && issue["details"]["text"].to_string().contains("no member of the Group"))
+        };
+        let done = post_and_work(&caller, "/r4/Group/g/$purge", "").await;
+        assert!(done.status == StatusCode::OK && is_warned(&issues(&done)), "{member}: {}", done.text);
+        let accepted = caller.call("POST", "/r4/Group/g/$purge", &[("prefer", "respond-async")], "").await;
+        assert!(accepted.status == StatusCode::ACCEPTED && is_warned(&issues(&accepted)), "{member}: {}", accepted.text);
+        assert!(run_worker(&server).await);
+        let polled = caller.get(header_text(&accepted, "content-location").strip_prefix("http://lethe.test").unwrap()).await;
+        assert!(polled.status == StatusCode::OK && is_warned(&issues(&polled)), "{member}: {}", polled.text);
+        assert_eq!(count(&caller, "Patient").await, 2);
+    }
+    // The control: nobody is warned of a Group of which something went.
+    caller
+        .stored(
+            "/r4/Group/g",
+            r#"{"resourceType":"Group","id":"g","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/a"}}]}"#,
+        )
+        .await;
+    let done = post_and_work(&caller, "/r4/Group/g/$purge", "").await;
+    assert!(issues(&done).iter().all(|issue| issue["severity"] != "warning"), "{}", done.text);
+    assert_eq!(count(&caller, "Patient").await, 1);
+}
+
+#[tokio::test]
 async fn what_is_not_there_or_not_meant_starts_nothing() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
@@ -215,20 +259,34 @@ async fn what_is_not_there_or_not_meant_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_job_whose_question_is_forgotten_is_not_retried() {
+async fn a_job_that_failed_before_its_plan_is_retried_until_its_question_is_forgotten() {
     let server = TestServer::start();
     let caller = Caller::new(&server).await;
     fill(&caller).await;
-    let accepted = caller.call("POST", "/r4/Patient/a/$purge", &[("prefer", "respond-async")], "").await;
-    let path = header_text(&accepted, "content-location").strip_prefix("http://lethe.test").unwrap().replace("async", "$purge");
-    let lease = server.store.claim_purge().await.unwrap().unwrap().lease;
-    let failed = PurgeEnd::without_probe(JobEvent::Fail, Some("planted"), false);
-    server.store.finish_purge(&lease, &failed, &server.issuer).await.unwrap();
-    assert_eq!(caller.get(&path).await.json()["job"]["status"], "failed", "the control");
-    let refused = caller.call("PUT", &path, &[], "").await;
+    let fail = async || {
+        let accepted = caller.call("POST", "/r4/Patient/a/$purge", &[("prefer", "respond-async")], "").await;
+        let path = header_text(&accepted, "content-location").strip_prefix("http://lethe.test").unwrap().replace("async", "$purge");
+        let lease = server.store.claim_purge().await.unwrap().unwrap().lease;
+        let failed = PurgeEnd::without_probe(JobEvent::Fail, Some("planted"), false);
+        server.store.finish_purge(&lease, &failed, &server.issuer).await.unwrap();
+        assert_eq!(caller.get(&path).await.json()["job"]["status"], "failed", "the control");
+        path
+    };
+    let first = fail().await;
+    let polled = caller.get(&first.replace("$purge", "async")).await;
+    assert_eq!(polled.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", polled.text);
+    assert!(polled.outcome_text().contains("PUT"), "{}", polled.text);
+    // Another purge of the account has begun since.
+    let second = fail().await;
+    let refused = caller.call("PUT", &first, &[], "").await;
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text);
     assert!(refused.outcome_text().contains("start a new purge"), "{}", refused.text);
-    let polled = caller.get(&path.replace("$purge", "async")).await;
-    assert_eq!(polled.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", polled.text);
+    let told = caller.get(&first.replace("$purge", "async")).await;
+    assert!(told.outcome_text().contains("start a new purge") && !told.outcome_text().contains("PUT"), "{}", told.text);
     assert_eq!(count(&caller, "Patient").await, 2);
+    let retried = caller.call("PUT", &second, &[], "").await;
+    assert_eq!(retried.status, StatusCode::OK, "{}", retried.text);
+    assert!(run_worker(&server).await);
+    assert_eq!(caller.get(&second).await.json()["job"]["status"], "successful");
+    assert_eq!(count(&caller, "Patient").await, 1);
 }

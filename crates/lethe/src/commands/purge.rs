@@ -198,9 +198,14 @@ impl Start {
         let request = read(&parameters)?;
         let client = self.call.server.client()?;
         let scope = client.scope();
-        eprintln!("{}", self.selected.describe(&request, &scope));
-        self.confirm()?;
+        let what = self.selected.describe(&request, &scope);
+        if !self.yes {
+            eprintln!("To be purged: {what}. This cannot be undone.");
+            confirm("purge", "nothing was started")?;
+        }
         let answer = self.start(&client, &parameters).await?;
+        // Not before: the server may refuse.
+        eprintln!("Purging {what}.");
         let job = JobView::of(&answer)?;
         if self.watch {
             return self.call.watch(&client, job.id()?).await;
@@ -234,11 +239,6 @@ impl Start {
         parameters.extend(self.erase_files.then(|| ("_eraseFiles", "true".to_owned())));
         parameters.extend(self.reason.clone().map(|reason| ("_reason", reason)));
         parameters
-    }
-
-    /// A person is asked; a program must have said so beforehand.
-    fn confirm(&self) -> Result<()> {
-        if self.yes { Ok(()) } else { confirm("purge", "nothing was started") }
     }
 }
 

@@ -78,7 +78,7 @@ impl Selected {
         self.patient.is_some() || self.group.is_some()
     }
 
-    /// What would go, in words, because it cannot be undone. The date is told as it was typed: the request holds the first instant of it.
+    /// What would go, in words: it cannot be undone. The date is told as it was typed: the request holds the first instant of it.
     pub(super) fn describe(&self, request: &PurgeRequest, scope: &str) -> String {
         let filtered = |name: &str| self.type_filters.iter().any(|filter| filter.split('?').next() == Some(name));
         let of_type = |name: &str| if filtered(name) { format!("every {name} that fits its conditions") } else { format!("every {name}") };
@@ -93,7 +93,7 @@ impl Selected {
         };
         let when = self.before.as_deref().map(|before| format!(" last updated before {before}")).unwrap_or_default();
         let deleted = if request.include_deleted { ", and what FHIR deletes left behind" } else { "" };
-        format!("Purging {what}{whose} of {scope}{when}{deleted}. This cannot be undone.")
+        format!("{what}{whose} of {scope}{when}{deleted}")
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_would_go_is_said_with_its_scope() {
-        assert_eq!(described(&Selected::default(), "user 7"), "Purging every resource of user 7. This cannot be undone.");
+        assert_eq!(described(&Selected::default(), "user 7"), "every resource of user 7");
         let selected = Selected {
             types: vec!["Patient".to_owned(), "Binary".to_owned()],
             before: Some("2020".to_owned()),
@@ -136,8 +136,7 @@ mod tests {
         };
         assert_eq!(
             described(&selected, "ALL users of the client 'x'"),
-            "Purging every Patient, every Binary of ALL users of the client 'x' last updated before 2020, and what FHIR deletes left behind. \
-             This cannot be undone."
+            "every Patient, every Binary of ALL users of the client 'x' last updated before 2020, and what FHIR deletes left behind"
         );
         let selected = Selected {
             types: vec!["Observation".to_owned(), "Encounter".to_owned()],
@@ -147,13 +146,10 @@ mod tests {
         };
         assert_eq!(
             described(&selected, "user 7"),
-            "Purging every Observation that fits its conditions, every Encounter in the compartment of Patient/p of user 7. This cannot be undone."
+            "every Observation that fits its conditions, every Encounter in the compartment of Patient/p of user 7"
         );
         let selected = Selected { group: Some(group_id("Group/g").unwrap()), ..Selected::default() };
-        assert_eq!(
-            described(&selected, "user 7"),
-            "Purging every resource in the compartments of the members of Group/g of user 7. This cannot be undone."
-        );
+        assert_eq!(described(&selected, "user 7"), "every resource in the compartments of the members of Group/g of user 7");
     }
 
     #[test]

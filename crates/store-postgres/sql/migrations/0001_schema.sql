@@ -303,7 +303,7 @@ where state in ('queued', 'running', 'canceling');
 create index purge_job_by_owner on purge_job (client_id, account_id, job_number);
 
 -- The patient or Group that a purge is of, and the conditions on types: they name resources and quote values. Goes when the plan is sealed, or
--- when the job ends before that.
+-- when the job ends before that; if it fails, some time later.
 create table purge_question (
     job_number bigint primary key,
     question text not null

@@ -6,12 +6,12 @@ use std::{
 };
 
 use lethe_auth::AccountId;
-use lethe_fhir::{LocalBases, LogicalId, ResourceType};
+use lethe_fhir::{Instant, LocalBases, LogicalId, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{
     IndexValues,
-    export::{Candidate, ExportFilter, ExportLevel, Patients, members_of},
-    extract,
+    export::{Candidate, ExportFilter, ExportLevel, Patients},
+    members_of,
     patient_compartment::is_in_patient_compartments,
 };
 use lethe_store::{ExportJob, StoreError, StoredVersion};
@@ -19,7 +19,7 @@ use lethe_store::{ExportJob, StoreError, StoredVersion};
 use crate::{
     columns::{SeqColumn, TypeColumn},
     error::Result,
-    resources::{RowVersion, SELECT_VERSION_AT, content_of, current_row},
+    resources::{RowVersion, SELECT_VERSION_AT, content_of, current_row, demand_json, values_of},
     transaction::Tx,
 };
 
@@ -66,16 +66,23 @@ pub(super) async fn make(tx: &Tx, job: &ExportJob) -> Result<ExportFilter> {
 
 async fn members_at(tx: &Tx, job: &ExportJob, id: &LogicalId) -> Result<Option<Members>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(None) };
-    members(tx, account_id, id, job.watermark, &job.selection.bases).await
+    members(tx, account_id, id, job.watermark, &job.selection.bases, job.transaction_time).await
 }
 
 /// The patients that are members of a Group, and in words the members that are none.
 pub(crate) type Members = (HashSet<LogicalId>, Vec<String>);
 
-/// The members of a Group at a watermark; `None` if there was no such Group.
-pub(crate) async fn members(tx: &Tx, account_id: AccountId, id: &LogicalId, watermark: Seq, bases: &LocalBases) -> Result<Option<Members>> {
+/// The members of a Group, as it was at a watermark, at an instant; `None` if there was no such Group.
+pub(crate) async fn members(
+    tx: &Tx,
+    account_id: AccountId,
+    id: &LogicalId,
+    watermark: Seq,
+    bases: &LocalBases,
+    at: Instant,
+) -> Result<Option<Members>> {
     let Some(group) = as_of(tx, account_id, ResourceType::GROUP, id, watermark).await? else { return Ok(None) };
-    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases)))
+    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases, at)))
 }
 
 /// What was asked for and is not exported, in words.
@@ -146,11 +153,14 @@ pub(crate) async fn current_at(
 
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
 pub(crate) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&IndexValues>, bases: &LocalBases) -> Result<bool> {
+    if filter.reads_bodies(version.resource_type) {
+        demand_json(version)?;
+    }
     let made;
     let values = match kept_values {
         Some(kept) => kept.iter(),
         None => {
-            made = extract(&content_of(version)?, bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+            made = values_of(version, bases)?;
             made.iter()
         }
     };

@@ -17,7 +17,7 @@ use lethe_store::{
     ImportProgress, ImportStart, Imports, JobId, NewExport, NewImport, StoreError, WriteError,
 };
 
-use crate::{PostgresStore, columns::InstantColumn, connections::Durability, lease_times::LeaseTimes, transaction::Tx};
+use crate::{PostgresStore, columns::InstantColumn, connections::Durability, lease_times::LeaseTimes, purge, transaction::Tx};
 
 pub(crate) use export_control::{count_questions, forget_questions};
 pub(crate) use export_filter::{FilterCache, current_at, members, takes};
@@ -77,7 +77,8 @@ impl ExportWork for PostgresStore {
         let times = self.lease_times();
         // Looking costs no lock: only when there is something to remove is it asked for.
         let look = |tx: Tx| async move {
-            Ok(tx.row(HAS_EXPIRED, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?.try_get::<_, bool>(0)?)
+            let has_expired: bool = tx.row(HAS_EXPIRED, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?.try_get(0)?;
+            Ok(has_expired || purge::has_expired(&tx, times.now).await?)
         };
         if !self.connections.read(look).await? {
             return Ok(0);
@@ -94,7 +95,7 @@ async fn remove_expired(tx: Tx, times: LeaseTimes) -> crate::error::Result<u64> 
         export_control::delete(&tx, row.try_get(0)?).await?;
     }
     let imports = tx.execute(DELETE_EXPIRED_IMPORTS, &[&InstantColumn(times.now)]).await?;
-    Ok(exports.len() as u64 + imports)
+    Ok(exports.len() as u64 + imports + purge::clear_expired(&tx, times.now).await?)
 }
 
 #[async_trait]

@@ -46,12 +46,14 @@ pub(super) async fn finish_in(tx: &Tx, row: &JobRow, end: &PurgeEnd, issuer: &dy
         // Little is left of them, but where no worker ends the job.
         listed::clear(tx, row.number).await?;
     }
-    let ended = job::job(tx, row.number).await?;
-    if ended.initialized_on.is_none() {
-        // The plan was never sealed, and cannot be made any more: nobody is to learn later what was asked.
-        question::clear(tx, row.number).await?;
+    if row.job.initialized_on.is_none() {
         listed::clear(tx, row.number).await?;
+        // A retry makes the plan anew. After any other end nobody is to learn what was asked.
+        if end.event != JobEvent::Fail {
+            question::clear(tx, row.number).await?;
+        }
     }
+    let ended = job::job(tx, row.number).await?;
     audit::close(tx, row.number, now, state, ended.totals()).await?;
     certificate::issue(tx, row.number, &ended, row.erasure.level(), end, issuer, now).await?;
     Ok(ended)

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use lethe_auth::AccountId;
 use lethe_fhir::{LogicalId, ResourceType};
 use lethe_purge::{Seq, holds::HoldsInForce};
-use lethe_search::{extract, patient_compartment};
-use lethe_store::{StoreError, StoredVersion};
+use lethe_search::patient_compartment;
+use lethe_store::StoredVersion;
 use tokio_postgres::Row;
 
 use super::{batch::BatchRow, job::JobRow};
@@ -17,7 +17,7 @@ use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn, seq as read_seq},
     error::Result,
     index_columns::IndexValuesColumn,
-    resources::{RowVersion, SELECT_VERSION_AT, content_of},
+    resources::{RowVersion, SELECT_VERSION_AT, values_of},
     transaction::Tx,
 };
 
@@ -121,8 +121,7 @@ async fn patients_before(
     let Some(last) = last_content(tx, account_id, resource_type, previous).await? else {
         return Ok(if resource_type == ResourceType::PATIENT { vec![id.clone()] } else { Vec::new() });
     };
-    let values =
-        extract(&content_of(&last)?, &job.job.bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+    let values = values_of(&last, &job.job.bases)?;
     Ok(patient_compartment::patients_of(resource_type, id, &values.iter()))
 }
 

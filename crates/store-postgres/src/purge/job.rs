@@ -141,6 +141,7 @@ fn read_row(row: &Row) -> Result<JobRow> {
             holds: Vec::new(),
             failures: Vec::new(),
             failure: row.try_get(16)?,
+            has_question: row.try_get(23)?,
         },
     })
 }

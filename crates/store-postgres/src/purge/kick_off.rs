@@ -105,6 +105,7 @@ async fn start(tx: &Tx, purge: &NewPurge, now: lethe_fhir::Instant) -> crate::er
         .await?;
     let number: i64 = inserted.try_get(0)?;
     tx.execute(INSERT_DIGEST_KEY, &[&number, &purge.digest_key.as_slice()]).await?;
+    question::clear_of_failed(tx, &purge.owner).await?;
     question::keep(tx, number, &purge.question).await?;
     audit::open(tx, number).await?;
     Ok(KickOff::Started(Box::new(job::job(tx, number).await?)))

@@ -11,7 +11,7 @@ use lethe_purge::{
     preview::Stays,
 };
 use lethe_search::{
-    IndexValues,
+    IndexValues, NOBODY_HERE,
     export::{Candidate, ExportFilter, ExportQuestion, Patients},
 };
 use lethe_store::{PreviewQuery, StoreError, StoredVersion};
@@ -97,7 +97,7 @@ async fn filter(tx: &Tx, job: &JobRow, account_id: AccountId, question: &ExportQ
         PurgeLevel::Patient => those_here(tx, job, account_id, question.patients.clone()).await?,
         PurgeLevel::Group => {
             let group = question.group.as_ref().ok_or_else(forgotten)?;
-            let members = bulk::members(tx, account_id, group, job.job.watermark, bases).await?;
+            let members = bulk::members(tx, account_id, group, job.job.watermark, bases, job.job.created_on).await?;
             those_here(tx, job, account_id, members.into_iter().flat_map(|(patients, _)| patients).collect()).await?
         }
     };
@@ -255,10 +255,12 @@ pub(super) async fn staying(planner: Planner<'_>, job: &JobRow, account_id: Acco
 /// The members of the Group of a question that are no patients here at this moment, in words.
 pub(super) async fn unresolved(store: &PostgresStore, query: &PreviewQuery) -> Result<Vec<String>> {
     let (Some(account_id), Some(group)) = (query.owner.account_id(), &query.question.group) else { return Ok(Vec::new()) };
+    let now = store.clock.now();
     let read = |tx: Tx| async move {
-        let Some((patients, mut told)) = bulk::members(&tx, account_id, group, Seq(i64::MAX as u64), &query.bases).await? else {
+        let Some((patients, mut told)) = bulk::members(&tx, account_id, group, Seq(i64::MAX as u64), &query.bases, now).await? else {
             return Ok(vec!["there is no such Group".to_owned()]);
         };
+        let members = patients.len();
         let mut missing = Vec::new();
         for patient in patients {
             match current_row(&tx, account_id, ResourceType::PATIENT, &patient).await? {
@@ -267,11 +269,15 @@ pub(super) async fn unresolved(store: &PostgresStore, query: &PreviewQuery) -> R
                 Some(_) => {}
             }
         }
+        let is_nobody_here = missing.len() == members;
         missing.sort_unstable();
         told.append(&mut missing);
         if told.len() > TOLD_MAX {
             let more = told.split_off(TOLD_MAX).len();
             told.push(format!("and {more} more members of the Group are no patients here"));
+        }
+        if is_nobody_here {
+            told.insert(0, NOBODY_HERE.to_owned());
         }
         Ok(told)
     };

@@ -46,6 +46,7 @@ use planner::Planner;
 pub(crate) use job::{read_types, write_types};
 pub(crate) use kick_off::{TAKE_WATERMARK, lock_owner};
 pub(crate) use probe::residue;
+pub(crate) use question::{clear_expired, has_expired};
 
 type Result<T> = std::result::Result<T, StoreError>;
 

@@ -127,6 +127,7 @@ async fn job_at(tx: Tx, query: &PreviewQuery, now: Instant) -> crate::error::Res
         holds: Vec::new(),
         failures: Vec::new(),
         failure: None,
+        has_question: false,
     };
     Ok(JobRow { number: NO_JOB, job, fence: 0, companions_prepared: false, erasure: Erasure::Rows })
 }

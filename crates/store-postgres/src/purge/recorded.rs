@@ -123,6 +123,8 @@ async fn known(tx: &Tx, job_id: JobId) -> Result<JobRow> {
 
 /// Ends every purge in progress.
 pub(crate) async fn fail_in_progress(tx: &Tx, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<PurgeJob>> {
+    // What was asked for when the copy was made may have been purged since.
+    question::clear_all(tx).await?;
     let mut ended = Vec::new();
     for in_progress in tx.rows(SELECT_IN_PROGRESS, &[]).await? {
         let number: i64 = in_progress.try_get(0)?;

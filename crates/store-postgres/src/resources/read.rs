@@ -1,8 +1,9 @@
 //! One resource: its current version, or another.
 
 use lethe_auth::{AccountId, Scope};
-use lethe_fhir::{LogicalId, Resource, ResourceType, render_resource};
+use lethe_fhir::{LocalBases, LogicalId, Resource, ResourceType, render_resource};
 use lethe_purge::Seq;
+use lethe_search::{IndexValues, extract};
 use lethe_store::{StoreError, StoredVersion};
 use tokio_postgres::Row;
 
@@ -58,7 +59,11 @@ impl RowVersion {
             last_updated: self.last_updated,
             seq: self.seq,
             kind: kind_from_code(self.kind)?,
-            body: self.body.as_deref().map(decode_body).transpose()?,
+            body: self.body.as_deref().map(decode_body).transpose().map_err(|fault| StoreError::Damaged {
+                resource_type,
+                seq: self.seq,
+                fault,
+            })?,
         })
     }
 }
@@ -115,8 +120,26 @@ async fn at(tx: &Tx, account_id: AccountId, resource_type: ResourceType, seq: Se
 
 /// The resource that a version is.
 pub(crate) fn content_of(version: &StoredVersion) -> Result<Resource> {
-    let not_understood = |what: &str| StoreError::NotUnderstood(format!("version.body: {what}"));
-    let body = version.body.as_ref().ok_or_else(|| not_understood("none"))?;
+    let body = version.body.as_ref().ok_or_else(|| damaged(version, "there is none"))?;
     let text = render_resource(version.resource_type, &version.id, version.version, version.last_updated, body);
-    Ok(Resource::parse(text.as_bytes()).map_err(|error| not_understood(&error.to_string()))?)
+    Ok(Resource::parse(text.as_bytes()).map_err(|_| damaged(version, NO_RESOURCE))?)
+}
+
+/// What the values of the search parameters of a version are, made anew from its content.
+pub(crate) fn values_of(version: &StoredVersion, bases: &LocalBases) -> Result<IndexValues> {
+    Ok(extract(&content_of(version)?, bases).map_err(|_| damaged(version, NO_RESOURCE))?)
+}
+
+/// Demands that what looks through the text of a version finds one: compression has no checksum, and what is no JSON holds no words.
+pub(crate) fn demand_json(version: &StoredVersion) -> Result<()> {
+    match &version.body {
+        Some(body) if !body.is_json() => Err(damaged(version, NO_RESOURCE).into()),
+        _ => Ok(()),
+    }
+}
+
+const NO_RESOURCE: &str = "it is no resource";
+
+fn damaged(version: &StoredVersion, fault: &'static str) -> StoreError {
+    StoreError::Damaged { resource_type: version.resource_type, seq: version.seq, fault }
 }

@@ -181,7 +181,7 @@ create index purge_job_unproven on purge_job (client_id, account_id)
 where state <> 'successful';
 
 -- The patient or Group that a purge is of, and the conditions on types: they name resources and quote values. Goes when the plan is sealed, or
--- when the job ends before that.
+-- when the job ends before that; if it fails, some time later.
 create table purge_question (
     job_number integer primary key,
     question text not null

@@ -6,12 +6,12 @@ use std::{
 };
 
 use lethe_auth::AccountId;
-use lethe_fhir::{LocalBases, LogicalId, ResourceType};
+use lethe_fhir::{Instant, LocalBases, LogicalId, ResourceType};
 use lethe_purge::Seq;
 use lethe_search::{
     Entries,
-    export::{Candidate, ExportFilter, ExportLevel, Patients, members_of},
-    extract,
+    export::{Candidate, ExportFilter, ExportLevel, Patients},
+    members_of,
     patient_compartment::is_in_patient_compartments,
 };
 use lethe_store::{ExportJob, StoreError, StoredVersion};
@@ -20,7 +20,7 @@ use rusqlite::{Connection, params};
 use crate::{
     columns::{SeqColumn, TypeColumn},
     error::Result,
-    resources::{RowVersion, SELECT_VERSION_AT, content_of, current_row},
+    resources::{RowVersion, SELECT_VERSION_AT, content_of, current_row, demand_json, values_of},
 };
 
 /// Filters that are kept: a file is read in many parts, and a Group can be large.
@@ -66,22 +66,23 @@ pub(super) fn make(connection: &Connection, job: &ExportJob) -> Result<ExportFil
 
 fn members_at(connection: &Connection, job: &ExportJob, id: &LogicalId) -> Result<Option<Members>> {
     let Some(account_id) = job.owner.account_id() else { return Ok(None) };
-    members(connection, account_id, id, job.watermark, &job.selection.bases)
+    members(connection, account_id, id, job.watermark, &job.selection.bases, job.transaction_time)
 }
 
 /// The patients that are members of a Group, and in words the members that are none.
 pub(crate) type Members = (HashSet<LogicalId>, Vec<String>);
 
-/// The members of a Group at a watermark; `None` if there was no such Group.
+/// The members of a Group, as it was at a watermark, at an instant; `None` if there was no such Group.
 pub(crate) fn members(
     connection: &Connection,
     account_id: AccountId,
     id: &LogicalId,
     watermark: Seq,
     bases: &LocalBases,
+    at: Instant,
 ) -> Result<Option<Members>> {
     let Some(group) = as_of(connection, account_id, ResourceType::GROUP, id, watermark)? else { return Ok(None) };
-    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases)))
+    Ok(Some(members_of(&content_of(&group.into_stored(account_id, ResourceType::GROUP)?)?, bases, at)))
 }
 
 /// What was asked for and is not exported, in words.
@@ -158,11 +159,14 @@ pub(crate) fn current_at(
 
 /// Whether a version is exported. Index values are kept with current versions; those of one that has been replaced are made anew.
 pub(crate) fn takes(filter: &ExportFilter, version: &StoredVersion, kept_values: Option<&[u8]>, bases: &LocalBases) -> Result<bool> {
+    if filter.reads_bodies(version.resource_type) {
+        demand_json(version)?;
+    }
     let made;
     let values = match kept_values {
         Some(kept) => Entries::of(kept),
         None => {
-            made = extract(&content_of(version)?, bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+            made = values_of(version, bases)?;
             made.iter()
         }
     };

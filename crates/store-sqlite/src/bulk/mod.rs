@@ -18,7 +18,7 @@ use lethe_store::{
 };
 use rusqlite::Transaction;
 
-use crate::{SqliteStore, columns::InstantColumn, connections::Durability};
+use crate::{SqliteStore, columns::InstantColumn, connections::Durability, purge};
 
 pub(crate) use export_control::{count_questions, forget_questions};
 pub(crate) use export_filter::{FilterCache, current_at, members, takes};
@@ -83,12 +83,19 @@ impl ExportWork for SqliteStore {
     async fn remove_expired(&self) -> Result<u64> {
         let now = self.clock.now();
         // Looking costs no lock: only when there is something to remove is the writer asked for.
-        let has_expired: bool =
-            self.connections.read(move |tx| Ok(tx.query_row(HAS_EXPIRED, [InstantColumn(now)], |row| row.get(0))?)).await?;
-        if !has_expired {
+        let look = move |tx: &Transaction<'_>| {
+            Ok((tx.query_row(HAS_EXPIRED, [InstantColumn(now)], |row| row.get(0))?, purge::has_expired(tx, now)?))
+        };
+        let (has_expired, has_question): (bool, bool) = self.connections.read(look).await?;
+        if !has_expired && !has_question {
             return Ok(0);
         }
-        self.connections.write(Durability::InOrder, move |tx| -> Result<u64> { Ok(remove_expired(tx, now)?) }).await
+        let remove = move |tx: &Transaction<'_>| -> Result<u64> { Ok(remove_expired(tx, now)? + purge::clear_expired(tx, now)?) };
+        let removed = self.connections.write(Durability::InOrder, remove).await?;
+        if has_question {
+            purge::empty_log(self).await;
+        }
+        Ok(removed)
     }
 }
 

@@ -61,12 +61,14 @@ pub(super) fn finish_in(
         // Little is left of them, but where no worker ends the job.
         listed::clear(tx, row.number)?;
     }
-    let ended = job::job(tx, row.number)?;
-    if ended.initialized_on.is_none() {
-        // The plan was never sealed, and cannot be made any more: nobody is to learn later what was asked.
-        question::clear(tx, row.number)?;
+    if row.job.initialized_on.is_none() {
         listed::clear(tx, row.number)?;
+        // A retry makes the plan anew. After any other end nobody is to learn what was asked.
+        if end.event != JobEvent::Fail {
+            question::clear(tx, row.number)?;
+        }
     }
+    let ended = job::job(tx, row.number)?;
     audit::close(tx, row.number, now, state, ended.totals())?;
     certificate::issue(tx, row.number, &ended, end, issuer, now)?;
     Ok(ended)

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use lethe_auth::AccountId;
 use lethe_fhir::{LogicalId, ResourceType};
 use lethe_purge::{Seq, holds::HoldsInForce};
-use lethe_search::{Entries, extract, patient_compartment};
-use lethe_store::{StoreError, StoredVersion};
+use lethe_search::{Entries, patient_compartment};
+use lethe_store::StoredVersion;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{batch::BatchRow, job::JobRow};
 use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn},
     error::Result,
-    resources::{RowVersion, SELECT_VERSION_AT, content_of},
+    resources::{RowVersion, SELECT_VERSION_AT, values_of},
 };
 
 const SELECT_CURRENT: &str = include_str!("../../sql/purge/current_in_range.sql");
@@ -114,8 +114,7 @@ fn patients_before(
     let Some(last) = last_content(connection, account_id, resource_type, previous)? else {
         return Ok(if resource_type == ResourceType::PATIENT { vec![id.clone()] } else { Vec::new() });
     };
-    let values =
-        extract(&content_of(&last)?, &job.job.bases).map_err(|error| StoreError::NotUnderstood(format!("version.body: {error}")))?;
+    let values = values_of(&last, &job.job.bases)?;
     Ok(patient_compartment::patients_of(resource_type, id, &values.iter()))
 }
 

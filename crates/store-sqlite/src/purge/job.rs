@@ -133,6 +133,7 @@ fn read_row(row: &Row<'_>) -> std::result::Result<JobRow, StoreError> {
             holds: Vec::new(),
             failures: Vec::new(),
             failure: row.get(16).map_err(sql)?,
+            has_question: row.get(22).map_err(sql)?,
         },
     })
 }

@@ -85,6 +85,7 @@ fn start(transaction: &Transaction<'_>, purge: &NewPurge, now: lethe_fhir::Insta
     ])?;
     let number = transaction.last_insert_rowid();
     transaction.prepare_cached(INSERT_DIGEST_KEY)?.execute(params![number, purge.digest_key])?;
+    question::clear_of_failed(transaction, &purge.owner)?;
     question::keep(transaction, number, &purge.question)?;
     audit::open(transaction, number)?;
     Ok(KickOff::Started(Box::new(job::job(transaction, number)?)))

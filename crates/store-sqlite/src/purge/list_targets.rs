@@ -14,7 +14,7 @@ use lethe_purge::{
     preview::Stays,
 };
 use lethe_search::{
-    Entries,
+    Entries, NOBODY_HERE,
     export::{Candidate, ExportFilter, ExportQuestion, Patients},
 };
 use lethe_store::{PreviewQuery, StoreError, StoredVersion};
@@ -103,7 +103,7 @@ fn filter(connection: &Connection, job: &JobRow, account_id: AccountId, question
         PurgeLevel::Patient => those_here(connection, job, account_id, question.patients.iter().cloned())?,
         PurgeLevel::Group => {
             let group = question.group.as_ref().ok_or_else(forgotten)?;
-            let members = bulk::members(connection, account_id, group, job.job.watermark, bases)?;
+            let members = bulk::members(connection, account_id, group, job.job.watermark, bases, job.job.created_on)?;
             those_here(connection, job, account_id, members.into_iter().flat_map(|(patients, _)| patients))?
         }
     };
@@ -296,12 +296,14 @@ pub(super) async fn staying(planner: Planner<'_>, job: &JobRow, account_id: Acco
 /// The members of the Group of a question that are no patients here at this moment, in words.
 pub(super) async fn unresolved(store: &SqliteStore, query: PreviewQuery) -> Result<Vec<String>> {
     let (Some(account_id), Some(group)) = (query.owner.account_id(), query.question.group) else { return Ok(Vec::new()) };
+    let now = store.clock.now();
     store
         .connections
         .read(move |connection| {
-            let Some((patients, mut told)) = bulk::members(connection, account_id, &group, Seq(i64::MAX as u64), &query.bases)? else {
+            let Some((patients, mut told)) = bulk::members(connection, account_id, &group, Seq(i64::MAX as u64), &query.bases, now)? else {
                 return Ok(vec!["there is no such Group".to_owned()]);
             };
+            let members = patients.len();
             let mut missing = Vec::new();
             for patient in patients {
                 match current_row(connection, account_id, ResourceType::PATIENT, &patient)? {
@@ -310,11 +312,15 @@ pub(super) async fn unresolved(store: &SqliteStore, query: PreviewQuery) -> Resu
                     Some(_) => {}
                 }
             }
+            let is_nobody_here = missing.len() == members;
             missing.sort_unstable();
             told.append(&mut missing);
             if told.len() > TOLD_MAX {
                 let more = told.split_off(TOLD_MAX).len();
                 told.push(format!("and {more} more members of the Group are no patients here"));
+            }
+            if is_nobody_here {
+                told.insert(0, NOBODY_HERE.to_owned());
             }
             Ok(told)
         })

@@ -51,6 +51,7 @@ pub(crate) use erase::{Checkpointer, empty_log, give_some_back};
 pub(crate) use job::{read_types, write_types};
 pub(crate) use kick_off::SELECT_WATERMARK;
 pub(crate) use probe::residue;
+pub(crate) use question::{clear_expired, has_expired};
 
 type Result<T> = std::result::Result<T, StoreError>;
 

@@ -142,6 +142,7 @@ fn job_at(connection: &Connection, query: PreviewQuery, now: Instant) -> crate::
         holds: Vec::new(),
         failures: Vec::new(),
         failure: None,
+        has_question: false,
     };
     Ok(JobRow { number: NO_JOB, job, fence: 0, companions_prepared: false })
 }

@@ -132,6 +132,8 @@ fn known(tx: &Connection, job_id: JobId) -> Result<JobRow> {
 
 /// Ends every purge in progress.
 pub(crate) fn fail_in_progress(tx: &Transaction<'_>, why: &str, issuer: &dyn Issuer, now: Instant) -> Result<Vec<PurgeJob>> {
+    // What was asked for when the copy was made may have been purged since.
+    question::clear_all(tx)?;
     let mut ended = Vec::new();
     for number in numbers(tx, SELECT_IN_PROGRESS)? {
         let row = job::row(tx, number)?;

@@ -17,7 +17,7 @@ use rusqlite::{Connection, params};
 use crate::{SqliteStore, error::Result};
 
 pub(crate) use list::types_of;
-pub(crate) use read::{RowVersion, SELECT_VERSION_AT, content_of, current_row};
+pub(crate) use read::{RowVersion, SELECT_VERSION_AT, content_of, current_row, demand_json, values_of};
 pub(crate) use write::{FOREIGN_TARGET_TYPE, Failure, SELECT_HEAD, SELECT_VERSION_TIME, add_to_total, encode, write_all};
 
 #[async_trait]

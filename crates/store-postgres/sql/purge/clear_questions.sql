@@ -1,0 +1,1 @@
+delete from purge_question
