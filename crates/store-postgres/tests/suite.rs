@@ -4,6 +4,8 @@
 
 #[path = "suite/erase_files.rs"]
 mod erase_files;
+#[path = "suite/erase_large.rs"]
+mod erase_large;
 #[path = "suite/erase_on_a_job.rs"]
 mod erase_on_a_job;
 

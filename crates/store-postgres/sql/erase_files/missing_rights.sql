@@ -8,6 +8,8 @@ from (
     select 'grant pg_monitor to ' || quote_ident(current_user),
         pg_has_role('pg_read_all_stats', 'usage') and has_function_privilege('pg_ls_waldir()', 'execute')
     union all
+    select 'grant create on schema lethe to ' || quote_ident(current_user), has_schema_privilege('lethe', 'create')
+    union all
     select 'grant execute on function pg_switch_wal() to ' || quote_ident(current_user), has_function_privilege('pg_switch_wal()', 'execute')
     union all
     select 'grant execute on function pg_ls_dir(text) to ' || quote_ident(current_user), has_function_privilege('pg_ls_dir(text)', 'execute')

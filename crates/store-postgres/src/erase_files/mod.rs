@@ -7,6 +7,7 @@
 mod log;
 mod rewrite;
 mod session;
+mod successor;
 mod views;
 
 use std::{
@@ -112,6 +113,8 @@ pub enum LeftBecause {
     TookTooLong,
     /// Others used it whenever it was tried.
     InUse,
+    /// Its rows have moved, and somebody may still look for them where they were.
+    Seen,
 }
 
 impl fmt::Display for LeftBecause {
@@ -120,6 +123,7 @@ impl fmt::Display for LeftBecause {
             Self::TooLarge(estimate) => write!(f, "rewriting it may take {} s, longer than a call may wait", estimate.as_secs().max(1)),
             Self::TookTooLong => f.write_str("rewriting it took longer than a call may wait, and was given up"),
             Self::InUse => f.write_str("others used it whenever it was tried"),
+            Self::Seen => f.write_str("its rows have moved, and somebody may still look for them where they were"),
         }
     }
 }
@@ -179,7 +183,7 @@ pub(crate) async fn erase(config: &Config, also: &str, patience: ErasePatience, 
     let (ended, in_progress, stamp, certificates): (i64, i64, String, i64) =
         (session::column(purges, 0)?, session::column(purges, 1)?, session::column(purges, 2)?, session::column(purges, 3)?);
     views::wait_for_older(&session, patience.others_max, tell).await?;
-    let tables = rewrite::rewrite_tables(&session, patience.wait_max, &format!("{stamp}{also}"), tell).await?;
+    let tables = rewrite::rewrite_tables(&session, patience, &format!("{stamp}{also}"), tell).await?;
     let mut erased = ErasedFiles {
         level: Level::Rows,
         purges: ended.unsigned_abs(),

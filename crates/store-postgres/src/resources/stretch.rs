@@ -20,6 +20,7 @@ const SELECT_HEADS: &str = include_str!("../../sql/resources/current_heads.sql")
 const REPLACE_VERSIONS: &str = include_str!("../../sql/resources/replace_versions.sql");
 const COPY_VERSIONS: &str = include_str!("../../sql/resources/copy_versions.sql");
 const POINT_RESOURCES: &str = include_str!("../../sql/resources/point_resources.sql");
+const REPOINT_RESOURCES: &str = include_str!("../../sql/resources/repoint_resources.sql");
 const INSERT_REFERENCES: &str = include_str!("../../sql/resources/insert_references.sql");
 const INSERT_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/insert_provenance_targets.sql");
 const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/delete_provenance_targets.sql");
@@ -105,6 +106,8 @@ struct NewVersion<'a> {
     previous: Option<Seq>,
     /// By another of the same stretch.
     replaced_by: Option<Seq>,
+    /// Nothing was stored of the resource before this stretch.
+    is_new: bool,
 }
 
 impl<'a> Stretch<'a> {
@@ -114,9 +117,13 @@ impl<'a> Stretch<'a> {
 
     /// Adds the version that follows `head`; returns it as the new head.
     pub fn add(&mut self, write: &'a EncodedWrite, seq: Seq, kind: ChangeKind, head: Option<Head>) -> Head {
+        let mut is_new = head.is_none();
         if let Some(head) = head {
             match self.versions.binary_search_by_key(&head.seq, |version| version.seq) {
-                Ok(place) => self.versions[place].replaced_by = Some(seq),
+                Ok(place) => {
+                    self.versions[place].replaced_by = Some(seq);
+                    is_new = self.versions[place].is_new;
+                }
                 Err(_) => {
                     let (replaced, by) = self.replaced.entry(write.resource_type).or_default();
                     replaced.push(SeqColumn(head.seq));
@@ -125,7 +132,7 @@ impl<'a> Stretch<'a> {
             }
         }
         let version = head.map_or(0, |head| head.version) + 1;
-        self.versions.push(NewVersion { write, seq, version, kind, previous: head.map(|head| head.seq), replaced_by: None });
+        self.versions.push(NewVersion { write, seq, version, kind, previous: head.map(|head| head.seq), replaced_by: None, is_new });
         Head { seq, version, kind, last_updated: self.stored_on }
     }
 
@@ -177,14 +184,18 @@ impl<'a> Stretch<'a> {
     }
 
     async fn point(&self, tx: &Tx, versions: &[NewVersion<'_>]) -> Result<()> {
-        let current = versions.iter().filter(|new| new.replaced_by.is_none());
-        let (mut types, mut ids, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
-        for new in current {
-            types.push(TypeColumn(new.write.resource_type));
-            ids.push(IdColumn(new.write.id.clone()));
-            seqs.push(SeqColumn(new.seq));
+        // What is there is not inserted again: while files are erased it may lie in another table, which an insert does not see.
+        for (is_new, statement) in [(true, POINT_RESOURCES), (false, REPOINT_RESOURCES)] {
+            let (mut types, mut ids, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
+            for new in versions.iter().filter(|new| new.replaced_by.is_none() && new.is_new == is_new) {
+                types.push(TypeColumn(new.write.resource_type));
+                ids.push(IdColumn(new.write.id.clone()));
+                seqs.push(SeqColumn(new.seq));
+            }
+            if !types.is_empty() {
+                tx.execute(statement, &[&self.account_id.0, &types, &ids, &seqs]).await?;
+            }
         }
-        tx.execute(POINT_RESOURCES, &[&self.account_id.0, &types, &ids, &seqs]).await?;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{Postgres, connect, url_of};
 
-async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFiles, EraseFilesError> {
+pub async fn erase_files(url: &str, patience: ErasePatience) -> Result<ErasedFiles, EraseFilesError> {
     lethe_store_postgres::erase_files(url, patience, &|line| eprintln!("{line}")).await
 }
 
@@ -103,7 +103,7 @@ pub fn found(directory: &Path, database: u32, markers: &[String]) -> BTreeSet<us
 }
 
 /// Writes or reads for the bystander until it is told to stop; how often, and how long the longest took.
-async fn traffic(harness: &Harness<Postgres>, is_over: &AtomicBool, writes: bool) -> (u32, Duration) {
+pub async fn traffic(harness: &Harness<Postgres>, is_over: &AtomicBool, writes: bool) -> (u32, Duration) {
     let (mut calls, mut longest) = (0, Duration::ZERO);
     while !is_over.load(Ordering::SeqCst) {
         let began = Instant::now();
