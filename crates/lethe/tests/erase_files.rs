@@ -46,13 +46,13 @@ async fn it_tells_which_level_was_reached_for_which_certificates() {
 
     // What keeps it from the level is told, and the status says so.
     let client = database.client().await;
-    client.batch_execute("alter table purge_digest alter column digests set storage external").await.unwrap();
-    let large = "insert into purge_digest select 1, n, convert_to(repeat('x', 1000000), 'UTF8') from generate_series(1, 20) n";
+    let large = "alter table purge_removed alter column seqs set storage external;
+        insert into purge_removed select 1, n, 1, 1, convert_to(repeat('x', 1000000), 'UTF8') from generate_series(1, 20) n;
+        comment on table purge_removed is null";
     client.batch_execute(large).await.unwrap();
-    client.batch_execute("comment on table purge_digest is null").await.unwrap();
     let left = database.run(&workplace, &["erase-files", "--wait-max-ms", "1000"]);
     assert_eq!(left.code, Some(1), "{left:?}");
-    assert!(left.stdout.contains("left: lethe.purge_digest") && left.stdout.contains("Level rows"), "{left:?}");
+    assert!(left.stdout.contains("left: lethe.purge_removed") && left.stdout.contains("Level rows"), "{left:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Purges that were asked to erase files as well.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lethe_certificate::document::{Certificate, Level};
 use lethe_jobs::JobState;
@@ -74,7 +77,9 @@ async fn a_purge_that_waits_to_erase_files_can_be_canceled_and_claims_rows() {
     }
     assert_eq!(harness.job(job_id).await.phase, Phase::Settle);
     harness.store().cancel_purge(&harness.account, job_id).await.unwrap();
+    let canceled = Instant::now();
     working.await.unwrap();
+    assert!(canceled.elapsed() < Duration::from_secs(60), "it did not wait for the reader to end, which would be two minutes");
     assert_eq!(harness.job(job_id).await.state, JobState::Canceled);
     assert_eq!(certificate(&harness, job_id).await.method.level, Level::Rows);
 }
