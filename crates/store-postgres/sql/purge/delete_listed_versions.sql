@@ -8,7 +8,7 @@ with gone as (
             where job_number = $1 and account_id = $2 and role = $3 and type_id = $4 and seq between $5 and $6
         )
         and replaced_by_seq is null
-    returning id, kind
+    returning id, seq, previous_seq, kind
 ),
 
 led as (
@@ -16,4 +16,4 @@ led as (
     where account_id = $2 and type_id = $4 and id = any(array(select id from gone)) and seq between $5 and $6
 )
 
-select kind from gone
+select id, seq, previous_seq, kind from gone order by seq

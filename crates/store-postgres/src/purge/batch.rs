@@ -6,7 +6,14 @@ use lethe_jobs::{BatchState, JobState, Lease, UnknownBatchState};
 use lethe_purge::Seq;
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 
-use super::{Result, companions, digests::Digests, held, job::JobRow, listed, plan::BatchKind, recorded, removed};
+use super::{
+    Result, companions, held,
+    job::JobRow,
+    listed,
+    plan::BatchKind,
+    recorded,
+    removed::{self, Removed},
+};
 use crate::{
     PostgresStore,
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, number, seq, small_number},
@@ -26,10 +33,7 @@ const FAIL_WAITING_COMPANIONS: &str = include_str!("../../sql/purge/fail_waiting
 const SELECT_BATCH: &str = include_str!("../../sql/purge/batch_row.sql");
 const SETTLE: &str = include_str!("../../sql/purge/settle_batch.sql");
 const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
-const SELECT_IDS: &str = include_str!("../../sql/purge/target_ids.sql");
-const SELECT_EARLIER: &str = include_str!("../../sql/purge/earlier_of_targets.sql");
 const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
-const DELETE_DELETIONS: &str = include_str!("../../sql/purge/delete_current_deletions.sql");
 const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/delete_provenance_targets.sql");
 
 pub(super) async fn claim(store: &PostgresStore, lease: Lease<JobId>) -> Result<NextBatch> {
@@ -75,21 +79,6 @@ pub(super) struct BatchRow {
     pub(super) resource_type: ResourceType,
     pub(super) first_seq: Seq,
     pub(super) last_seq: Seq,
-}
-
-/// What one batch removed.
-#[derive(Default)]
-pub(super) struct Removed {
-    /// Resources whose current version had content.
-    pub(super) live: u64,
-    /// Resources whose current version was a FHIR delete.
-    pub(super) deletions: u64,
-    /// Resources that were found to be on hold, and were not when the plan was made.
-    pub(super) held: u64,
-    /// What they were called.
-    pub(super) digests: Digests,
-    /// The places of all their versions.
-    pub(super) seqs: Vec<Seq>,
 }
 
 pub(super) async fn purge(store: &PostgresStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
@@ -163,13 +152,8 @@ async fn remove_targets(tx: &Tx, job: &JobRow, row: BatchRow, now: Instant) -> c
     let last_seq = SeqColumn(row.last_seq.min(job.job.watermark));
     let (first_seq, before) = (SeqColumn(row.first_seq), selection.before.map(InstantColumn));
     let range: Values<'_> = &[&account, &type_id, &first_seq, &last_seq, &before, &selection.include_deleted, &job.number];
-    let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, range).await?;
-    let mut seqs = digests.take_seqs();
-    seqs.extend(removed::remove_chains(tx, row.account_id, row.resource_type, SELECT_EARLIER, range).await?);
-    let current: Values<'_> = &[&account, &type_id, &first_seq, &last_seq, &before, &job.number];
-    let live = number(&tx.row(DELETE_CURRENT, current).await?, 0)?;
-    let deletions = if selection.include_deleted { number(&tx.row(DELETE_DELETIONS, current).await?, 0)? } else { 0 };
-    Ok(Removed { live, deletions, held, digests, seqs })
+    let removed = removed::remove(tx, job.number, row.account_id, row.resource_type, DELETE_CURRENT, range).await?;
+    Ok(Removed { held, ..removed })
 }
 
 pub(super) async fn fail(

@@ -16,13 +16,14 @@ use tokio_postgres::Row;
 
 use super::{
     Result,
-    batch::{BatchRow, Removed},
+    batch::BatchRow,
     held,
     job::JobRow,
     listed::{self, Role},
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
     planner::Planner,
+    removed::Removed,
 };
 use crate::{
     PostgresStore,

@@ -6,14 +6,9 @@ use lethe_certificate::{
     tree::{Hash, Tree},
 };
 use lethe_fhir::{LogicalId, ResourceType};
-use lethe_purge::Seq;
 use lethe_store::StoreError;
 
-use crate::{
-    columns::{IdColumn, NumberColumn, seq},
-    error::Result,
-    transaction::{Tx, Values},
-};
+use crate::{columns::NumberColumn, error::Result, transaction::Tx};
 
 const SELECT_KEY: &str = include_str!("../../sql/purge/digest_key.sql");
 const INSERT: &str = include_str!("../../sql/purge/insert_digests.sql");
@@ -26,7 +21,6 @@ pub(super) const DIGEST_BYTES: usize = 32;
 pub(super) struct Digests {
     bytes: Vec<u8>,
     tree: Tree,
-    seqs: Vec<Seq>,
 }
 
 /// The key of a job; `None` if it was forgotten.
@@ -44,37 +38,10 @@ pub(super) async fn key_of_running(tx: &Tx, number: i64) -> Result<DigestKey> {
 }
 
 impl Digests {
-    /// The digests of the ids that a statement gives, each with its place.
-    ///
-    /// # Errors
-    /// The job has no key, which only a job that has ended can be without.
-    pub(super) async fn of(
-        tx: &Tx,
-        number: i64,
-        account_id: AccountId,
-        resource_type: ResourceType,
-        select_ids: &str,
-        range: Values<'_>,
-    ) -> Result<Self> {
-        let key = key_of_running(tx, number).await?;
-        let mut digests = Self::default();
-        let mut names = Names::of(account_id, resource_type);
-        for row in tx.rows(select_ids, range).await? {
-            digests.push(key.leaf(names.name(&row.try_get::<_, IdColumn>(0)?.0)), seq(&row, 1)?);
-        }
-        Ok(digests)
-    }
-
     /// Adds one.
-    pub(super) fn push(&mut self, leaf: Hash, seq: Seq) {
+    pub(super) fn push(&mut self, leaf: Hash) {
         self.bytes.extend_from_slice(&leaf);
         self.tree.push(leaf);
-        self.seqs.push(seq);
-    }
-
-    /// The places of the resources, in their order.
-    pub(super) fn take_seqs(&mut self) -> Vec<Seq> {
-        std::mem::take(&mut self.seqs)
     }
 
     /// How many there are.

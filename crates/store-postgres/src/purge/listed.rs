@@ -11,15 +11,14 @@ use lethe_store::{JobId, StoreError};
 use tokio_postgres::types::ToSql;
 
 use super::{
-    batch::{BatchRow, Removed},
-    digests::Digests,
+    batch::BatchRow,
     held,
     job::JobRow,
-    removed,
+    removed::{self, Removed},
 };
 use crate::{
     PostgresStore,
-    columns::{KIND_DELETE, SeqColumn, TypeColumn, number, seq as read_seq},
+    columns::{SeqColumn, TypeColumn, number, seq as read_seq},
     error::Result,
     holds,
     transaction::Tx,
@@ -32,9 +31,7 @@ const CLEAR: &str = include_str!("../../sql/purge/clear_listed.sql");
 const CLEAR_BETWEEN: &str = include_str!("../../sql/purge/clear_listed_between.sql");
 const COUNT: &str = include_str!("../../sql/purge/count_listed.sql");
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/listed_targets_between.sql");
-const SELECT_IDS: &str = include_str!("../../sql/purge/listed_ids.sql");
 const CLEAR_CHUNK: &str = include_str!("../../sql/purge/clear_listed_chunk.sql");
-const SELECT_EARLIER: &str = include_str!("../../sql/purge/earlier_of_listed.sql");
 const DELETE_VERSIONS: &str = include_str!("../../sql/purge/delete_listed_versions.sql");
 
 /// So many times smaller are batches of a list.
@@ -167,13 +164,7 @@ pub(super) async fn remove_targets(tx: &Tx, job: &JobRow, row: BatchRow, now: In
 pub(super) async fn remove(tx: &Tx, job: &JobRow, role: Role, row: BatchRow) -> Result<Removed> {
     let between = between(job, role, row);
     let between = &between.values();
-    let mut digests = Digests::of(tx, job.number, row.account_id, row.resource_type, SELECT_IDS, between).await?;
-    let mut removed = Removed { seqs: digests.take_seqs(), digests, ..Removed::default() };
-    removed.seqs.extend(removed::remove_chains(tx, row.account_id, row.resource_type, SELECT_EARLIER, between).await?);
-    for row in tx.rows(DELETE_VERSIONS, between).await? {
-        let counter = if row.try_get::<_, i16>(0)? == KIND_DELETE { &mut removed.deletions } else { &mut removed.live };
-        *counter += 1;
-    }
+    let removed = removed::remove(tx, job.number, row.account_id, row.resource_type, DELETE_VERSIONS, between).await?;
     tx.execute(CLEAR_BETWEEN, between).await?;
     Ok(removed)
 }

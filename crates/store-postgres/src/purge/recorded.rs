@@ -9,12 +9,12 @@ use tokio_postgres::Row;
 
 use super::{
     audit,
-    batch::Removed,
     control::change_state,
     digests::{self, Names},
     finish,
     job::{self, JobRow},
-    listed, plan, question, removed,
+    listed, plan, question,
+    removed::{self, Removed},
 };
 use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, NumberColumn, SeqColumn, TypeColumn, seq},
@@ -62,7 +62,7 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, batch: u64) -> Result<Removed>
             let row = tx.row(DELETE_AT, &[&places.account_id.0, &TypeColumn(places.resource_type), &SeqColumn(place)]).await?;
             let (kind, IdColumn(id)): (i16, _) = (row.try_get(0)?, row.try_get(2)?);
             if place == seq {
-                removed.digests.push(digest_key.leaf(names.name(&id)), place);
+                removed.digests.push(digest_key.leaf(names.name(&id)));
             }
             if place == seq && kind == KIND_DELETE {
                 removed.deletions += 1;

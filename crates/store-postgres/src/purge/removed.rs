@@ -6,10 +6,15 @@ use lethe_jobs::Lease;
 use lethe_purge::{NoSeqSet, Seq, SeqSet};
 use lethe_store::{JobId, JournalMark, RemovedPart, StoreError};
 
-use super::{Result, batch::BatchRow, job};
+use super::{
+    Result,
+    batch::BatchRow,
+    digests::{self, Digests, Names},
+    job,
+};
 use crate::{
     PostgresStore,
-    columns::{NumberColumn, SeqColumn, TypeColumn, number, seq},
+    columns::{IdColumn, KIND_DELETE, NumberColumn, SeqColumn, TypeColumn, number, seq},
     recovery,
     transaction::{Tx, Values},
 };
@@ -22,23 +27,48 @@ const CLEAR: &str = include_str!("../../sql/purge/clear_removed.sql");
 /// Parts read in one go.
 const PARTS_MAX: i64 = 32;
 
-/// Removes the versions that a statement selects, all versions before these, and returns their places. One statement for each step back: a database
-/// that is spread by account has no recursive ones.
-pub(super) async fn remove_chains(
+/// What one batch removed.
+#[derive(Default)]
+pub(super) struct Removed {
+    /// Resources whose current version had content.
+    pub(super) live: u64,
+    /// Resources whose current version was a FHIR delete.
+    pub(super) deletions: u64,
+    /// Resources that were found to be on hold, and were not when the plan was made.
+    pub(super) held: u64,
+    /// What they were called.
+    pub(super) digests: Digests,
+    /// The places of all their versions.
+    pub(super) seqs: Vec<Seq>,
+}
+
+/// Removes the current versions that a statement deletes, which gives id, place, previous place and kind of each, and all versions before them. One
+/// statement for each step back: a database that is spread by account has no recursive ones.
+///
+/// # Errors
+/// The job has no key of its digests, which only a job that has ended can be without.
+pub(super) async fn remove(
     tx: &Tx,
+    job: i64,
     account_id: AccountId,
     resource_type: ResourceType,
-    select_first: &str,
-    range: Values<'_>,
-) -> crate::error::Result<Vec<Seq>> {
-    let mut removed = Vec::new();
-    let rows = tx.rows(select_first, range).await?;
-    let mut next = rows.iter().map(|row| Ok(row.try_get(0)?)).collect::<crate::error::Result<Vec<SeqColumn>>>()?;
+    delete_current: &str,
+    which: Values<'_>,
+) -> crate::error::Result<Removed> {
+    let key = digests::key_of_running(tx, job).await?;
+    let (mut removed, mut next) = (Removed::default(), Vec::new());
+    let mut names = Names::of(account_id, resource_type);
+    for row in tx.rows(delete_current, which).await? {
+        removed.digests.push(key.leaf(names.name(&row.try_get::<_, IdColumn>(0)?.0)));
+        removed.seqs.push(seq(&row, 1)?);
+        next.extend(row.try_get::<_, Option<SeqColumn>>(2)?);
+        *if row.try_get::<_, i16>(3)? == KIND_DELETE { &mut removed.deletions } else { &mut removed.live } += 1;
+    }
     while !next.is_empty() {
         let rows = tx.rows(DELETE_EARLIER, &[&account_id.0, &TypeColumn(resource_type), &next]).await?;
         next.clear();
         for row in &rows {
-            removed.push(seq(row, 0)?);
+            removed.seqs.push(seq(row, 0)?);
             next.extend(row.try_get::<_, Option<SeqColumn>>(1)?);
         }
     }
