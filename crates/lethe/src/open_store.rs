@@ -124,6 +124,11 @@ impl StoreOptions {
         Self { data: data.to_owned(), database_url: None, keys_dir: PathBuf::from(DEFAULT_KEYS), lease: Duration::default() }
     }
 
+    /// The store of a database, whose files are in `keys_dir`.
+    pub(crate) fn of_database(url: DatabaseUrl, keys_dir: &Path) -> Self {
+        Self { data: PathBuf::from(DEFAULT_DIRECTORY), database_url: Some(url), keys_dir: keys_dir.to_owned(), lease: Duration::default() }
+    }
+
     /// For a command that works on what is there; may run beside a server. Makes neither a store nor a key.
     ///
     /// # Errors
@@ -158,6 +163,24 @@ impl StoreOptions {
             )
         })?;
         Ok(KeyedStore { opened, secrets })
+    }
+
+    /// Makes the tables of the store, or brings them up to date; makes no key.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be used.
+    pub(crate) async fn make_tables(&self) -> Result<()> {
+        self.open_as(Wanted::Any).await.map(drop)
+    }
+
+    /// The store of a database, for a command that must have it to itself.
+    ///
+    /// # Errors
+    /// It is none, or cannot be used; or a server runs.
+    pub(crate) async fn open_database_alone(&self) -> Result<PostgresStore> {
+        let url = self.database_url.as_ref().context("this command is for a database")?;
+        let opened = PostgresStore::open_alone(&url.0, Arc::new(SystemClock)).await;
+        opened.map_err(|error| self.advise_of_database(error))
     }
 
     /// For a command that makes the store and the key if there are none; may run beside a server.

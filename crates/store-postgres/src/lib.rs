@@ -15,6 +15,7 @@ mod index_columns;
 mod index_keys;
 mod lease_times;
 mod migrate;
+mod moved_in;
 mod open;
 mod presence;
 mod purge;
@@ -26,5 +27,6 @@ mod transaction;
 
 pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, Tell, erase_files};
 pub use migrate::{MigrateError, SCHEMA};
+pub use moved_in::{MovedIn, MovedTable};
 pub use open::{OpenError, PostgresStore};
 pub use presence::Held;

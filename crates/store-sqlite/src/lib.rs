@@ -9,6 +9,7 @@ mod check;
 mod clean_writes;
 mod columns;
 mod connections;
+mod dump;
 mod error;
 mod holds;
 mod long_statements;
@@ -26,5 +27,6 @@ mod stored_seqs;
 mod writer;
 
 pub use backup::{CopyError, back_up, verify_copy};
+pub use dump::Dump;
 pub use migrate::MigrateError;
 pub use open::{OpenError, ServeLock, SqliteStore};

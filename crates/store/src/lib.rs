@@ -11,6 +11,7 @@ mod error;
 mod exports;
 mod holds;
 mod imports;
+mod moving;
 mod purges;
 mod recovery;
 mod resources;
@@ -30,6 +31,7 @@ pub use exports::{
 };
 pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLifted, Holds, NewHold, hold_warning};
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
+pub use moving::{StoredRow, StoredValue};
 pub use purges::{
     BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, Preview,
     PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, QUESTION_KEPT_MS, SweepTask,

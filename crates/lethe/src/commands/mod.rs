@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod erase_files;
 pub(crate) mod export;

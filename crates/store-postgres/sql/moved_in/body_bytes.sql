@@ -1,0 +1,1 @@
+select coalesce(sum(length(body)), 0)::bigint from version

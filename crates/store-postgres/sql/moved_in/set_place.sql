@@ -1,0 +1,1 @@
+select setval('place', $1::bigint)
