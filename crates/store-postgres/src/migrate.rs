@@ -16,6 +16,9 @@ pub const SCHEMA: &str = MIGRATIONS[0];
 
 const SELECT_SCHEMA: &str = include_str!("../sql/migrations/schema_number.sql");
 const LOCK: &str = include_str!("../sql/migrations/lock.sql");
+const HAS_CITUS: &str = include_str!("../sql/migrations/has_citus.sql");
+const COUNT_SPREAD: &str = include_str!("../sql/migrations/spread_tables.sql");
+const SPREAD: &str = include_str!("../sql/migrations/spread.sql");
 
 /// Why a database cannot be used by this version.
 #[derive(Debug, Error)]
@@ -59,7 +62,8 @@ pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::
 /// The schema that was found.
 async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<usize> {
     let found = schema_of(&tx).await?;
-    if found >= MIGRATIONS.len() || (found == 0 && if_none == IfNone::Refuse) {
+    let is_wanted = found > 0 || if_none == IfNone::Make;
+    if !is_wanted || (found >= MIGRATIONS.len() && !is_to_spread(&tx).await?) {
         return Ok(found);
     }
     tx.row(LOCK, &[]).await?;
@@ -71,7 +75,20 @@ async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<usize> {
     if found < MIGRATIONS.len() {
         tx.run(&format!("comment on schema lethe is '{}'", MIGRATIONS.len())).await?;
     }
+    if is_to_spread(&tx).await? {
+        // Each table after the other, on one connection to each machine: they were made in this transaction.
+        tx.run("set local citus.multi_shard_modify_mode = 'sequential'").await?;
+        tx.rows(SPREAD, &[]).await?;
+    }
     Ok(found)
+}
+
+/// Whether the database can be spread over machines by account (Citus), and is not yet.
+async fn is_to_spread(tx: &Tx) -> Result<bool> {
+    if !tx.row(HAS_CITUS, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(false);
+    }
+    Ok(tx.row(COUNT_SPREAD, &[]).await?.try_get::<_, i64>(0)? == 0)
 }
 
 async fn schema_of(tx: &Tx) -> Result<usize> {

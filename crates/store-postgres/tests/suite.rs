@@ -60,6 +60,17 @@ async fn connect(url: &str) -> Client {
     client
 }
 
+/// Makes a database one that is spread by account, if the server can: all shards on this one machine.
+async fn add_citus(url: &str) {
+    let client = connect(url).await;
+    let libraries: String = client.query_one("show shared_preload_libraries", &[]).await.unwrap().get(0);
+    if libraries.split(',').any(|library| library.trim() == "citus") {
+        let add = "create extension citus; select citus_set_coordinator_host('127.0.0.1', current_setting('port')::integer);
+             select citus_set_node_property('127.0.0.1', current_setting('port')::integer, 'shouldhaveshards', true)";
+        client.batch_execute(add).await.unwrap();
+    }
+}
+
 /// A database that has the schema, from which the others are copied: made by whichever test comes first.
 async fn template(server: &Client) -> String {
     let mut hasher = DefaultHasher::new();
@@ -71,6 +82,7 @@ async fn template(server: &Client) -> String {
         // Under another name until it is whole: a test that is killed in the middle leaves nothing that looks like it.
         server.batch_execute(&format!("drop database if exists {name}_part with (force)")).await.unwrap();
         server.batch_execute(&format!("create database {name}_part")).await.unwrap();
+        add_citus(&url_of(&format!("{name}_part"))).await;
         drop(PostgresStore::open(&url_of(&format!("{name}_part")), Arc::new(TestClock::default())).await.unwrap());
         let leave = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}_part'");
         server.batch_execute(&leave).await.unwrap();

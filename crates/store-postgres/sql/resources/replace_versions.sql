@@ -1,3 +1,9 @@
 update version
-set replaced_by_seq = ($4::bigint[])[array_position($3::bigint[], seq)], index_values = null, index_keys = null, words = null
-where account_id = $1 and type_id = $2 and seq = any($3::bigint[]) and replaced_by_seq is null
+set replaced_by_seq = entry.by_seq, index_values = null, index_keys = null, words = null
+from unnest($3::bigint[], $4::bigint[]) as entry (seq, by_seq)
+where
+    version.account_id = $1
+    and version.type_id = $2
+    and version.seq = any($3::bigint[])
+    and version.seq = entry.seq
+    and version.replaced_by_seq is null

@@ -1,0 +1,1 @@
+select count(*) from pg_dist_partition where logicalrelid = 'lethe.version'::regclass
