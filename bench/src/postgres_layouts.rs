@@ -10,8 +10,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use lethe::population::{GeneratedKind, Population};
+use lethe_auth::AccountId;
 use lethe_fhir::{LocalBases, Resource, ResourceType};
-use lethe_search::{IndexValues, PathId, definitions, index_entries};
+use lethe_search::{IndexValues, PathId, Span, SpanEnd, definitions, index_entries};
+use lethe_store_postgres::{keys_for, keys_of};
 use tokio_postgres::{
     Client, NoTls,
     binary_copy::BinaryCopyInWriter,
@@ -34,11 +36,13 @@ pub enum Layout {
     Btree,
     /// The same, in parts of 32,768 versions, in the order of commits.
     Parts,
+    /// No rows: a GIN over keys of the values, which are beginnings too. As the store has it.
+    Keys,
 }
 
 impl Layout {
     /// All of them, as the table lists them.
-    pub const ALL: [Self; 4] = [Self::Brin, Self::Gin, Self::Btree, Self::Parts];
+    pub const ALL: [Self; 5] = [Self::Brin, Self::Gin, Self::Btree, Self::Parts, Self::Keys];
 
     /// What the table calls it.
     pub fn label(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Layout {
             Self::Gin => "(b) arrays, GIN",
             Self::Btree => "(c) rows, B-tree",
             Self::Parts => "(c) in parts, B-tree",
+            Self::Keys => "(d) keys, GIN",
         }
     }
 
@@ -59,18 +64,22 @@ impl Layout {
             Self::Gin => "create index by_value on version using gin (index_values);",
             Self::Btree => "alter table index_value add primary key (account_id, type_id, path_id, value, seq);",
             Self::Parts => "alter table index_value add primary key (account_id, type_id, part, path_id, value, seq);",
+            Self::Keys => {
+                "create index by_key on version using gin (index_keys) with (gin_pending_list_limit = 512);
+                 alter table version set (toast_tuple_target = 4064);"
+            }
         }
     }
 
     fn has_rows(self) -> bool {
-        self != Self::Gin
+        ![Self::Gin, Self::Keys].contains(&self)
     }
 }
 
 const TABLES: &str = "
 create table version (
-    account_id bigint not null, type_id smallint not null, seq bigint not null, index_values bytea[], body bytea,
-    primary key (account_id, type_id, seq)
+    account_id bigint not null, type_id smallint not null, seq bigint not null, index_values bytea[], index_keys bigint[],
+    body bytea, primary key (account_id, type_id, seq)
 );
 alter table version alter column body set storage external;
 create table index_part (
@@ -205,15 +214,16 @@ impl Scratch {
                 }
             }
             let elements: Vec<Vec<u8>> = row.values.iter().map(|(path, value)| element(path, value)).collect();
-            versions.push((account, i16::from(type_id), self.seq, elements, &row.body));
+            let keys = (self.layout == Layout::Keys).then(|| keys_of(AccountId(account), row.resource_type, &row.values));
+            versions.push((account, i16::from(type_id), self.seq, elements, keys, &row.body));
         }
         self.rows += values.len() as u64;
         self.client.batch_execute("begin").await?;
         for (account, type_id, first) in parts {
             self.client.execute("insert into index_part values ($1, $2, $3) on conflict do nothing", &[&account, &type_id, &first]).await?;
         }
-        let types = [Type::INT8, Type::INT2, Type::INT8, Type::BYTEA_ARRAY, Type::BYTEA];
-        let versions = versions.iter().map(|row| -> [&(dyn ToSql + Sync); 5] { [&row.0, &row.1, &row.2, &row.3, row.4] });
+        let types = [Type::INT8, Type::INT2, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA];
+        let versions = versions.iter().map(|row| -> [&(dyn ToSql + Sync); 6] { [&row.0, &row.1, &row.2, &row.3, &row.4, row.5] });
         copy(&self.client, "version", &types, versions).await?;
         let types = [Type::INT8, Type::INT2, Type::INT8, Type::INT4, Type::BYTEA, Type::INT8];
         let values = values.iter().map(|row| -> [&(dyn ToSql + Sync); 6] { [&row.0, &row.1, &row.2, &row.3, &row.4, &row.5] });
@@ -230,6 +240,7 @@ impl Scratch {
         let page = |and: &str, on: &str| {
             match self.layout {
             Layout::Gin => format!("select seq, body from version where account_id = $1 and type_id = $2 and index_values @> {on} order by seq limit $3"),
+            Layout::Keys => format!("select seq, body from version where account_id = $1 and type_id = $2 and index_keys @> {on} and $5::bytea = any (index_values) and {and} order by seq limit $3"),
             Layout::Brin | Layout::Btree => format!(
                 "select v.seq, v.body from (select * from index_value where account_id = $1 and type_id = $2 and path_id = $4 and value = $5
                  order by seq offset 0) i {current} where {and} order by i.seq limit $3"
@@ -245,6 +256,9 @@ impl Scratch {
             Layout::Gin => "select count(*) from version where account_id = $1 and type_id = $2 and exists
                 (select 1 from unnest(index_values) e where e >= $3 and e < $4)"
                 .to_owned(),
+            Layout::Keys => "select count(*) from version where account_id = $1 and type_id = $2 and index_keys && $5::bigint[] and exists
+                (select 1 from unnest(index_values) e where e >= $3 and e < $4)"
+                .to_owned(),
             Layout::Brin | Layout::Btree | Layout::Parts => {
                 "select count(*) from (select distinct i.seq from index_part p cross join lateral
                 (select * from index_value i where i.account_id = $1 and i.type_id = $2 and i.part = p.first_seq and i.path_id = $3
@@ -255,8 +269,14 @@ impl Scratch {
         // Without parts the column is not in the key, and there is one part.
         let counted = if self.layout == Layout::Parts { counted } else { counted.replace(" and i.part = p.first_seq", "") };
         let (mut one, mut two, mut range, mut found) = (Vec::new(), Vec::new(), Vec::new(), [0_u64; 3]);
-        let prepared_one = self.client.prepare(&page("true", "array[$4::bytea]")).await?;
-        let prepared_two = self.client.prepare(&page("$6::bytea = any (v.index_values)", "array[$4::bytea, $5::bytea]")).await?;
+        let (one_page, two_page) = match self.layout {
+            Layout::Keys => (page("true", "$4::bigint[]"), page("$6::bytea = any (index_values)", "$4::bigint[]")),
+            _ => (page("true", "array[$4::bytea]"), page("$6::bytea = any (v.index_values)", "array[$4::bytea, $5::bytea]")),
+        };
+        let (prepared_one, prepared_two) = (self.client.prepare(&one_page).await?, self.client.prepare(&two_page).await?);
+        let of_type: ResourceType = "Observation".parse()?;
+        let key =
+            |path, value: &[u8]| keys_for(PURGED, of_type, &[Span { path, low: value.to_vec(), end: SpanEnd::Single, checks: Vec::new() }]);
         let prepared_range = self.client.prepare(&counted).await?;
         let lows = self.dates(observation, date).await?;
         ensure!(!subjects.is_empty() && !lows.is_empty(), "nothing to look for was loaded");
@@ -267,6 +287,7 @@ impl Scratch {
             let start = Instant::now();
             let rows = match self.layout {
                 Layout::Gin => self.client.query(&prepared_one, &[&fixed[..], &[&own_element]].concat()).await?,
+                Layout::Keys => self.client.query(&prepared_one, &[&fixed[..], &[&key(subject, own), &own_element]].concat()).await?,
                 _ => self.client.query(&prepared_one, &[&fixed[..], &[&path, own]].concat()).await?,
             };
             one.push(start.elapsed());
@@ -274,6 +295,10 @@ impl Scratch {
             let start = Instant::now();
             let rows = match self.layout {
                 Layout::Gin => self.client.query(&prepared_two, &[&fixed[..], &[&own_element, &code_element]].concat()).await?,
+                Layout::Keys => {
+                    let keys = [key(subject, own), key(code, of_code)].concat();
+                    self.client.query(&prepared_two, &[&fixed[..], &[&keys, &own_element, &code_element]].concat()).await?
+                }
                 _ => self.client.query(&prepared_two, &[&fixed[..], &[&path, own, &code_element]].concat()).await?,
             };
             two.push(start.elapsed());
@@ -286,6 +311,15 @@ impl Scratch {
                     Layout::Gin => {
                         let (low, high) = (element(date, low), element(date, high));
                         self.client.query_one(&prepared_range, &[&PURGED, &observation, &low, &high]).await?
+                    }
+                    Layout::Keys => {
+                        let keys = keys_for(
+                            PURGED,
+                            of_type,
+                            &[Span { path: date, low: low.clone(), end: SpanEnd::Before(high.clone()), checks: Vec::new() }],
+                        );
+                        let (low, high) = (element(date, low), element(date, high));
+                        self.client.query_one(&prepared_range, &[&PURGED, &observation, &low, &high, &keys]).await?
                     }
                     _ => self.client.query_one(&prepared_range, &[&PURGED, &observation, &path, low, high]).await?,
                 };
@@ -344,7 +378,7 @@ impl Scratch {
         let removed = start.elapsed();
         let start = Instant::now();
         match self.layout {
-            Layout::Gin => {}
+            Layout::Gin | Layout::Keys => {}
             Layout::Brin => {
                 let sweep = "delete from index_value where account_id = $1 and seq >= $2 and seq < $2 + 20000";
                 let mut first = 0_i64;

@@ -20,7 +20,8 @@ const RANGE_KEYS_MAX: u64 = 256;
 const KEYS_MAX: u64 = 1_024;
 
 /// The keys of a version's values, in order, each once.
-pub(crate) fn keys_of(account_id: AccountId, resource_type: ResourceType, values: &IndexValues) -> Vec<i64> {
+#[must_use]
+pub fn keys_of(account_id: AccountId, resource_type: ResourceType, values: &IndexValues) -> Vec<i64> {
     let mut keys = Vec::new();
     let mut last = None;
     for (path, value) in values.iter().filter(|(path, _)| path.has_rows()) {
@@ -38,7 +39,8 @@ pub(crate) fn keys_of(account_id: AccountId, resource_type: ResourceType, values
 }
 
 /// Keys of which every version has one that has a value in one of `spans`.
-pub(crate) fn keys_for(account_id: i64, resource_type: ResourceType, spans: &[Span]) -> Vec<i64> {
+#[must_use]
+pub fn keys_for(account_id: i64, resource_type: ResourceType, spans: &[Span]) -> Vec<i64> {
     let ranges = spans.iter().filter(|span| span.end != SpanEnd::Single).count() as u64;
     let keys_max = (KEYS_MAX / ranges.max(1)).clamp(1, RANGE_KEYS_MAX);
     let mut keys = Vec::new();

@@ -26,6 +26,7 @@ mod time_limit;
 mod transaction;
 
 pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, Tell, erase_files};
+pub use index_keys::{keys_for, keys_of};
 pub use migrate::{MigrateError, SCHEMA};
 pub use moved_in::{MovedIn, MovedTable};
 pub use open::{OpenError, PostgresStore};
