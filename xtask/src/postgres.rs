@@ -34,11 +34,17 @@ impl TestServer {
     /// # Errors
     /// PostgreSQL is not installed and cannot be, or does not start.
     pub fn start() -> Result<Self> {
-        if let Some(url) = env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty()) {
-            return Ok(Self { url, own: None });
+        if let Some(named) = Self::named_by(URL_VARIABLE) {
+            return Ok(named);
         }
         let cluster = Cluster::start(&binaries()?)?;
         Ok(Self { url: format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.port), own: Some(cluster) })
+    }
+
+    /// That of which a variable has the address.
+    pub fn named_by(variable: &str) -> Option<Self> {
+        let url = env::var(variable).ok().filter(|url| !url.is_empty());
+        url.map(|url| Self { url, own: None })
     }
 
     /// Its address.

@@ -13,6 +13,9 @@ use crate::{
     tidy,
 };
 
+/// Names a server with Citus.
+const CITUS_VARIABLE: &str = "LETHE_TEST_CITUS_URL";
+
 /// Tidy first, because it takes no time; then the examples in documentation, which cargo-nextest does not run; then the tests, so that
 /// their sum is the last thing to be read.
 ///
@@ -24,7 +27,18 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     let server = TestServer::start()?;
     let command: &[&str] =
         if has_nextest() { &["nextest", "run", "--workspace"] } else { &["test", "--workspace", "--lib", "--bins", "--tests"] };
-    cargo_on(Some(&server), root, command, arguments)
+    cargo_on(Some(&server), root, command, arguments)?;
+    on_citus(root, command)
+}
+
+/// The suite once more, on a server whose tables are spread by account, if there is one.
+fn on_citus(root: &Path, command: &[&str]) -> Result<()> {
+    let Some(server) = TestServer::named_by(CITUS_VARIABLE) else {
+        eprintln!("skipped: the suite on Citus, because {CITUS_VARIABLE} names no server that has it in shared_preload_libraries");
+        return Ok(());
+    };
+    let command: Vec<&str> = command.iter().copied().filter(|word| !word.starts_with("--")).collect();
+    cargo_on(Some(&server), root, &command, &["-p", "lethe-store-postgres", "--test", "suite"].map(str::to_owned))
 }
 
 fn has_nextest() -> bool {

@@ -17,7 +17,7 @@ pub const SCHEMA: &str = MIGRATIONS[0];
 const SELECT_SCHEMA: &str = include_str!("../sql/migrations/schema_number.sql");
 const LOCK: &str = include_str!("../sql/migrations/lock.sql");
 const HAS_CITUS: &str = include_str!("../sql/migrations/has_citus.sql");
-const COUNT_SPREAD: &str = include_str!("../sql/migrations/spread_tables.sql");
+const IS_SPREAD: &str = include_str!("../sql/migrations/is_spread.sql");
 const SPREAD: &str = include_str!("../sql/migrations/spread.sql");
 
 /// Why a database cannot be used by this version.
@@ -49,22 +49,38 @@ pub(crate) enum IfNone {
     Refuse,
 }
 
-/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. `false` if there are no tables and none
-/// are to be made.
-pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::result::Result<bool, MigrateError> {
-    let found = connections.write(Durability::OnDisk, |tx| migrate_in(tx, if_none)).await?;
+/// What a database has.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Schema {
+    /// No tables, and none were to be made.
+    Missing,
+    /// The tables.
+    Here,
+    /// The tables, those of accounts spread over machines (Citus).
+    Spread,
+}
+
+/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. Spreads the tables over machines if the database
+/// can do that, and has not yet.
+pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::result::Result<Schema, MigrateError> {
+    let (found, schema) = connections.write(Durability::OnDisk, |tx| migrate_in(tx, if_none)).await?;
     if found > MIGRATIONS.len() {
         return Err(MigrateError::TooNew { found, known: MIGRATIONS.len() });
     }
-    Ok(found > 0 || if_none == IfNone::Make)
+    Ok(schema)
 }
 
-/// The schema that was found.
-async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<usize> {
+/// The number of the schema that was found, and what there is now.
+async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<(usize, Schema)> {
     let found = schema_of(&tx).await?;
-    let is_wanted = found > 0 || if_none == IfNone::Make;
-    if !is_wanted || (found >= MIGRATIONS.len() && !is_to_spread(&tx).await?) {
-        return Ok(found);
+    if found == 0 && if_none == IfNone::Refuse {
+        return Ok((found, Schema::Missing));
+    }
+    let has_citus: bool = tx.row(HAS_CITUS, &[]).await?.try_get(0)?;
+    let schema = if has_citus { Schema::Spread } else { Schema::Here };
+    let is_done = async || Ok::<_, SqlError>(!has_citus || tx.row(IS_SPREAD, &[]).await?.try_get(0)?);
+    if found >= MIGRATIONS.len() && is_done().await? {
+        return Ok((found, schema));
     }
     tx.row(LOCK, &[]).await?;
     // Another may have been quicker.
@@ -75,20 +91,12 @@ async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<usize> {
     if found < MIGRATIONS.len() {
         tx.run(&format!("comment on schema lethe is '{}'", MIGRATIONS.len())).await?;
     }
-    if is_to_spread(&tx).await? {
-        // Each table after the other, on one connection to each machine: they were made in this transaction.
+    if !is_done().await? {
+        // One connection to each machine: the tables were made in this transaction.
         tx.run("set local citus.multi_shard_modify_mode = 'sequential'").await?;
         tx.rows(SPREAD, &[]).await?;
     }
-    Ok(found)
-}
-
-/// Whether the database can be spread over machines by account (Citus), and is not yet.
-async fn is_to_spread(tx: &Tx) -> Result<bool> {
-    if !tx.row(HAS_CITUS, &[]).await?.try_get::<_, bool>(0)? {
-        return Ok(false);
-    }
-    Ok(tx.row(COUNT_SPREAD, &[]).await?.try_get::<_, i64>(0)? == 0)
+    Ok((found, schema))
 }
 
 async fn schema_of(tx: &Tx) -> Result<usize> {

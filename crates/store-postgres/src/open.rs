@@ -12,7 +12,7 @@ use crate::{
     bulk::FilterCache,
     connections::Connections,
     lease_times::{LEASE_DEFAULT, silence_max},
-    migrate::{IfNone, MigrateError, migrate},
+    migrate::{IfNone, MigrateError, Schema, migrate},
     presence::{Held, Presence},
 };
 
@@ -52,6 +52,13 @@ pub enum OpenError {
     /// It cannot be reached, or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Of a database that is spread by account: it has to see an account's number before it knows where a statement goes.
+fn for_spread(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.options(format!("{} -c plan_cache_mode=force_custom_plan", config.get_options().unwrap_or_default()));
+    config
 }
 
 impl PostgresStore {
@@ -97,10 +104,11 @@ impl PostgresStore {
     }
 
     async fn open_with(config: &Config, clock: Arc<dyn Clock>, if_none: IfNone, lease: Duration) -> Result<Self, OpenError> {
-        let connections = Connections::new(config, silence_max(lease))?;
+        let mut connections = Connections::new(config, silence_max(lease))?;
         match migrate(&connections, if_none).await {
-            Ok(true) => {}
-            Ok(false) => return Err(OpenError::Missing),
+            Ok(Schema::Here) => {}
+            Ok(Schema::Spread) => connections = Connections::new(&for_spread(config), silence_max(lease))?,
+            Ok(Schema::Missing) => return Err(OpenError::Missing),
             // Nobody has looked at the schema yet.
             Err(MigrateError::Postgres(error @ StoreError::Unavailable(_))) => return Err(error.into()),
             Err(error) => return Err(error.into()),

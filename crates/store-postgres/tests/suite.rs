@@ -107,7 +107,11 @@ impl Drop for Postgres {
         let dropped = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
                 let server = connect(&server()).await;
-                server.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+                let drop = format!("drop database {name} with (force)");
+                // Whoever keeps the shards of a spread database in order may come back in between.
+                if server.batch_execute(&drop).await.is_err() {
+                    server.batch_execute(&drop).await.unwrap();
+                }
             });
         });
         assert!(dropped.join().is_ok() || std::thread::panicking(), "the database of the test is dropped");

@@ -1,13 +1,17 @@
+with failed as materialized (
+    select account_id, type_id, case kind when 'listed' then 'target' else 'companion' end as role, first_seq, last_seq
+    from purge_batch
+    where job_number = $1 and state = 'failed' and kind in ('listed', 'companions')
+)
+
 select count(*) from purge_listed
 where
     job_number = $1
     and not exists (
-        select 1 from purge_batch
+        select 1 from failed
         where
-            purge_batch.job_number = $1
-            and purge_batch.kind = case purge_listed.role when 'target' then 'listed' else 'companions' end
-            and purge_batch.state = 'failed'
-            and purge_batch.account_id = purge_listed.account_id
-            and purge_batch.type_id = purge_listed.type_id
-            and purge_listed.seq between purge_batch.first_seq and purge_batch.last_seq
+            failed.role = purge_listed.role
+            and failed.account_id = purge_listed.account_id
+            and failed.type_id = purge_listed.type_id
+            and purge_listed.seq between failed.first_seq and failed.last_seq
     )

@@ -146,10 +146,12 @@ pub(super) async fn last_content(
 /// Notes what stays; returns how much of it was not noted before.
 pub(super) async fn note(tx: &Tx, job: &JobRow, account_id: AccountId, resource_type: ResourceType, held: &Held) -> Result<u64> {
     let seqs: Vec<SeqColumn> = held.seqs.iter().copied().map(SeqColumn).collect();
-    let noted =
-        if seqs.is_empty() { 0 } else { tx.execute(INSERT_HELD, &[&job.number, &account_id.0, &TypeColumn(resource_type), &seqs]).await? };
+    let noted = match seqs.as_slice() {
+        [] => Vec::new(),
+        _ => tx.rows(INSERT_HELD, &[&job.number, &account_id.0, &TypeColumn(resource_type), &seqs]).await?,
+    };
     note_met(tx, job, held.met.iter().copied()).await?;
-    Ok(noted)
+    Ok(noted.len() as u64)
 }
 
 /// Notes that a job has met holds.

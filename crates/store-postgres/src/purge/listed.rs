@@ -88,7 +88,7 @@ pub(super) fn between(job: &JobRow, role: Role, row: BatchRow) -> Between {
 /// Puts current versions on the list; returns how many were not there already.
 pub(super) async fn add(tx: &Tx, job: &JobRow, account_id: AccountId, role: Role, found: &[(ResourceType, Seq)]) -> Result<u64> {
     let (types, seqs): (Vec<_>, Vec<_>) = found.iter().map(|(of_type, seq)| (TypeColumn(*of_type), SeqColumn(*seq))).unzip();
-    tx.execute(INSERT, &[&job.number, &account_id.0, &role.stored(), &types, &seqs]).await
+    Ok(tx.rows(INSERT, &[&job.number, &account_id.0, &role.stored(), &types, &seqs]).await?.len() as u64)
 }
 
 /// Whether it is on the list.

@@ -26,7 +26,7 @@ pub(crate) use write::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, ad
 
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");
 const TAKE_TURN: &str = include_str!("../../sql/resources/take_turn.sql");
-const LOCK_ACCOUNTS: &str = include_str!("../../sql/resources/lock_accounts_of_client.sql");
+const LOCK_ACCOUNTS: &str = include_str!("../../sql/resources/lock_accounts.sql");
 const LOCK_ACCOUNT: &str = include_str!("../../sql/resources/lock_account.sql");
 
 #[async_trait]
@@ -110,8 +110,10 @@ pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Insta
     Ok(row.try_get::<_, InstantColumn>(0)?.0)
 }
 
-/// The same for all accounts of a client.
+/// The same for all accounts of a client, which gets no further one meanwhile.
 pub(crate) async fn lock_accounts(tx: &Tx, client_id: &ClientId) -> Result<()> {
-    tx.rows(LOCK_ACCOUNTS, &[&client_id.0]).await?;
+    let accounts = accounts_of(tx, &Scope::Client { client_id: client_id.clone() }, ACCOUNT_FIRST).await?;
+    let accounts: Vec<i64> = accounts.into_iter().map(|account_id| account_id.0).collect();
+    tx.execute(LOCK_ACCOUNTS, &[&accounts]).await?;
     Ok(())
 }
