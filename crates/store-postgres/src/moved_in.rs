@@ -241,8 +241,9 @@ fn version_row(table: &MovedTable, row: StoredRow) -> Result<Vec<Column>> {
         (StoredValue::Integer(account), StoredValue::Integer(type_id), StoredValue::Bytes(values), StoredValue::Bytes(body)) => {
             let resource_type = u8::try_from(*type_id).ok().and_then(ResourceType::from_code);
             let resource_type = resource_type.ok_or_else(|| not_understood("version.type_id"))?;
+            let unreadable = |what| not_understood(&format!("the body of a {resource_type}: {what}"));
             let keys = keys_of(AccountId(*account), resource_type, &IndexValues::from_stored(values.clone()));
-            (Some(keys), Some(WordsColumn(DistinctWords::of(decode_body(body)?.as_bytes()))))
+            (Some(keys), Some(WordsColumn(DistinctWords::of(decode_body(body).map_err(unreadable)?.as_bytes()))))
         }
         _ => (None, None),
     };
