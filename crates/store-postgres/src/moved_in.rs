@@ -44,6 +44,17 @@ pub struct MovedTable {
     types: Vec<Type>,
 }
 
+impl MovedTable {
+    /// Leaves out the columns that the other store does not have: they get what a new row has.
+    pub fn keep(&mut self, there: &[String]) {
+        let kept: Vec<bool> = self.columns.iter().map(|column| there.contains(column)).collect();
+        let mut of_types = kept.iter();
+        self.types.retain(|_| of_types.next().copied().unwrap_or_default());
+        let mut of_columns = kept.iter();
+        self.columns.retain(|_| of_columns.next().copied().unwrap_or_default());
+    }
+}
+
 /// A move that is not finished: dropped, it leaves nothing.
 pub struct MovedIn {
     tx: Tx,

@@ -75,29 +75,36 @@ impl Dump {
         Ok(find()?.unwrap_or_default().unsigned_abs())
     }
 
-    /// Hands all rows of a table on, some at a time, until `each` is done: with those of `columns` that the table has; the others are null.
+    /// The names of a table's columns.
     ///
     /// # Errors
-    /// It cannot be read; or what `each` returns.
+    /// It cannot be read.
+    pub fn columns(&self, table: &str) -> std::result::Result<Vec<String>, StoreError> {
+        Ok(self.declared(table)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Hands all rows of a table on, some at a time, until `each` is done.
+    ///
+    /// # Errors
+    /// It cannot be read, or has no such column; or what `each` returns.
     pub fn hand_on<E: From<StoreError>>(
         &self,
         table: &str,
         columns: &[String],
         mut each: impl FnMut(Vec<StoredRow>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let asked = self.asked(table, columns).map_err(StoreError::from)?;
-        let named: Vec<String> =
-            asked.iter().map(|column| column.as_ref().map_or("null".to_owned(), |(name, _)| format!("\"{name}\""))).collect();
-        let sql = format!("select {} from {table}", named.join(", "));
+        let declared = self.declared(table).map_err(StoreError::from)?;
+        let is_id = |column: &String| declared.iter().any(|(name, r#type)| name == column && r#type == "any");
+        let are_ids: Vec<bool> = columns.iter().map(is_id).collect();
+        let sql = format!("select \"{}\" from {table}", columns.join("\", \""));
         let failed = |error: rusqlite::Error| StoreError::from(crate::error::Error::from(error));
         let mut statement = self.view.prepare(&sql).map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(failed)? {
-            let mut values = Vec::with_capacity(asked.len());
-            for (place, column) in asked.iter().enumerate() {
-                let is_id = column.as_ref().is_some_and(|(_, declared)| declared == "any");
-                let value = value_of(row.get_ref(place).map_err(failed)?, is_id)?;
+            let mut values = Vec::with_capacity(columns.len());
+            for (place, is_id) in are_ids.iter().enumerate() {
+                let value = value_of(row.get_ref(place).map_err(failed)?, *is_id)?;
                 bytes += match &value {
                     StoredValue::Bytes(bytes) => bytes.len(),
                     StoredValue::Text(text) => text.len(),
@@ -117,12 +124,10 @@ impl Dump {
         Ok(())
     }
 
-    /// The columns of `columns` that there are, as they were declared.
-    fn asked(&self, table: &str, columns: &[String]) -> Result<Vec<Option<(String, String)>>> {
+    /// Names and types of a table's columns, as they were declared.
+    fn declared(&self, table: &str) -> Result<Vec<(String, String)>> {
         let mut statement = self.view.prepare("select name, lower(type) from pragma_table_info(?1)")?;
-        let there: Vec<(String, String)> =
-            statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        Ok(columns.iter().map(|column| there.iter().find(|(name, _)| name == column).cloned()).collect())
+        Ok(statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
     }
 
     fn number(&self, sql: &str) -> std::result::Result<u64, StoreError> {

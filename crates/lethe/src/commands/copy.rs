@@ -131,7 +131,10 @@ impl Copy {
 
 /// Copies all tables, and compares; the rows of each.
 async fn copy(dump: Dump, moved: &MovedIn) -> Result<BTreeMap<String, u64>> {
-    let tables = moved.tables();
+    let mut tables = moved.tables();
+    for table in &mut tables {
+        table.keep(&dump.columns(&table.name)?);
+    }
     let (sender, mut receiver) = mpsc::channel::<Handed>(2);
     let of_reader = tables.clone();
     let reading = tokio::task::spawn_blocking(move || read(&dump, &of_reader, &sender));
