@@ -8,7 +8,7 @@ use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Instant, LocalBases};
 use lethe_jobs::JobState;
 use lethe_purge::RetentionRule;
-use lethe_store::{Clock, JobId, KickOff, NewPurge, Preview, PreviewQuery, Store};
+use lethe_store::{Clock, JobId, KickOff, NewPurge, Preview, PreviewQuery, Store, StoreError};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ pub(crate) enum Kept {
 /// # Errors
 /// The store fails.
 pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now: Instant) -> Result<Kept> {
-    if preview(store, due, bases, now).await?.counts.iter().all(|(_, counts)| counts.removed() == 0) {
+    if !has_something(preview(store, due, bases, now).await)? {
         return Ok(Kept::Nothing);
     }
     let purge = NewPurge {
@@ -131,6 +131,14 @@ pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now:
         // OK because nothing was expected.
         KickOff::Changed { .. } => Kept::Nothing,
     })
+}
+
+/// Whether a rule has something to do. What is too much to be counted in time is something.
+fn has_something(seen: Result<Preview>) -> Result<bool> {
+    match seen {
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::TooCostly(_))) => Ok(true),
+        seen => Ok(seen?.counts.iter().any(|(_, counts)| counts.removed() > 0)),
+    }
 }
 
 /// The purges that a run has started so far, each with its owner.
@@ -238,6 +246,8 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use lethe_store::SystemClock;
     use lethe_store_sqlite::SqliteStore;
 
@@ -282,6 +292,53 @@ mod tests {
             "{:?}",
             jobs[0].selection
         );
+    }
+
+    #[test]
+    fn a_rule_that_takes_too_much_to_be_counted_in_time_is_kept_all_the_same() {
+        use lethe_purge::preview::{PreviewCounts, PreviewHasher, Stays};
+        let seen = |planned: u64| {
+            let counts = vec![("Basic".parse().unwrap(), PreviewCounts { planned, ..PreviewCounts::default() })];
+            let digest = PreviewHasher::new(&Default::default()).finish();
+            Ok(Preview { digest, counts, stays: Stays::default(), holds: Vec::new() })
+        };
+        assert!(has_something(seen(1)).unwrap() && !has_something(seen(0)).unwrap());
+        assert!(has_something(Err(StoreError::TooCostly(60).into())).unwrap());
+        assert!(has_something(Err(StoreError::LeaseLost.into())).is_err());
+    }
+
+    /// An hour later each time that somebody looks.
+    struct Hours(AtomicI64);
+
+    impl Clock for Hours {
+        fn now(&self) -> Instant {
+            let tomorrow = SystemClock.now().as_unix_ms().div_euclid(DAY_MS) + 4;
+            Instant::from_unix_ms(tomorrow * DAY_MS + (1 + self.0.fetch_add(1, Ordering::Relaxed)) * 60 * MINUTE_MS)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_keeps_a_rule_when_its_time_of_day_has_come_and_not_before() {
+        let scene = Scene::new().await;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(scene.directory.path(), Arc::new(SystemClock)).unwrap());
+        let rules: Vec<RetentionRule> = vec!["Basic older than 2 days".parse().unwrap()];
+        let (clock, wake) = (Arc::new(Hours(AtomicI64::new(0))), Arc::new(Notify::new()));
+        let owner = all_due(store.as_ref(), &rules).await.unwrap().remove(0).owner;
+        let keeper = Keeper {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            bases: LocalBases::new(["http://x"]),
+            rules,
+            at: TimeOfDay(0),
+            wake: Arc::clone(&wake),
+        };
+        let (stop, stopping) = watch::channel(false);
+        let running = tokio::spawn(keeper.run(stopping));
+        wake.notified().await;
+        assert!(clock.0.load(Ordering::Relaxed) >= 23, "it began at one in the morning");
+        assert_eq!(store.purge_jobs(&owner, None, 9).await.unwrap().len(), 1);
+        stop.send_replace(true);
+        running.await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,31 @@ fn statements_search_large_tables_by_account_and_never_walk_them() {
 }
 
 #[test]
+fn a_preview_looks_versions_up_one_by_one_in_tables_of_which_nothing_is_known() {
+    let connection = connection();
+    let (hiding, looking): (Vec<PathBuf>, Vec<PathBuf>) =
+        statements("preview").into_iter().partition(|path| path.to_string_lossy().contains("/hide_"));
+    for path in &hiding {
+        connection.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
+    assert!(hiding.len() > 2 && looking.len() > 5, "the control");
+    // What asks for more than these tables have is of jobs alone.
+    let is_of_previews = |path: &PathBuf| connection.prepare(&std::fs::read_to_string(path).unwrap()).is_ok();
+    let shared: Vec<PathBuf> = statements("purge").into_iter().filter(is_of_previews).collect();
+    assert!(shared.len() > 20 && looking.iter().all(is_of_previews), "the control: {}", shared.len());
+    for path in [looking, shared].concat() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        for step in plan(&connection, &path) {
+            let is_large = |verb: &str| LARGE.iter().any(|table| step.starts_with(&format!("{verb} {table}")));
+            assert!(!is_large("SCAN") && !step.contains("AUTOMATIC"), "{name}: {step}");
+            assert!(!is_large("SEARCH") || step.contains("(account_id=?"), "{name}: {step}");
+            let is_walk = step.starts_with("SEARCH version") && !step.contains("seq=?") && !step.contains("seq>? AND seq<?");
+            assert!(!(name.starts_with("versions_of") && is_walk), "{name}: {step}");
+        }
+    }
+}
+
+#[test]
 fn versions_on_a_list_are_looked_up_one_by_one() {
     let connection = connection();
     for name in ["listed_ids", "listed_targets_between", "companions_between", "clear_listed_between"] {

@@ -1,3 +1,4 @@
+-- "cross" keeps SQLite from turning the join round, which would walk the type once for each batch
 with recursive going (seq) as (
     select seq from version
     where
@@ -18,9 +19,9 @@ with recursive going (seq) as (
     union all
     select version.previous_seq
     from going
-    join version on version.account_id = ?1 and version.type_id = ?2 and version.seq = going.seq
+    cross join version on version.account_id = ?1 and version.type_id = ?2 and version.seq = going.seq
     where version.previous_seq is not null
 )
 select count(*), coalesce(sum(length(version.body)), 0)
 from going
-join version on version.account_id = ?1 and version.type_id = ?2 and version.seq = going.seq
+cross join version on version.account_id = ?1 and version.type_id = ?2 and version.seq = going.seq
