@@ -1,6 +1,9 @@
 //! One purge of a filled database, measured.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -67,6 +70,8 @@ impl Case {
     }
 }
 
+/// Between two looks whether a purge has ended.
+const POLL: Duration = Duration::from_millis(5);
 /// Kick-offs measured.
 const KICK_OFFS: usize = 101;
 
@@ -101,10 +106,18 @@ async fn purge(case: Case, store: &Arc<dyn Store>, selection: Selection, figures
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
     let job_id = kick_off(store.as_ref(), selection).await?;
     let worker = Worker::new(Arc::clone(store), Arc::new(SystemClock), issuer()?, WorkerOptions::default());
-    let (_stop, shutdown) = watch::channel(false);
-    ensure!(worker.run_one(&shutdown).await?, "no job was claimed");
+    let (stop, shutdown) = watch::channel(false);
+    let working = tokio::spawn(worker.run(shutdown));
+    let job = loop {
+        let job = job(store.as_ref(), job_id).await?;
+        if job.state.is_ended() {
+            break job;
+        }
+        tokio::time::sleep(POLL).await;
+    };
     let elapsed = start.elapsed();
-    let job = job(store.as_ref(), job_id).await?;
+    stop.send_replace(true);
+    working.await?;
     ensure!(job.state == JobState::Successful, "{job:?}");
     let deleted = job.totals().deleted;
     figures.add(case.label(), rate(deleted, elapsed));

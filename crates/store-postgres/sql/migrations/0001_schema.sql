@@ -97,7 +97,7 @@ alter table version set (
     autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02
 );
 
--- Values of search parameters → current versions (docs/adr/0039). No row but the version's own has to go when a version goes. The account is hashed
+-- Values of search parameters → current versions (docs/adr/0040). No row but the version's own has to go when a version goes. The account is hashed
 -- into every key. What was written last is kept apart until it is worth sorting in, and each search looks through it: little enough for that.
 create index version_by_key on version using gin (index_keys) with (gin_pending_list_limit = 512)
 where index_keys is not null;
@@ -234,6 +234,10 @@ create table reference (
     target_id bytea not null,
     source_seq bigint not null,
     primary key (account_id, source_type_id, target_type_id, target_id, source_seq)
+) with (
+    -- As of version, with which its rows go.
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000
 );
 
 -- The targets of current Provenances, in their order. Type 0 with an empty id is a target that no purge here removes.
@@ -243,6 +247,9 @@ create table provenance_target (
     target_type_id smallint not null,
     target_id bytea not null,
     primary key (account_id, provenance_seq, target_type_id, target_id)
+) with (
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000
 );
 
 -- How many current resources of a type there are, deleted ones left out.
