@@ -133,7 +133,7 @@ impl ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TimedOut(_) | Self::Store(StoreError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut(_) | Self::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Interrupted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_) | StoreError::Damaged { .. })
             | Self::Defect => StatusCode::INTERNAL_SERVER_ERROR,
@@ -161,13 +161,13 @@ impl ApiError {
             Self::SeveralMatch(_) => IssueType::MultipleMatches,
             Self::TooLarge(_) | Self::UriTooLong(_) => IssueType::TooLong,
             Self::TimedOut(_) => IssueType::Timeout,
-            Self::Store(StoreError::Unavailable(_)) => IssueType::Transient,
+            Self::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) => IssueType::Transient,
             Self::Store(StoreError::TooCostly(_)) => IssueType::TooCostly,
             Self::Store(StoreError::Failed(_) | StoreError::LeaseLost | StoreError::NotUnderstood(_) | StoreError::Damaged { .. })
             | Self::Defect => IssueType::Exception,
         };
         let text = match self {
-            Self::Store(StoreError::Unavailable(_)) => {
+            Self::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) => {
                 "the database is not available at the moment; nothing was written: try again".to_owned()
             }
             Self::Store(StoreError::TooCostly(seconds)) => {
@@ -238,7 +238,7 @@ impl ApiError {
     /// Writes to the log what the client is not told. Called once for each refusal, where it is worded.
     pub fn log(&self) {
         match self {
-            Self::Store(error @ StoreError::Unavailable(_)) => {
+            Self::Store(error @ (StoreError::Unavailable(_) | StoreError::OutOfReach(_))) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "the store was not available to a call");
             }
             Self::Store(error) | Self::Interrupted { source: error, .. } => {
@@ -256,7 +256,9 @@ impl ApiError {
                 let location = content_location.iter().map(|url| (header::CONTENT_LOCATION, url.clone()));
                 location.chain([(header::RETRY_AFTER, RETRY_AFTER_S.to_owned())]).collect()
             }
-            Self::Store(StoreError::Unavailable(_)) | Self::TimedOut(_) => vec![(header::RETRY_AFTER, RETRY_AFTER_S.to_owned())],
+            Self::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) | Self::TimedOut(_) => {
+                vec![(header::RETRY_AFTER, RETRY_AFTER_S.to_owned())]
+            }
             _ => Vec::new(),
         }
     }
@@ -367,9 +369,11 @@ mod tests {
 
     #[test]
     fn an_unavailable_store_is_503_with_retry_after() {
-        let response = ApiError::Store(StoreError::Unavailable("locked".into())).into_response();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER_S);
+        for error in [StoreError::Unavailable("locked".into()), StoreError::OutOfReach("restarts".into())] {
+            let response = ApiError::Store(error).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER_S);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ struct CommandLine {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// What to log, for example info, debug or lethe_http=debug,info
-    /// [default: info for serve, otherwise warn]
+    /// [default: info for serve and worker, otherwise warn]
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// How to log
@@ -44,6 +44,7 @@ enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(commands::serve::Serve),
+    Worker(commands::worker::WorkerCommand),
     #[command(subcommand)]
     Client(commands::client::ClientCommand),
     #[command(subcommand)]
@@ -108,6 +109,7 @@ impl Command {
     async fn run(self) -> Result<ExitCode> {
         match self {
             Self::Serve(command) => command.run().await,
+            Self::Worker(command) => command.run().await,
             Self::Client(command) => command.run().await,
             Self::User(command) => command.run().await,
             Self::Import(command) => command.run().await,
@@ -130,7 +132,7 @@ impl Command {
 }
 
 fn log_to_stderr(line: &CommandLine) -> Result<(), UsageError> {
-    let default = if matches!(line.command, Command::Serve(_)) { "info" } else { "warn" };
+    let default = if matches!(line.command, Command::Serve(_) | Command::Worker(_)) { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_new(line.log.as_deref().unwrap_or(default))
         .map_err(|error| UsageError(format!("--log: {error}")))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -60,6 +60,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 fn after_store_error(error: &StoreError) -> Option<&'static str> {
     match error {
         StoreError::Unavailable(_) => Some("try again; something else keeps the database busy"),
+        StoreError::OutOfReach(_) => Some("look whether PostgreSQL runs there, and try again"),
         StoreError::Failed(_) => Some("look whether the disk is full; if the files are damaged, restore the directory from a backup"),
         StoreError::Damaged { .. } => Some("restore the directory from a backup; lethe check says how much is damaged"),
         StoreError::NotUnderstood(_) => Some("use the version of lethe that wrote it, or a later one"),

@@ -27,3 +27,4 @@ mod restore_leftovers;
 mod retention;
 mod secret_key;
 mod terminal;
+mod work;

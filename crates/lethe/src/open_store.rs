@@ -151,6 +151,19 @@ impl StoreOptions {
     /// As [`StoreOptions::open`]; and the key is missing or cannot be read.
     pub(crate) async fn open_with_key(&self) -> Result<KeyedStore> {
         let opened = self.open().await?;
+        self.with_known_key(opened)
+    }
+
+    /// For a process that works beside the servers of a database. Makes no key: with one of its own it would sign what nobody can verify.
+    ///
+    /// # Errors
+    /// As [`StoreOptions::open_for_serving`]; and the key is missing.
+    pub(crate) async fn open_for_work(&self) -> Result<KeyedStore> {
+        let opened = self.open_as(Wanted::ForServing).await?;
+        self.with_known_key(opened)
+    }
+
+    fn with_known_key(&self, opened: OpenStore) -> Result<KeyedStore> {
         let directory = self.key_directory();
         let secrets = secret_key::load(directory)?.with_context(|| {
             Advice::new(
@@ -218,6 +231,17 @@ impl StoreOptions {
     pub(crate) fn refuse_database(&self, command: &str, instead: &str) -> Result<()> {
         if self.is_shared() {
             bail!(Advice::new(format!("{command} is for the embedded store, and not for a database"), instead));
+        }
+        Ok(())
+    }
+
+    /// For a command that only a database knows; says what to do for an embedded store.
+    ///
+    /// # Errors
+    /// It is an embedded store.
+    pub(crate) fn refuse_directory(&self, command: &str, instead: &str) -> Result<()> {
+        if !self.is_shared() {
+            bail!(Advice::new(format!("{command} is for a database (--database-url), and an embedded store has one process"), instead));
         }
         Ok(())
     }
@@ -348,7 +372,7 @@ impl StoreOptions {
     fn advise_of_database(&self, error: DatabaseOpenError) -> anyhow::Error {
         let place = self.place();
         let (what, next) = match &error {
-            DatabaseOpenError::Migrate(DatabaseMigrateError::TooNew { .. }) => return error.into(),
+            DatabaseOpenError::Migrate(DatabaseMigrateError::TooNew { .. } | DatabaseMigrateError::Served { .. }) => return error.into(),
             DatabaseOpenError::Missing => (
                 format!("there is no store in {place}"),
                 format!("name the right database with --database-url, or make its tables with lethe migrate{}", self.flag()),
@@ -356,8 +380,8 @@ impl StoreOptions {
             DatabaseOpenError::Served => {
                 (format!("{place} is in use"), "this command needs the store to itself: stop all of its servers first".to_owned())
             }
-            DatabaseOpenError::Migrate(DatabaseMigrateError::Postgres(StoreError::Unavailable(_)))
-            | DatabaseOpenError::Store(StoreError::Unavailable(_)) => (
+            DatabaseOpenError::Migrate(DatabaseMigrateError::Postgres(StoreError::Unavailable(_) | StoreError::OutOfReach(_)))
+            | DatabaseOpenError::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) => (
                 format!("{place} cannot be reached"),
                 "look whether PostgreSQL runs there, and whether host and port of --database-url are right".to_owned(),
             ),

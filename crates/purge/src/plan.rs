@@ -13,10 +13,15 @@ pub struct BatchLimits {
     pub batch_bytes_max: u64,
 }
 
+impl BatchLimits {
+    /// Resources, if nobody says otherwise.
+    pub const TARGETS_DEFAULT: u64 = 4_000;
+}
+
 impl Default for BatchLimits {
     /// 4,000 resources or 8 MiB: about 10 ms of work on the embedded store (docs/adr/0004).
     fn default() -> Self {
-        Self { batch_targets_max: 4_000, batch_bytes_max: 8 << 20 }
+        Self { batch_targets_max: Self::TARGETS_DEFAULT, batch_bytes_max: 8 << 20 }
     }
 }
 

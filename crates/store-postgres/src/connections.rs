@@ -8,12 +8,16 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::{error::Result, transaction::Tx};
 
-/// Connections that may work at the same time. PostgreSQL keeps a process for each, and gains nothing from more than some for each core.
-const CONNECTIONS_MAX: usize = 16;
+/// Connections that live calls may use at the same time. PostgreSQL keeps a process for each, and gains nothing from more than some for each core.
+pub(crate) const CONNECTIONS_MAX: usize = 16;
+/// Connections that workers may use: two for each of at most eight (one purges, one plans an export), and one to look for work.
+pub(crate) const WORK_CONNECTIONS_MAX: usize = 17;
 /// Previews at a time; others wait. Each keeps old rows from being vacuumed while it looks.
 const PREVIEWS_MAX: usize = 2;
 /// How long a call waits for a connection to be free, or to be made.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// For how long a server that is gone without a word, its network or its machine with it, may leave a session waiting.
+const UNHEARD_MAX: Duration = Duration::from_secs(30);
 /// How often a transaction is run again when others were in its way.
 const RUNS_MAX: u32 = 5;
 
@@ -53,6 +57,25 @@ const BEGIN_READ: &str = "begin isolation level repeatable read, read only";
 /// The same for somebody who also writes, to tables of his own.
 const BEGIN_LOOK: &str = "begin isolation level repeatable read";
 
+/// The address with limits for whatever a session may wait for: as [`SESSION`] says for what the server does, and here for a server that has gone without
+/// a word. What the address itself says counts.
+pub(crate) fn limited(config: &Config, silence_max: Duration) -> Config {
+    let mut config = config.clone();
+    let silence = format!("-c idle_in_transaction_session_timeout={}ms", silence_max.as_millis().max(1));
+    config.options(format!("{SESSION} {silence} {}", config.get_options().unwrap_or_default()));
+    if config.get_application_name().is_none() {
+        config.application_name("lethe");
+    }
+    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(WAIT_MAX));
+    config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(UNHEARD_MAX));
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config.keepalives_idle(UNHEARD_MAX / 2);
+    }
+    config.keepalives_interval(config.get_keepalives_interval().unwrap_or(UNHEARD_MAX / 6));
+    config.keepalives_retries(config.get_keepalives_retries().unwrap_or(3));
+    config
+}
+
 fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, StoreError> {
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
@@ -67,15 +90,9 @@ fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, Sto
 impl Connections {
     /// Opens none yet. A transaction of which nothing is heard for `silence_max` is given up by the server: whoever holds locks and is stopped must not
     /// stop others.
-    pub(crate) fn new(config: &Config, silence_max: Duration) -> std::result::Result<Self, StoreError> {
-        let mut config = config.clone();
-        let silence = format!("-c idle_in_transaction_session_timeout={}ms", silence_max.as_millis().max(1));
-        config.options(format!("{SESSION} {silence} {}", config.get_options().unwrap_or_default()));
-        if config.get_application_name().is_none() {
-            config.application_name("lethe");
-        }
-        config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(WAIT_MAX));
-        Ok(Self { pool: pool(config.clone(), CONNECTIONS_MAX)?, looks: pool(config, PREVIEWS_MAX)? })
+    pub(crate) fn new(config: &Config, silence_max: Duration, connections_max: usize) -> std::result::Result<Self, StoreError> {
+        let config = limited(config, silence_max);
+        Ok(Self { pool: pool(config.clone(), connections_max)?, looks: pool(config, PREVIEWS_MAX)? })
     }
 
     /// Runs `work` in one transaction that writes; what it returns as an error is rolled back. Run again from its beginning when others were in its
@@ -142,5 +159,48 @@ impl Connections {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::searches::test_database::address;
+
+    #[tokio::test]
+    async fn every_session_has_limits_for_statements_locks_and_silence() {
+        let connections = Connections::new(&address(), Duration::from_secs(7), 1).unwrap();
+        let settings = "select concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), \
+            current_setting('idle_in_transaction_session_timeout'))";
+        let of = |tx: Tx| async move { Ok(tx.row(settings, &[]).await?.try_get::<_, String>(0)?) };
+        assert_eq!(connections.read(of).await.unwrap(), "1min 10s 7s");
+        assert_eq!(connections.write(Durability::InOrder, of).await.unwrap(), "1min 10s 7s");
+        assert_eq!(of(connections.begin_to_look().await.unwrap()).await.unwrap(), "1min 10s 7s");
+        // One connection serves all of them: whoever changed a limit has put it back.
+        let limit = Duration::from_millis(1);
+        let given_up = |tx: Tx| async move { crate::time_limit::within(&tx, limit, tx.run("select pg_sleep(60)")).await };
+        assert!(matches!(connections.read(given_up).await, Err(StoreError::TooCostly(_))));
+        assert_eq!(connections.read(of).await.unwrap(), "1min 10s 7s");
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_connection_free_is_told_to_ask_again_and_takes_none_of_others() {
+        let (calls, work) = (Connections::new(&address(), WAIT_MAX, 1).unwrap(), Connections::new(&address(), WAIT_MAX, 1).unwrap());
+        let taken = work.begin(Durability::InOrder).await.unwrap();
+        let busy = work.pool.timeout_get(&deadpool_postgres::Timeouts { wait: Some(Duration::ZERO), ..Default::default() }).await;
+        let busy = StoreError::from(crate::error::Error::from(busy.err().unwrap()));
+        assert!(matches!(busy, StoreError::Unavailable(_)), "{busy:?}");
+        calls.read(|tx| async move { tx.run("select 1").await }).await.unwrap();
+        taken.roll_back().await.unwrap();
+        work.read(|tx| async move { tx.run("select 1").await }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_nobody_in_is_out_of_reach() {
+        let nobody = "postgres://lethe@127.0.0.1:1/lethe".parse().unwrap();
+        let connections = Connections::new(&nobody, WAIT_MAX, 1).unwrap();
+        let refused = connections.read(|tx| async move { tx.run("select 1").await }).await.unwrap_err();
+        assert!(matches!(refused, StoreError::OutOfReach(_)), "{refused:?}");
     }
 }

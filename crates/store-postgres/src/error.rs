@@ -1,37 +1,53 @@
 //! PostgreSQL's errors in the words of the ports.
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use lethe_store::{StoreError, WriteError};
 use tokio_postgres::error::SqlState;
 
 /// What a statement returned, for the ports.
 pub(crate) fn store_error(error: tokio_postgres::Error) -> StoreError {
-    if is_out_of_reach(&error) || is_conflict(&error) {
+    if is_out_of_reach(&error) {
+        StoreError::OutOfReach(Box::new(error))
+    } else if is_busy(&error) || is_conflict(&error) {
         StoreError::Unavailable(Box::new(error))
     } else {
         StoreError::Failed(Box::new(error))
     }
 }
 
-/// Whether the server is gone, going, or too busy for now: what is asked again later may be done.
+/// Whether something else is in the way for now: what is asked again later may be done.
+fn is_busy(error: &tokio_postgres::Error) -> bool {
+    let waits = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT];
+    error.code().is_some_and(|code| waits.contains(code))
+}
+
+/// Whether the server is gone or going, or takes nobody in: what is asked again when that is over may be done.
 fn is_out_of_reach(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         // A server that failed over may still be read-only: the next connection goes to its successor.
         Some(code) => {
             let waits = [
-                SqlState::LOCK_NOT_AVAILABLE,
-                SqlState::QUERY_CANCELED,
                 SqlState::TOO_MANY_CONNECTIONS,
                 SqlState::CANNOT_CONNECT_NOW,
                 SqlState::ADMIN_SHUTDOWN,
                 SqlState::CRASH_SHUTDOWN,
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
                 SqlState::READ_ONLY_SQL_TRANSACTION,
             ];
             waits.contains(code) || code.code().starts_with("08")
         }
         // The server has said nothing: the connection is lost or was never made.
         None => error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>()),
+    }
+}
+
+/// For somebody who opens the database: a server that answers and refuses (a password, a name) has to be told of, and is not waited for.
+pub(crate) fn of_first_connection(error: StoreError) -> StoreError {
+    match error {
+        StoreError::OutOfReach(source) => match source.downcast::<tokio_postgres::Error>() {
+            Ok(error) => store_error(*error),
+            Err(source) => StoreError::OutOfReach(source),
+        },
+        other => other,
     }
 }
 
@@ -73,9 +89,11 @@ impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error {
             Error::Postgres(error) => store_error(error),
-            Error::Pool(PoolError::Backend(error)) => store_error(error),
-            // No connection was free in time, or none could be made.
-            Error::Pool(error) => Self::Unavailable(Box::new(error)),
+            // No connection was free in time.
+            Error::Pool(error @ PoolError::Timeout(TimeoutType::Wait)) => Self::Unavailable(Box::new(error)),
+            // None could be made, whatever the server says: it may let nobody in for a while.
+            Error::Pool(PoolError::Backend(error)) => Self::OutOfReach(Box::new(error)),
+            Error::Pool(error) => Self::OutOfReach(Box::new(error)),
             Error::Store(error) => error,
             Error::Write(WriteError::Store(error)) => error,
             Error::Write(refused) => Self::Failed(Box::new(refused)),

@@ -9,7 +9,7 @@ use crate::PostgresStore;
 /// If nobody says otherwise.
 pub(crate) const LEASE_DEFAULT: Duration = Duration::from_secs(300);
 /// However long a lease is.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// What a step goes by.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("../sql/migrations/0001_schema.sql")
 pub const SCHEMA: &str = MIGRATIONS[0];
 
 const SELECT_SCHEMA: &str = include_str!("../sql/migrations/schema_number.sql");
+/// As whoever has the database to himself (`sql/presence`), until the transaction ends.
+const TAKE_ALONE: &str = include_str!("../sql/migrations/take_alone.sql");
 const LOCK: &str = include_str!("../sql/migrations/lock.sql");
 const HAS_CITUS: &str = include_str!("../sql/migrations/has_citus.sql");
 const IS_SPREAD: &str = include_str!("../sql/migrations/is_spread.sql");
@@ -30,6 +32,14 @@ pub enum MigrateError {
         found: usize,
         /// Newest schema that this version knows.
         known: usize,
+    },
+    /// Servers or workers of an earlier version are at it, and would go on with a schema that they do not know.
+    #[error(
+        "the database has schema {found}, and processes of the version that made it still use it: stop all of them, then run lethe migrate"
+    )]
+    Served {
+        /// Schema of the database.
+        found: usize,
     },
     /// A statement failed; the database is as it was.
     #[error("the schema could not be brought up to date; the database is as it was")]
@@ -50,7 +60,7 @@ pub(crate) enum IfNone {
 }
 
 /// What a database has.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Schema {
     /// No tables, and none were to be made.
     Missing,
@@ -63,44 +73,83 @@ pub(crate) enum Schema {
 /// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. Spreads the tables over machines if the database
 /// can do that, and has not yet.
 pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::result::Result<Schema, MigrateError> {
-    let (found, schema) = connections.write(Durability::OnDisk, |tx| migrate_in(tx, if_none)).await?;
-    if found > MIGRATIONS.len() {
-        return Err(MigrateError::TooNew { found, known: MIGRATIONS.len() });
-    }
-    Ok(schema)
+    migrate_by(connections, if_none, &MIGRATIONS).await
 }
 
-/// The number of the schema that was found, and what there is now.
-async fn migrate_in(tx: Tx, if_none: IfNone) -> Result<(usize, Schema)> {
+async fn migrate_by(connections: &Connections, if_none: IfNone, migrations: &[&str]) -> std::result::Result<Schema, MigrateError> {
+    match connections.write(Durability::OnDisk, |tx| migrate_in(tx, if_none, migrations)).await? {
+        (found, None) => Err(MigrateError::Served { found }),
+        (found, _) if found > migrations.len() => Err(MigrateError::TooNew { found, known: migrations.len() }),
+        (_, Some(schema)) => Ok(schema),
+    }
+}
+
+/// The number of the schema that was found, and what there is now; `None` if it is older and somebody uses it.
+async fn migrate_in(tx: Tx, if_none: IfNone, migrations: &[&str]) -> Result<(usize, Option<Schema>)> {
     let found = schema_of(&tx).await?;
     if found == 0 && if_none == IfNone::Refuse {
-        return Ok((found, Schema::Missing));
+        return Ok((found, Some(Schema::Missing)));
     }
     let has_citus: bool = tx.row(HAS_CITUS, &[]).await?.try_get(0)?;
     let schema = if has_citus { Schema::Spread } else { Schema::Here };
     let is_done = async || Ok::<_, SqlError>(!has_citus || tx.row(IS_SPREAD, &[]).await?.try_get(0)?);
-    if found >= MIGRATIONS.len() && is_done().await? {
-        return Ok((found, schema));
+    if found >= migrations.len() && is_done().await? {
+        return Ok((found, Some(schema)));
     }
     tx.row(LOCK, &[]).await?;
     // Another may have been quicker.
     let found = schema_of(&tx).await?;
-    for migration in MIGRATIONS.iter().skip(found) {
+    if (1..migrations.len()).contains(&found) && !tx.row(TAKE_ALONE, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok((found, None));
+    }
+    for migration in migrations.iter().skip(found) {
         tx.run(migration).await?;
     }
-    if found < MIGRATIONS.len() {
-        tx.run(&format!("comment on schema lethe is '{}'", MIGRATIONS.len())).await?;
+    if found < migrations.len() {
+        tx.run(&format!("comment on schema lethe is '{}'", migrations.len())).await?;
     }
     if !is_done().await? {
         // One connection to each machine: the tables were made in this transaction.
         tx.run("set local citus.multi_shard_modify_mode = 'sequential'").await?;
         tx.rows(SPREAD, &[]).await?;
     }
-    Ok((found, schema))
+    Ok((found, Some(schema)))
 }
 
 async fn schema_of(tx: &Tx) -> Result<usize> {
     let stored: Option<String> = tx.row(SELECT_SCHEMA, &[]).await?.try_get(0)?;
     let not_understood = |stored: &str| lethe_store::StoreError::NotUnderstood(format!("the comment on schema lethe: {stored}"));
     Ok(stored.map_or(Ok(0), |stored| stored.parse().map_err(|_| not_understood(&stored)))?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        presence::{Held, Presence},
+        searches::test_database::with_empty_database,
+    };
+
+    #[tokio::test]
+    async fn an_older_schema_is_brought_up_to_date_when_nobody_uses_it() {
+        with_empty_database(async |config| {
+            let connections = Connections::new(&config, Duration::from_secs(9), 1).unwrap();
+            let later = [MIGRATIONS[0], "create table lethe.later (only_row bigint primary key)"];
+            assert_ne!(migrate(&connections, IfNone::Make).await.unwrap(), Schema::Missing);
+            let server = Presence::take(&config, Held::Shared { came_back: 0 }).await.unwrap().unwrap();
+            let refused = migrate_by(&connections, IfNone::Refuse, &later).await.unwrap_err();
+            assert!(matches!(refused, MigrateError::Served { found: 1 }), "{refused}");
+            assert!(migrate(&connections, IfNone::Refuse).await.is_ok(), "the same version goes on beside it");
+            drop(server);
+            // PostgreSQL takes the lock back a moment later.
+            while migrate_by(&connections, IfNone::Refuse, &later).await.is_err() {}
+            let refused = migrate(&connections, IfNone::Refuse).await.unwrap_err();
+            assert!(matches!(refused, MigrateError::TooNew { found: 2, known: 1 }), "{refused}");
+            connections.read(|tx| async move { tx.run("select 1 from later").await }).await.unwrap();
+        })
+        .await;
+    }
 }

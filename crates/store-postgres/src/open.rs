@@ -10,7 +10,8 @@ use tokio_postgres::{Config, config::Host};
 
 use crate::{
     bulk::FilterCache,
-    connections::Connections,
+    connections::{CONNECTIONS_MAX, Connections, WORK_CONNECTIONS_MAX},
+    error::of_first_connection,
     lease_times::{LEASE_DEFAULT, silence_max},
     migrate::{IfNone, MigrateError, Schema, migrate},
     presence::{Held, Presence},
@@ -18,7 +19,10 @@ use crate::{
 
 /// The store on PostgreSQL.
 pub struct PostgresStore {
+    /// Of live calls.
     pub(crate) connections: Connections,
+    /// Of workers: whatever they do, they take none from live calls.
+    pub(crate) work: Connections,
     /// For whoever needs a connection that is none of these.
     pub(crate) config: Config,
     pub(crate) clock: Arc<dyn Clock>,
@@ -97,6 +101,7 @@ impl PostgresStore {
 
     async fn open_present(url: &str, clock: Arc<dyn Clock>, if_none: IfNone, wanted: Held, lease: Duration) -> Result<Self, OpenError> {
         let config = parse(url)?;
+        upgrade(&config, lease).await?;
         // Before the schema is looked at: whoever has it to himself may be making it.
         let presence = Presence::take(&config, wanted).await?.ok_or(OpenError::Served)?;
         let store = Self::open_with(&config, clock, if_none, lease).await?;
@@ -104,17 +109,21 @@ impl PostgresStore {
     }
 
     async fn open_with(config: &Config, clock: Arc<dyn Clock>, if_none: IfNone, lease: Duration) -> Result<Self, OpenError> {
-        let mut connections = Connections::new(config, silence_max(lease))?;
+        let mut address = config.clone();
+        let connections = Connections::new(config, silence_max(lease), 1)?;
         match migrate(&connections, if_none).await {
             Ok(Schema::Here) => {}
-            Ok(Schema::Spread) => connections = Connections::new(&for_spread(config), silence_max(lease))?,
+            Ok(Schema::Spread) => address = for_spread(config),
             Ok(Schema::Missing) => return Err(OpenError::Missing),
             // Nobody has looked at the schema yet.
-            Err(MigrateError::Postgres(error @ StoreError::Unavailable(_))) => return Err(error.into()),
+            Err(MigrateError::Postgres(error @ (StoreError::Unavailable(_) | StoreError::OutOfReach(_)))) => {
+                return Err(of_first_connection(error).into());
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(Self {
-            connections,
+            connections: Connections::new(&address, silence_max(lease), CONNECTIONS_MAX)?,
+            work: Connections::new(&address, silence_max(lease), WORK_CONNECTIONS_MAX)?,
             config: config.clone(),
             clock,
             pace: Arc::default(),
@@ -167,6 +176,15 @@ impl PostgresStore {
     }
 }
 
+/// Brings an older schema up to date, for which nobody may serve the database: before the place of a server is taken, which would be in its own way.
+async fn upgrade(config: &Config, lease: Duration) -> Result<(), OpenError> {
+    match migrate(&Connections::new(config, silence_max(lease), 1)?, IfNone::Refuse).await {
+        // Whatever is wrong with it is told by whoever opens it.
+        Ok(_) | Err(MigrateError::TooNew { .. } | MigrateError::Postgres(_)) => Ok(()),
+        Err(served @ MigrateError::Served { .. }) => Err(served.into()),
+    }
+}
+
 pub(crate) fn parse(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(OpenError::Scheme);
@@ -176,7 +194,28 @@ pub(crate) fn parse(url: &str) -> Result<Config, OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use lethe_auth::{ClientId, Scope};
+    use lethe_store::{Resources, SystemClock};
+
     use super::*;
+    use crate::{connections::Durability, searches::test_database::with_empty_database};
+
+    #[tokio::test]
+    async fn workers_take_no_connection_that_live_calls_need() {
+        with_empty_database(async |config| {
+            let store = PostgresStore::open_with(&config, Arc::new(SystemClock), IfNone::Make, LEASE_DEFAULT).await.unwrap();
+            let mut taken = Vec::new();
+            for _ in 0..WORK_CONNECTIONS_MAX {
+                taken.push(store.work.begin(Durability::InOrder).await.unwrap());
+            }
+            for _ in 0..CONNECTIONS_MAX - 1 {
+                taken.push(store.connections.begin(Durability::OnDisk).await.unwrap());
+            }
+            let owner = Scope::Client { client_id: ClientId("c".to_owned()) };
+            assert!(store.totals(&owner).await.unwrap().is_empty(), "the last of them");
+        })
+        .await;
+    }
 
     #[test]
     fn an_address_is_shown_without_its_password_and_errors_quote_nothing() {

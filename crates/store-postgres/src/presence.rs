@@ -8,7 +8,7 @@ use lethe_store::StoreError;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::error::Result;
+use crate::{connections::limited, error::Result};
 
 const SHARE: &str = include_str!("../sql/presence/share.sql");
 const TAKE_ALONE: &str = include_str!("../sql/presence/take_alone.sql");
@@ -64,7 +64,7 @@ impl Presence {
     /// Takes the lock; `None` if somebody else has it.
     pub(crate) async fn take(config: &Config, wanted: Held) -> std::result::Result<Option<Self>, StoreError> {
         let statement = if wanted == Held::Alone { TAKE_ALONE } else { SHARE };
-        let config = config.clone();
+        let config = limited(config, TAKE_WAIT);
         let began = Instant::now();
         // PostgreSQL takes a lock back a moment after the process that had it has ended.
         let connected = loop {

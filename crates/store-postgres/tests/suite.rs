@@ -8,6 +8,12 @@ mod erase_files;
 mod erase_large;
 #[path = "suite/erase_on_a_job.rs"]
 mod erase_on_a_job;
+#[path = "suite/several.rs"]
+mod several;
+#[path = "suite/shared_batches.rs"]
+mod shared_batches;
+#[path = "suite/writers.rs"]
+mod writers;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -232,7 +238,7 @@ async fn who_is_cut_off_is_told_to_ask_again_and_nothing_is_half_done() {
         while let Some(outcome) = writers.join_next().await {
             match outcome.unwrap() {
                 Ok(_) => stored += 1,
-                Err(WriteError::Store(StoreError::Unavailable(_))) => cut_off += 1,
+                Err(WriteError::Store(StoreError::OutOfReach(_))) => cut_off += 1,
                 Err(other) => panic!("{other:?}"),
             }
         }

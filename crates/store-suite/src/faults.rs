@@ -185,6 +185,18 @@ impl PurgeWork for FaultyStore {
     async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
         self.step(self.inner.claim_batch(lease)).await
     }
+    async fn claim_shared_batch(&self) -> Result<Option<(Lease<JobId>, ClaimedBatch)>> {
+        self.inner.claim_shared_batch().await
+    }
+    async fn give_back_purge(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.inner.give_back_purge(lease).await
+    }
+    async fn withdraw_batches(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.inner.withdraw_batches(lease).await
+    }
+    async fn give_back_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<()> {
+        self.inner.give_back_batch(lease, batch).await
+    }
     async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<()> {
         self.step(self.inner.prepare_companions(lease)).await
     }

@@ -9,9 +9,12 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 /// A port could not do what was asked. Nothing of it was written.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database is busy or out of reach. May be retried.
+    /// The database is busy. May be retried.
     #[error("the database is not available at the moment")]
     Unavailable(#[source] Source),
+    /// The database is out of reach: it restarts, fails over, or takes no connection. May be retried, for as long as that lasts.
+    #[error("the database is out of reach at the moment")]
+    OutOfReach(#[source] Source),
     /// The database refuses to work: no space, an I/O error, a damaged file. Retrying helps only after somebody has acted.
     #[error("the database failed: {0}")]
     Failed(#[source] Source),

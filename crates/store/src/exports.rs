@@ -175,6 +175,10 @@ pub struct ExportTask {
 pub trait ExportWork: Send + Sync {
     /// Claims the oldest job that waits or whose lease has ended.
     async fn claim_export(&self) -> Result<Option<ClaimedExport>, StoreError>;
+    /// Gives the lease back, so that another worker can have the job at once. Nothing where there is one worker.
+    async fn give_back_export(&self, _lease: &Lease<JobId>) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Throws away an unfinished plan and returns what is to be planned.
     async fn begin_export(&self, lease: &Lease<JobId>) -> Result<Vec<ExportTask>, StoreError>;
     /// Stores the files of one account and type, each within `limits`. Which they are depends on the selection and the watermark, and not on

@@ -237,7 +237,8 @@ pub struct ClaimedPurge {
     pub job: PurgeJob,
 }
 
-/// A batch that a worker has claimed.
+/// A batch that a worker has claimed. Under one fence of its job no attempt has the number of another that may still write: so it is the batch's own
+/// fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimedBatch {
     /// Its number within the job, from 1.
@@ -302,14 +303,20 @@ pub struct SweepTask {
     pub resource_type: ResourceType,
 }
 
-/// The steps of one purge, as the worker runs them. Each renews the lease; each fails with [`StoreError::LeaseLost`], having written
-/// nothing, when another worker has claimed the job since (INV-3). Each may be run again after a crash.
+/// The steps of one purge, as the worker runs them. Each renews the lease, but those of a batch, which has a lease of its own where there are
+/// several workers; each fails with [`StoreError::LeaseLost`], having written nothing, when another worker has claimed the job since, or the batch
+/// (INV-3). Each may be run again after a crash.
 #[async_trait]
 pub trait PurgeWork: Send + Sync {
     /// Ends every lease at once: for a server that owns its database alone and has just started, so that nobody else can hold one.
     async fn release_leases(&self) -> Result<(), StoreError>;
     /// Claims the oldest job that waits or whose lease has ended.
     async fn claim_purge(&self) -> Result<Option<ClaimedPurge>, StoreError>;
+
+    /// Gives the lease back, so that another worker can have the job at once. Nothing where there is one worker.
+    async fn give_back_purge(&self, _lease: &Lease<JobId>) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Throws away an unfinished plan and returns the accounts to plan for. A sealed plan stays, and there is none to plan for.
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>, StoreError>;
@@ -324,6 +331,15 @@ pub trait PurgeWork: Send + Sync {
 
     /// Claims the next batch: targets first, companions after the last of them is done.
     async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch, StoreError>;
+    /// Claims a batch of a job that another worker has, to share its work: with that worker's lease, under which only the batch may be run. `None`:
+    /// there is none, as always where there is one worker.
+    async fn claim_shared_batch(&self) -> Result<Option<(Lease<JobId>, ClaimedBatch)>, StoreError> {
+        Ok(None)
+    }
+    /// Takes back the batches that others have claimed: when this returns, none is running, and none of those can be run under its old claim.
+    async fn withdraw_batches(&self, _lease: &Lease<JobId>) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Strikes off the companions that something remaining needs, now that all targets have their outcome.
     async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<(), StoreError>;
     /// Removes every stored version of one batch, re-checking INV-1 in the deleting statement and the holds of this moment before it, and
@@ -335,6 +351,11 @@ pub trait PurgeWork: Send + Sync {
     /// Records that an attempt failed: the batch waits until `retry_at`, or has failed if that is `None`.
     async fn fail_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch, cause: &str, retry_at: Option<Instant>)
     -> Result<(), StoreError>;
+    /// Puts a batch back in line whose attempt came to nothing because the database was out of reach; a store for which that can happen does not count
+    /// the attempt.
+    async fn give_back_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<(), StoreError> {
+        self.fail_batch(lease, batch, "the database was out of reach", Some(Instant::from_unix_ms(0))).await
+    }
 
     /// Enters the next phase.
     async fn enter_phase(&self, lease: &Lease<JobId>, phase: Phase) -> Result<(), StoreError>;

@@ -25,7 +25,14 @@ impl ExportWalk {
         let job = self.lease.job_id;
         match self.plan().await {
             Ok(()) => tracing::info!(%job, "an export is planned"),
-            Err(Halt::Leave) => tracing::info!(%job, "an export is left to the next worker, or was removed"),
+            Err(Halt::Leave) => {
+                tracing::info!(%job, "an export is left to the next worker, or was removed");
+                if *self.shutdown.borrow()
+                    && let Err(error) = self.store.give_back_export(&self.lease).await
+                {
+                    tracing::warn!(%job, error = &error as &dyn Error, "an export could not be given back; it is free when its lease ends");
+                }
+            }
             Err(Halt::Failed(error)) => {
                 tracing::error!(%job, error = &error as &dyn Error, "an export failed; its owner starts another once the cause is mended");
                 let cause = chain(&error);

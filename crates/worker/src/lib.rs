@@ -1,5 +1,6 @@
-//! Claims purge and export jobs and walks each through its phases. Knows no SQL and no HTTP.
+//! Claims purge and export jobs and walks each through its phases, and runs batches of jobs that other workers walk. Knows no SQL and no HTTP.
 
+mod batch;
 mod export;
 mod step;
 mod walk;
@@ -17,8 +18,8 @@ use tokio::{
 /// How the worker goes about it.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerOptions {
-    /// Purges that run at the same time, and exports that are planned.
-    pub concurrent_jobs: usize,
+    /// So many purges, or batches of those that other workers walk, run at the same time; and so many exports are planned.
+    pub workers: usize,
     /// How often to look for work when nobody has called, in milliseconds.
     pub poll_interval_ms: u64,
     /// Size of a batch.
@@ -29,10 +30,15 @@ pub struct WorkerOptions {
     pub attempts: AttemptLimits,
 }
 
+impl WorkerOptions {
+    /// If nobody says otherwise.
+    pub const WORKERS_DEFAULT: usize = 2;
+}
+
 impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
-            concurrent_jobs: 2,
+            workers: Self::WORKERS_DEFAULT,
             poll_interval_ms: 1_000,
             batch: BatchLimits::default(),
             export_file: BatchLimits { batch_targets_max: 10_000, batch_bytes_max: u64::MAX },
@@ -84,17 +90,23 @@ impl Worker {
         let mut exports = JoinSet::new();
         while !*shutdown.borrow() {
             self.sweep_expired().await;
-            while exports.len() < self.options.concurrent_jobs
+            while exports.len() < self.options.workers
                 && let Some(export) = self.claim_export(&shutdown).await
             {
                 exports.spawn(export.run());
             }
-            while walks.len() < self.options.concurrent_jobs {
+            while walks.len() < self.options.workers {
                 match self.store.claim_purge().await {
                     Ok(Some(claimed)) => {
                         walks.spawn(self.walk(claimed, shutdown.clone()).run());
                     }
-                    Ok(None) => break,
+                    // Without a job of its own it shares the work of another's.
+                    Ok(None) => match batch::claim_shared(self.store.as_ref()).await {
+                        Some(claimed) => {
+                            walks.spawn(self.batches(shutdown.clone()).share(claimed));
+                        }
+                        None => break,
+                    },
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "looking for purge jobs failed; it is tried again");
                         break;
@@ -156,6 +168,10 @@ impl Worker {
 
     fn export_walk(&self, claimed: ClaimedExport, shutdown: watch::Receiver<bool>) -> export::ExportWalk {
         export::ExportWalk { store: Arc::clone(&self.store), options: self.options, lease: claimed.lease, shutdown }
+    }
+
+    fn batches(&self, shutdown: watch::Receiver<bool>) -> batch::Batches {
+        batch::Batches { store: Arc::clone(&self.store), clock: Arc::clone(&self.clock), options: self.options, shutdown }
     }
 
     fn walk(&self, claimed: ClaimedPurge, shutdown: watch::Receiver<bool>) -> walk::Walk {

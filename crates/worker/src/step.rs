@@ -6,6 +6,9 @@ use lethe_jobs::AttemptLimits;
 use lethe_store::{JobId, StoreError};
 use tokio::sync::watch;
 
+/// The longest pause before a database that is out of reach is tried again, in milliseconds.
+const OUT_OF_REACH_PAUSE_MAX_MS: u64 = 1_000;
+
 /// Why a walk ends before the job has.
 pub(crate) enum Halt {
     /// The server stops, another worker has the job, or it was removed: leave everything as it is.
@@ -21,19 +24,26 @@ pub(crate) async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
     shutdown: &watch::Receiver<bool>,
     step: impl Fn() -> F,
 ) -> Result<T, Halt> {
-    let mut attempts = 0;
+    let (mut attempts, mut out_of_reach) = (0, 0);
     loop {
-        attempts += 1;
         match step().await {
             Ok(done) => return Ok(done),
             Err(StoreError::LeaseLost) => return Err(Halt::Leave),
-            Err(error) => match limits.backoff_ms(attempts) {
-                None => return Err(Halt::Failed(error)),
-                Some(backoff_ms) => {
-                    tracing::warn!(%job, attempts, backoff_ms, error = &error as &dyn Error, "a step of a job failed; it is tried again");
-                    pause(backoff_ms, shutdown).await?;
+            // However long that takes: a job does not fail because its database restarts.
+            Err(error @ StoreError::OutOfReach(_)) => {
+                if out_of_reach == 0 {
+                    tracing::warn!(%job, error = &error as &dyn Error, "the database is out of reach; a job goes on when it is back");
                 }
-            },
+                out_of_reach += 1;
+                let backoff = AttemptLimits { attempts_max: u32::MAX, backoff_max_ms: OUT_OF_REACH_PAUSE_MAX_MS, ..limits };
+                pause(backoff.backoff_ms(out_of_reach).unwrap_or(OUT_OF_REACH_PAUSE_MAX_MS), shutdown).await?;
+            }
+            Err(error) => {
+                attempts += 1;
+                let Some(backoff_ms) = limits.backoff_ms(attempts) else { return Err(Halt::Failed(error)) };
+                tracing::warn!(%job, attempts, backoff_ms, error = &error as &dyn Error, "a step of a job failed; it is tried again");
+                pause(backoff_ms, shutdown).await?;
+            }
         }
     }
 }

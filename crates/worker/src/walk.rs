@@ -8,13 +8,13 @@ use lethe_purge::{
     certify::{Verdict, verdict},
 };
 use lethe_store::{
-    CANCELED_BEFORE, ClaimedBatch, Clock, FAILED_BEFORE, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store,
-    StoreError,
+    CANCELED_BEFORE, Clock, FAILED_BEFORE, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store, StoreError,
 };
 use tokio::sync::watch;
 
 use crate::{
     WorkerOptions,
+    batch::Batches,
     step::{Halt, chain, pause, persist},
 };
 
@@ -59,7 +59,14 @@ impl Walk {
                     "a purge job has ended"
                 );
             }
-            Err(Halt::Leave) => tracing::info!(job = %self.job.job_id, "a purge job is left to the next worker"),
+            Err(Halt::Leave) => {
+                tracing::info!(job = %self.job.job_id, "a purge job is left to the next worker");
+                if *self.shutdown.borrow()
+                    && let Err(error) = self.store.give_back_purge(&self.lease).await
+                {
+                    tracing::warn!(job = %self.job.job_id, error = &error as &dyn Error, "a job could not be given back; it is free when its lease ends");
+                }
+            }
             Err(Halt::Failed(error)) => {
                 tracing::error!(job = %self.job.job_id, error = &error as &dyn Error, "a purge job failed; PUT retries it once the cause is mended");
                 self.record_failure(&chain(&error)).await;
@@ -118,9 +125,15 @@ impl Walk {
     }
 
     async fn execute(&mut self) -> Result<Drained, Halt> {
+        let batches = Batches {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            options: self.options,
+            shutdown: self.shutdown.clone(),
+        };
         loop {
             match self.persist(|| self.store.claim_batch(&self.lease)).await? {
-                NextBatch::Run(batch) => self.run_batch(batch).await?,
+                NextBatch::Run(batch) => batches.run(self.lease, batch).await?,
                 NextBatch::PrepareCompanions => self.persist(|| self.store.prepare_companions(&self.lease)).await?,
                 NextBatch::WaitUntil(instant) => {
                     let wait_ms = instant.as_unix_ms().saturating_sub(self.clock.now().as_unix_ms());
@@ -129,34 +142,12 @@ impl Walk {
                     self.pause(wait_ms).await?;
                 }
                 NextBatch::Drained => return Ok(Drained::AllTried),
-                NextBatch::Canceled => return Ok(Drained::Canceled),
+                NextBatch::Canceled => {
+                    self.persist(|| self.store.withdraw_batches(&self.lease)).await?;
+                    return Ok(Drained::Canceled);
+                }
             }
             self.leave_if_down()?;
-        }
-    }
-
-    async fn run_batch(&self, batch: ClaimedBatch) -> Result<(), Halt> {
-        if self.options.attempts.is_exhausted(batch.attempts) {
-            let cause = format!("the server ended {} times while this batch ran", batch.attempts - 1);
-            return self.persist(|| self.store.fail_batch(&self.lease, batch, &cause, None)).await;
-        }
-        match self.store.purge_batch(&self.lease, batch).await {
-            Ok(_) => Ok(()),
-            Err(StoreError::LeaseLost) => Err(Halt::Leave),
-            Err(error) => {
-                let backoff_ms = self.options.attempts.backoff_ms(batch.attempts);
-                let retry_at = backoff_ms.map(|backoff_ms| self.clock.now().plus_ms(i64::try_from(backoff_ms).unwrap_or(i64::MAX)));
-                tracing::warn!(
-                    job = %self.lease.job_id,
-                    batch = batch.batch,
-                    attempt = batch.attempts,
-                    backoff_ms,
-                    error = &error as &dyn Error,
-                    "a purge batch failed"
-                );
-                let cause = chain(&error);
-                self.persist(|| self.store.fail_batch(&self.lease, batch, &cause, retry_at)).await
-            }
         }
     }
 
@@ -196,6 +187,8 @@ impl Walk {
     /// Puts what the job removed on record outside of the database, so that no older copy brings it back. Before the end of the job is stored:
     /// nobody may be told of an end that a copy could undo.
     async fn put_on_record(&self, event: JobEvent) -> Result<(), StoreError> {
+        // What is removed behind the record would not be on it: if the job failed in the middle, others may be at batches of it.
+        self.store.withdraw_batches(&self.lease).await?;
         let mark = match &self.journal {
             Some(journal) => Some(journal.record(self.store.as_ref(), &self.job, event).await?),
             None => None,

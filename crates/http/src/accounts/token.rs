@@ -122,7 +122,9 @@ impl<E: Into<ApiError>> From<E> for TokenError {
             ApiError::Unauthenticated(text) | ApiError::Forbidden(text) => {
                 Self { error: "invalid_client", refusal: ApiError::Unauthenticated(text) }
             }
-            refusal @ ApiError::Store(StoreError::Unavailable(_)) => Self { error: "temporarily_unavailable", refusal },
+            refusal @ ApiError::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_)) => {
+                Self { error: "temporarily_unavailable", refusal }
+            }
             refusal @ (ApiError::Store(_) | ApiError::Defect) => Self { error: "server_error", refusal },
             refusal => Self { error: "invalid_request", refusal },
         }

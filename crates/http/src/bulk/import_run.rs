@@ -70,7 +70,9 @@ impl ImportRun {
     async fn store(&self, batch: ImportBatch) -> Result<ImportProgress, WriteError> {
         for wait_ms in BACK_OFF_MS {
             match self.app.store.store_import_batch(&self.lease, batch.clone()).await {
-                Err(WriteError::Store(StoreError::Unavailable(_))) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                Err(WriteError::Store(StoreError::Unavailable(_) | StoreError::OutOfReach(_))) => {
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
                 ended => return ended,
             }
         }

@@ -20,5 +20,6 @@ pub(crate) mod retention;
 pub(crate) mod serve;
 pub(crate) mod user;
 pub(crate) mod version;
+pub(crate) mod worker;
 
 mod store_command;

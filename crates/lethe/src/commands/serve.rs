@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     open_store::StoreOptions,
-    recovery::JournalOptions,
     retention::{RetentionOptions, TimeOfDay},
     server::{ServeSettings, Server},
+    work::WorkOptions,
 };
 
 /// Run the server, with its worker
@@ -23,7 +23,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     store: StoreOptions,
     #[command(flatten)]
-    journal: JournalOptions,
+    work: WorkOptions,
     #[command(flatten)]
     retention: RetentionOptions,
     /// When the rules of retention are kept each day, in UTC
@@ -39,9 +39,6 @@ pub(crate) struct Serve {
     /// (unless it prefers handling=lenient)
     #[arg(long, value_name = "WHEN", default_value = "lenient")]
     validation: Validation,
-    /// Who operates the server, as it stands in certificates
-    #[arg(long, value_name = "NAME")]
-    organization: Option<String>,
     /// Web pages of this origin may call from a browser, for example https://app.example.org; may be given several times
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<CorsOrigin>,
@@ -51,9 +48,6 @@ pub(crate) struct Serve {
     /// While a job runs, 99 % of writes take at most so many milliseconds longer than usual
     #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     live_write_wait_ms: u64,
-    /// With --database-url: how long a server may be silent before another takes over its jobs. The same for all servers
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    lease_seconds: u64,
 }
 
 fn parse_read_factor(text: &str) -> Result<f64, String> {
@@ -77,13 +71,12 @@ impl Serve {
         let settings = ServeSettings {
             validation: self.validation,
             pace: PaceBounds { read_factor: self.live_read_factor, write_wait: Duration::from_millis(self.live_write_wait_ms) },
-            organization: self.organization.clone(),
             cors_origins: self.cors_origin,
-            journal: self.journal.clone(),
+            work: self.work.clone(),
             retention: self.retention.retention.clone(),
             retention_at: self.retention_at,
         };
-        let store = StoreOptions { lease: Duration::from_secs(self.lease_seconds), ..self.store };
+        let store = self.work.over(self.store);
         let mut server = Server::start_with(&store, self.listen, self.public_url.as_deref(), settings).await?;
         let data = store.place();
         eprintln!(

@@ -62,7 +62,7 @@ impl<'a> BatchWriter<'a> {
     async fn store_patiently(&self, batch: Vec<Write>, say: impl Fn(&str)) -> Result<Vec<WriteOutcome>, WriteError> {
         for wait_ms in BACK_OFF_MS {
             match self.store.write(self.account_id, batch.clone()).await {
-                Err(WriteError::Store(StoreError::Unavailable(cause))) => {
+                Err(WriteError::Store(StoreError::Unavailable(cause) | StoreError::OutOfReach(cause))) => {
                     if wait_ms >= 1_000 {
                         say(&format!("the store is busy ({cause}); the next attempt is in {} s", wait_ms / 1_000));
                     }

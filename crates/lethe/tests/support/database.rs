@@ -5,19 +5,27 @@ use std::process::Command;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use super::{Done, Running, Workplace, serve_by};
+use super::{Done, Running, Workplace, cluster::Cluster, serve_by};
 
 /// Dropped with this.
 pub struct Database {
     pub url: String,
     name: String,
+    /// `None`: it goes with its cluster.
+    server: Option<String>,
 }
 
 impl Database {
     pub async fn create() -> Self {
         let name = format!("lethe_e2e_{}", Uuid::new_v4().simple());
         connect(&server()).await.batch_execute(&format!("create database {name}")).await.unwrap();
-        Self { url: url_of(&name), name }
+        Self { url: url_of(&name), name, server: Some(server()) }
+    }
+
+    /// The one of a cluster that is the test's own.
+    pub async fn of(cluster: &Cluster) -> Self {
+        cluster.client().await.batch_execute("create database lethe").await.unwrap();
+        Self { url: cluster.url("lethe"), name: "lethe".to_owned(), server: None }
     }
 
     /// A connection that sees lethe's tables.
@@ -41,6 +49,26 @@ impl Database {
         command
     }
 
+    /// The same, from a process that the database knows by this name.
+    pub fn lethe_as(&self, name: &str, workplace: &Workplace, arguments: &[&str]) -> Command {
+        let mut command = workplace.lethe(arguments);
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        command.env("LETHE_DATABASE_URL", format!("{}{separator}application_name={name}", self.url));
+        command
+    }
+
+    /// A worker that the database knows by this name, once it works.
+    pub fn work_as(&self, name: &str, workplace: &Workplace, more: &[&str]) -> Running {
+        let running = Running::start(self.lethe_as(name, workplace, &[&["worker"], more].concat()));
+        running.line_with("works at the jobs of");
+        running
+    }
+
+    /// A server that the database knows by this name.
+    pub fn serve_as(&self, name: &str, workplace: &Workplace, more: &[&str]) -> (Running, String) {
+        serve_by(self.lethe_as(name, workplace, &[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
+    }
+
     pub fn run(&self, workplace: &Workplace, arguments: &[&str]) -> Done {
         self.lethe(workplace, arguments).output().unwrap().into()
     }
@@ -59,10 +87,10 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let name = std::mem::take(&mut self.name);
+        let (name, Some(server)) = (std::mem::take(&mut self.name), self.server.take()) else { return };
         let dropped = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-                connect(&server()).await.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+                connect(&server).await.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
             });
         });
         assert!(dropped.join().is_ok() || std::thread::panicking(), "the database of the test is dropped");
@@ -82,7 +110,12 @@ fn url_of(database: &str) -> String {
     format!("{host}/{database}{}", options.map(|options| format!("?{options}")).unwrap_or_default())
 }
 
-async fn connect(url: &str) -> Client {
+/// A connection to the server that `cargo xtask test` started.
+pub async fn connect_to_server() -> Client {
+    connect(&server()).await
+}
+
+pub(super) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

@@ -3,7 +3,10 @@
 // Each test binary uses a part of this, and clippy knows helpers of tests only where they stand beside a test.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod cluster;
 pub mod database;
+pub mod recorder;
+pub mod scene;
 
 use std::{
     fs,

@@ -337,6 +337,9 @@ create table purge_batch (
     state text not null check (state in ('pending', 'running', 'done', 'failed')),
     attempts bigint not null default 0,
     not_before_ms bigint not null default 0,
+    -- of whoever runs it, and whether that is another worker than the job's own
+    lease_expires_on_ms bigint,
+    is_shared boolean not null default false,
     cause text,
     primary key (job_number, batch),
     -- INV-4

@@ -26,6 +26,7 @@ use crate::{
     transaction::Tx,
 };
 
+const GIVE_BACK: &str = include_str!("../../sql/bulk/give_back_export.sql");
 const SELECT_CLAIMABLE: &str = include_str!("../../sql/bulk/claimable_export.sql");
 const CLAIM: &str = include_str!("../../sql/bulk/claim_export.sql");
 const RENEW: &str = include_str!("../../sql/bulk/renew_export.sql");
@@ -42,10 +43,10 @@ const SCAN_MAX: usize = 50_000;
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedExport>> {
     let times = store.lease_times();
     // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.connections.read(|tx| async move { claimable(&tx, times).await }).await?.is_none() {
+    if store.work.read(|tx| async move { claimable(&tx, times).await }).await?.is_none() {
         return Ok(None);
     }
-    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
+    Ok(store.work.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
 }
 
 async fn claimable(tx: &Tx, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
@@ -82,13 +83,13 @@ where
         let row = hold(&tx, lease, times).await?;
         work(tx, row).await
     };
-    Ok(store.connections.write(Durability::InOrder, step).await?)
+    Ok(store.work.write(Durability::InOrder, step).await?)
 }
 
 pub(super) async fn begin(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<ExportTask>> {
     let row = write_under(store, lease, |_, row| async move { Ok(row) }).await?;
     let job = &row.job;
-    let issues = store.connections.read(|tx| async move { export_filter::issues(&tx, job).await }).await?.len() as u64;
+    let issues = store.work.read(|tx| async move { export_filter::issues(&tx, job).await }).await?.len() as u64;
     let filter = store.filter_of(row.number, job).await?;
     let filter = filter.as_ref();
     write_under(store, lease, |tx, row| async move {
@@ -159,7 +160,7 @@ async fn chosen(
 ) -> Result<(Vec<Seq>, Option<Seq>)> {
     let job = &row.job;
     let Some(filter) = store.filter_of(row.number, job).await? else {
-        let seqs = store.connections.read(|tx| current_at_watermark(tx, job, task, kind, start)).await?;
+        let seqs = store.work.read(|tx| current_at_watermark(tx, job, task, kind, start)).await?;
         let next = (seqs.len() == SCAN_MAX).then(|| seqs.last().copied()).flatten();
         return Ok((seqs, next));
     };
@@ -174,7 +175,7 @@ async fn chosen(
         .await?;
         Ok((seqs, next))
     };
-    store.connections.read(look).await
+    store.work.read(look).await
 }
 
 /// The next places of a type whose version was current at the watermark: found without a look at any content.
@@ -220,10 +221,16 @@ async fn insert_files(
     Ok(())
 }
 
+/// As [`lethe_store::ExportWork::give_back_export`]. Whoever has it by now keeps it.
+pub(super) async fn give_back(store: &PostgresStore, lease: Lease<JobId>) -> Result<()> {
+    let give_back = |tx: Tx| async move { tx.execute(GIVE_BACK, &[&lease.job_id, &NumberColumn(lease.fence.0)]).await.map(drop) };
+    Ok(store.work.write(Durability::InOrder, give_back).await?)
+}
+
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ExportJob> {
     let times = store.lease_times();
     // With this commit the whole plan is on disk, too.
-    Ok(store.connections.write(Durability::OnDisk, |tx| end(tx, lease, event, failure, times)).await?)
+    Ok(store.work.write(Durability::OnDisk, |tx| end(tx, lease, event, failure, times)).await?)
 }
 
 async fn end(tx: Tx, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>, times: LeaseTimes) -> crate::error::Result<ExportJob> {

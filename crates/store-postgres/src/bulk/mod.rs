@@ -61,6 +61,10 @@ impl ExportWork for PostgresStore {
         export_work::claim(self).await
     }
 
+    async fn give_back_export(&self, lease: &Lease<JobId>) -> Result<()> {
+        export_work::give_back(self, *lease).await
+    }
+
     async fn begin_export(&self, lease: &Lease<JobId>) -> Result<Vec<ExportTask>> {
         export_work::begin(self, *lease).await
     }
@@ -80,10 +84,10 @@ impl ExportWork for PostgresStore {
             let has_expired: bool = tx.row(HAS_EXPIRED, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?.try_get(0)?;
             Ok(has_expired || purge::has_expired(&tx, times.now).await?)
         };
-        if !self.connections.read(look).await? {
+        if !self.work.read(look).await? {
             return Ok(0);
         }
-        Ok(self.connections.write(Durability::InOrder, |tx| remove_expired(tx, times)).await?)
+        Ok(self.work.write(Durability::InOrder, |tx| remove_expired(tx, times)).await?)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_jobs::{BatchState, JobState, Lease, UnknownBatchState};
-use lethe_purge::Seq;
+use lethe_jobs::{BatchState, Fence, JobState, Lease, UnknownBatchState};
+use lethe_purge::{Phase, Seq};
 use lethe_store::{BatchOutcome, ClaimedBatch, JobId, NextBatch, StoreError};
 
 use super::{
     Result, companions, held,
-    job::JobRow,
+    job::{self, JobRow},
     listed,
     plan::BatchKind,
     recorded,
@@ -17,8 +17,10 @@ use super::{
 use crate::{
     PostgresStore,
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, number, seq, small_number},
+    connections::Durability,
     holds,
-    resources::{add_to_total, lock_account},
+    lease_times::LeaseTimes,
+    resources::{add_to_total, lock_account, lock_account_shared},
     transaction::{Tx, Values},
 };
 
@@ -26,7 +28,11 @@ use crate::{
 const WAIT_MAX_MS: i64 = 3_600_000;
 
 const SELECT_NEXT: &str = include_str!("../../sql/purge/next_pending_batch.sql");
+const SELECT_ABANDONED: &str = include_str!("../../sql/purge/next_abandoned_batch.sql");
 const SELECT_EARLIEST: &str = include_str!("../../sql/purge/earliest_pending_batch.sql");
+const HAS_RUNNING: &str = include_str!("../../sql/purge/has_running_batch.sql");
+const SELECT_SHARED: &str = include_str!("../../sql/purge/shared_job.sql");
+const GIVE_BACK: &str = include_str!("../../sql/purge/give_back_batch.sql");
 const CLAIM: &str = include_str!("../../sql/purge/claim_batch.sql");
 const HAS_FAILED_TARGETS: &str = include_str!("../../sql/purge/has_failed_targets.sql");
 const FAIL_WAITING_COMPANIONS: &str = include_str!("../../sql/purge/fail_waiting_companions.sql");
@@ -36,17 +42,52 @@ const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
 const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
 const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/delete_provenance_targets.sql");
 
+/// Until batches that others run are looked at again.
+const OTHERS_PAUSE_MS: i64 = 50;
+
 pub(super) async fn claim(store: &PostgresStore, lease: Lease<JobId>) -> Result<NextBatch> {
-    let now = store.clock.now();
-    store.write_under(lease, |tx, job| async move { next(&tx, &job, now).await }).await
+    let times = store.lease_times();
+    store.write_under(lease, |tx, job| async move { next(&tx, &job, Asking::Own, times).await }).await
 }
 
-async fn next(tx: &Tx, job: &JobRow, now: Instant) -> crate::error::Result<NextBatch> {
+pub(super) async fn claim_shared(store: &PostgresStore) -> Result<Option<(Lease<JobId>, ClaimedBatch)>> {
+    let times = store.lease_times();
+    // Looking costs no lock.
+    let look = |tx: Tx| async move {
+        let row = tx.row_if_any(SELECT_SHARED, &[&InstantColumn(times.now)]).await?;
+        Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()?)
+    };
+    let Some(number) = store.work.read(look).await? else { return Ok(None) };
+    let claim = |tx: Tx| async move {
+        // As the job's own worker claims, under the lock of its row: what is left, and whether somebody canceled it, changes for nobody meanwhile.
+        let job = job::locked_row(&tx, number).await?;
+        if job.job.state != JobState::Running || job.job.phase != Phase::Execute {
+            return Ok(None);
+        }
+        let lease = Lease { job_id: job.job.job_id, fence: Fence(job.fence) };
+        match next(&tx, &job, Asking::Other, times).await? {
+            NextBatch::Run(batch) => Ok(Some((lease, batch))),
+            NextBatch::WaitUntil(_) | NextBatch::PrepareCompanions | NextBatch::Drained | NextBatch::Canceled => Ok(None),
+        }
+    };
+    Ok(store.work.write(Durability::InOrder, claim).await?)
+}
+
+/// Who asks for a batch.
+#[derive(Clone, Copy, PartialEq)]
+enum Asking {
+    /// The worker that has the job.
+    Own,
+    /// One that shares its work.
+    Other,
+}
+
+async fn next(tx: &Tx, job: &JobRow, asking: Asking, times: LeaseTimes) -> crate::error::Result<NextBatch> {
     if job.job.state == JobState::Canceling {
         return Ok(NextBatch::Canceled);
     }
     for kind in [BatchKind::Targets, BatchKind::Listed, BatchKind::Recorded] {
-        if let Some(next) = next_of(tx, job, kind, now).await? {
+        if let Some(next) = next_of(tx, job, kind, asking, times).await? {
             return Ok(next);
         }
     }
@@ -54,19 +95,33 @@ async fn next(tx: &Tx, job: &JobRow, now: Instant) -> crate::error::Result<NextB
         tx.execute(FAIL_WAITING_COMPANIONS, &[&job.number]).await?;
         return Ok(NextBatch::Drained);
     }
-    Ok(next_of(tx, job, BatchKind::Companions, now).await?.unwrap_or(NextBatch::Drained))
+    Ok(next_of(tx, job, BatchKind::Companions, asking, times).await?.unwrap_or(NextBatch::Drained))
 }
 
-/// Claims a batch of this kind, or says when one can be claimed; `None` if none is left.
-async fn next_of(tx: &Tx, job: &JobRow, kind: BatchKind, now: Instant) -> crate::error::Result<Option<NextBatch>> {
-    let latest = InstantColumn(now.plus_ms(WAIT_MAX_MS));
-    if let Some(row) = tx.row_if_any(SELECT_NEXT, &[&job.number, &kind.stored(), &InstantColumn(now), &latest]).await? {
+/// Claims a batch of this kind, or says when one can be claimed; `None` if all have their outcome.
+async fn next_of(tx: &Tx, job: &JobRow, kind: BatchKind, asking: Asking, times: LeaseTimes) -> crate::error::Result<Option<NextBatch>> {
+    // Asked first: what others run may end between two statements, and what they put back is found by the next.
+    let is_running: bool = tx.row(HAS_RUNNING, &[&job.number, &kind.stored()]).await?.try_get(0)?;
+    let (now, latest) = (InstantColumn(times.now), InstantColumn(times.now.plus_ms(WAIT_MAX_MS)));
+    let mut ready = tx.row_if_any(SELECT_NEXT, &[&job.number, &kind.stored(), &now, &latest]).await?;
+    if ready.is_none() && is_running {
+        let abandoned: Values<'_> = &[&job.number, &kind.stored(), &now, &InstantColumn(times.latest), &(asking == Asking::Own)];
+        ready = tx.row_if_any(SELECT_ABANDONED, abandoned).await?;
+    }
+    if let Some(row) = ready {
         let (batch, attempts) = (number(&row, 0)?, small_number(&row, 1)?);
         if kind == BatchKind::Companions && !job.companions_prepared {
             return Ok(Some(NextBatch::PrepareCompanions));
         }
-        tx.execute(CLAIM, &[&job.number, &NumberColumn(batch)]).await?;
-        return Ok(Some(NextBatch::Run(ClaimedBatch { batch, attempts: attempts + 1 })));
+        let claimed: Values<'_> =
+            &[&job.number, &NumberColumn(batch), &NumberColumn(attempts.into()), &InstantColumn(times.ends), &(asking == Asking::Other)];
+        if tx.execute(CLAIM, claimed).await? > 0 {
+            return Ok(Some(NextBatch::Run(ClaimedBatch { batch, attempts: attempts + 1 })));
+        }
+        // Its worker was late, and has done it after all.
+    }
+    if is_running {
+        return Ok(Some(NextBatch::WaitUntil(times.now.plus_ms(OTHERS_PAUSE_MS))));
     }
     let earliest: Option<InstantColumn> = tx.row(SELECT_EARLIEST, &[&job.number, &kind.stored()]).await?.try_get(0)?;
     Ok(earliest.map(|instant| NextBatch::WaitUntil(instant.0)))
@@ -84,7 +139,7 @@ pub(super) struct BatchRow {
 pub(super) async fn purge(store: &PostgresStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<BatchOutcome> {
     // Taken before the lock: a hold that ends in between still holds.
     let now = store.clock.now();
-    store.write_under(lease, |tx, job| async move { purge_in(&tx, &job, batch, now).await }).await
+    store.write_batch(lease, batch, |tx, job| async move { purge_in(&tx, &job, batch, now).await }).await
 }
 
 async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> crate::error::Result<BatchOutcome> {
@@ -102,8 +157,12 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
     if state != BatchState::Running {
         return Err(StoreError::LeaseLost.into());
     }
-    // Nobody writes to the account, and nobody sets a hold in it, until this transaction has ended.
-    lock_account(tx, row.account_id).await?;
+    // Nobody writes to the account, and nobody sets a hold in it, until this transaction has ended; but other batches of targets, which are other
+    // ranges. Companions look at each other.
+    match kind {
+        "targets" | "listed" => lock_account_shared(tx, row.account_id).await?,
+        _ => lock_account(tx, row.account_id).await.map(drop)?,
+    }
     let removed = match kind {
         "targets" => remove_targets(tx, job, row, now).await?,
         "listed" => listed::remove_targets(tx, job, row, now).await?,
@@ -117,7 +176,7 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
     }
     // What is removed again is on record.
     if kind != BatchKind::Recorded.stored() {
-        removed::note(tx, job.number, &row, &removed.seqs).await?;
+        removed::note(tx, job.number, batch.batch, &row, &removed.seqs).await?;
     }
     if removed.live > 0 {
         add_to_total(tx, row.account_id, row.resource_type, -(removed.live as i64)).await?;
@@ -168,9 +227,14 @@ pub(super) async fn fail(
         None => (BatchState::Failed, 0),
     };
     store
-        .write_under(lease, |tx, job| async move {
+        .write_batch(lease, batch, |tx, job| async move {
             tx.execute(FAIL, &[&job.number, &NumberColumn(batch.batch), &state.stored(), &cause, &not_before_ms]).await?;
             Ok(())
         })
         .await
+}
+
+pub(super) async fn give_back(store: &PostgresStore, lease: Lease<JobId>, batch: ClaimedBatch) -> Result<()> {
+    let give_back = |tx: Tx, job: JobRow| async move { tx.execute(GIVE_BACK, &[&job.number, &NumberColumn(batch.batch)]).await.map(drop) };
+    store.write_batch(lease, batch, give_back).await
 }

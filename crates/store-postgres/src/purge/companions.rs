@@ -89,7 +89,7 @@ pub(super) async fn plan(planner: Planner<'_>, account_id: AccountId, limits: Ba
 pub(super) async fn prepare(store: &PostgresStore, lease: Lease<JobId>) -> Result<()> {
     let job = &store.renew(lease).await?;
     let now = store.clock.now();
-    let accounts = store.connections.read(|tx| async move { tx.rows(SELECT_ACCOUNTS, &[&job.number]).await }).await?;
+    let accounts = store.work.read(|tx| async move { tx.rows(SELECT_ACCOUNTS, &[&job.number]).await }).await?;
     for row in &accounts {
         let account_id = AccountId(row.try_get(0).map_err(crate::error::store_error)?);
         strike_out(Planner::Job(store, lease), job, account_id, now).await?;

@@ -28,7 +28,7 @@ pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, end: &Pur
         finish_in(&tx, &row, end, issuer.as_ref(), times.now).await
     };
     // With this commit everything that the job did is on disk, too.
-    Ok(store.connections.write(Durability::OnDisk, work).await?)
+    Ok(store.work.write(Durability::OnDisk, work).await?)
 }
 
 /// Ends a job, closes its audit record and issues its certificate.

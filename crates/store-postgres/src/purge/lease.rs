@@ -7,7 +7,7 @@ use std::{
 
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
 use lethe_purge::plan::BatchLimits;
-use lethe_store::{ClaimedPurge, JobId, StoreError};
+use lethe_store::{ClaimedBatch, ClaimedPurge, JobId, StoreError};
 
 use super::{
     Result,
@@ -27,6 +27,8 @@ const LOCK_CLAIMABLE: &str = include_str!("../../sql/purge/lock_claimable_job.sq
 const CLAIM: &str = include_str!("../../sql/purge/claim_job.sql");
 const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batches.sql");
 const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
+const GIVE_BACK: &str = include_str!("../../sql/purge/give_back_job.sql");
+const HOLD_BATCH: &str = include_str!("../../sql/purge/hold_batch.sql");
 
 /// Steps that take longer than this are told in the log.
 const LONG_STEP: Duration = Duration::from_millis(50);
@@ -43,10 +45,10 @@ pub(super) async fn release_all(store: &PostgresStore) -> Result<()> {
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedPurge>> {
     let times = store.lease_times();
     // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.connections.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, times).await }).await?.is_none() {
+    if store.work.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, times).await }).await?.is_none() {
         return Ok(None);
     }
-    Ok(store.connections.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
+    Ok(store.work.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
 }
 
 async fn claimable(tx: &Tx, statement: &str, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
@@ -61,8 +63,7 @@ async fn claim_one(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<Cla
     let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
     let (ends, now) = (InstantColumn(times.ends), InstantColumn(times.now));
     tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &ends, &now]).await?;
-    // A batch that was running under the last lease did not commit: it is run again. Its attempt stays counted (INV-6).
-    tx.execute(REQUEUE_RUNNING, &[&number]).await?;
+    requeue_running(&tx, number).await?;
     let fence = job::row(&tx, number).await?.fence;
     let job = job::job(&tx, number).await?;
     Ok(Some(ClaimedPurge { lease: Lease { job_id: job.job_id, fence: Fence(fence) }, job }))
@@ -78,6 +79,33 @@ pub(super) async fn hold(tx: &Tx, lease: Lease<JobId>, times: LeaseTimes) -> cra
     }
 }
 
+/// Holds a batch, or fails with `LeaseLost`, before anything else of the transaction happens: nobody can claim it or take it back from then on. The
+/// job's row is left to others, so that batches of a job run at the same time.
+async fn hold_batch(tx: &Tx, lease: Lease<JobId>, batch: ClaimedBatch, times: LeaseTimes) -> crate::error::Result<JobRow> {
+    let (fence, number, attempts) = (NumberColumn(lease.fence.0), NumberColumn(batch.batch), NumberColumn(batch.attempts.into()));
+    match tx.row_if_any(HOLD_BATCH, &[&lease.job_id, &fence, &number, &attempts, &InstantColumn(times.ends)]).await? {
+        Some(row) => job::row(tx, row.try_get(0)?).await,
+        None => Err(StoreError::LeaseLost.into()),
+    }
+}
+
+/// Puts back in line what was claimed and has not committed; waits for what is about to. Attempts stay counted (INV-6).
+async fn requeue_running(tx: &Tx, job: i64) -> crate::error::Result<()> {
+    tx.execute(REQUEUE_RUNNING, &[&job]).await?;
+    Ok(())
+}
+
+/// As [`lethe_store::PurgeWork::give_back_purge`]. Whoever has it by now keeps it.
+pub(super) async fn give_back(store: &PostgresStore, lease: Lease<JobId>) -> Result<()> {
+    let give_back = |tx: Tx| async move { tx.execute(GIVE_BACK, &[&lease.job_id, &NumberColumn(lease.fence.0)]).await.map(drop) };
+    Ok(store.work.write(Durability::InOrder, give_back).await?)
+}
+
+/// As [`lethe_store::PurgeWork::withdraw_batches`].
+pub(super) async fn withdraw_batches(store: &PostgresStore, lease: Lease<JobId>) -> Result<()> {
+    store.write_under(lease, |tx, job| async move { requeue_running(&tx, job.number).await }).await
+}
+
 impl PostgresStore {
     /// One view of a worker, which keeps nobody waiting but for the processor; then rests as the pace asks.
     pub(super) async fn read_gently<T, F, Done>(&self, work: F) -> Result<T>
@@ -86,7 +114,7 @@ impl PostgresStore {
         Done: Future<Output = crate::error::Result<T>>,
     {
         let began = Moment::now();
-        let done = self.connections.read(work).await?;
+        let done = self.work.read(work).await?;
         self.rest_after(began.elapsed()).await;
         Ok(done)
     }
@@ -97,13 +125,34 @@ impl PostgresStore {
         F: Fn(Tx, JobRow) -> Done,
         Done: Future<Output = crate::error::Result<T>>,
     {
-        let (times, work) = (self.lease_times(), &work);
+        let times = self.lease_times();
+        self.write_step(|tx| async move { hold(&tx, lease, times).await }, work).await
+    }
+
+    /// One transaction over a batch: holds the batch, then does `work`; then rests as the pace asks.
+    pub(super) async fn write_batch<T, F, Done>(&self, lease: Lease<JobId>, batch: ClaimedBatch, work: F) -> Result<T>
+    where
+        F: Fn(Tx, JobRow) -> Done,
+        Done: Future<Output = crate::error::Result<T>>,
+    {
+        let times = self.lease_times();
+        self.write_step(|tx| async move { hold_batch(&tx, lease, batch, times).await }, work).await
+    }
+
+    async fn write_step<T, H, Holding, F, Done>(&self, hold: H, work: F) -> Result<T>
+    where
+        H: Fn(Tx) -> Holding,
+        Holding: Future<Output = crate::error::Result<JobRow>>,
+        F: Fn(Tx, JobRow) -> Done,
+        Done: Future<Output = crate::error::Result<T>>,
+    {
+        let (hold, work) = (&hold, &work);
         let step = |tx: Tx| async move {
             let began = Moment::now();
-            let job = hold(&tx, lease, times).await?;
+            let job = hold(tx.clone()).await?;
             Ok((began, work(tx, job).await?))
         };
-        let (began, done) = self.connections.write(Durability::InOrder, step).await?;
+        let (began, done) = self.work.write(Durability::InOrder, step).await?;
         let took = began.elapsed();
         if took > LONG_STEP {
             tracing::debug!(ms = took.as_millis(), "a step of a purge took long; writers of its account waited for it");

@@ -91,6 +91,10 @@ impl PurgeWork for PostgresStore {
         lease::claim(self).await
     }
 
+    async fn give_back_purge(&self, lease: &Lease<JobId>) -> Result<()> {
+        lease::give_back(self, *lease).await
+    }
+
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
         plan::begin(self, *lease).await
     }
@@ -109,6 +113,18 @@ impl PurgeWork for PostgresStore {
 
     async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
         batch::claim(self, *lease).await
+    }
+
+    async fn claim_shared_batch(&self) -> Result<Option<(Lease<JobId>, ClaimedBatch)>> {
+        batch::claim_shared(self).await
+    }
+
+    async fn withdraw_batches(&self, lease: &Lease<JobId>) -> Result<()> {
+        lease::withdraw_batches(self, *lease).await
+    }
+
+    async fn give_back_batch(&self, lease: &Lease<JobId>, batch: ClaimedBatch) -> Result<()> {
+        batch::give_back(self, *lease, batch).await
     }
 
     async fn prepare_companions(&self, lease: &Lease<JobId>) -> Result<()> {

@@ -34,7 +34,7 @@ impl Planner<'_> {
     /// Which patient or Group is meant, and the conditions.
     pub(super) async fn question(self, job: &JobRow) -> Result<ExportQuestion> {
         match self {
-            Self::Job(store, _) => store.connections.read(|tx| async move { question::read(&tx, job.number).await }).await,
+            Self::Job(store, _) => store.work.read(|tx| async move { question::read(&tx, job.number).await }).await,
             Self::Look(look) => Ok(look.question.clone()),
         }
     }

@@ -24,6 +24,9 @@ const INSERT: &str = include_str!("../../sql/purge/insert_removed.sql");
 const SELECT_FROM: &str = include_str!("../../sql/purge/removed_from.sql");
 const CLEAR: &str = include_str!("../../sql/purge/clear_removed.sql");
 
+/// More parts than any batch has.
+const PARTS_OF_BATCH: u64 = 1 << 20;
+
 /// Parts read in one go.
 const PARTS_MAX: i64 = 32;
 
@@ -75,18 +78,20 @@ pub(super) async fn remove(
     Ok(removed)
 }
 
-/// Keeps the places of versions that a batch has removed.
-pub(super) async fn note(tx: &Tx, job: i64, row: &BatchRow, seqs: &[Seq]) -> crate::error::Result<()> {
-    for places in seqs.chunks(RemovedPart::PLACES_MAX) {
+/// Keeps the places of versions that a batch has removed. Its parts are numbered by it, so that batches that run at the same time are not in each
+/// other's way.
+pub(super) async fn note(tx: &Tx, job: i64, batch: u64, row: &BatchRow, seqs: &[Seq]) -> crate::error::Result<()> {
+    for (index, places) in (0..).zip(seqs.chunks(RemovedPart::PLACES_MAX)) {
         let set: SeqSet = places.iter().copied().collect();
-        tx.execute(INSERT, &[&job, &row.account_id.0, &TypeColumn(row.resource_type), &set.to_bytes()]).await?;
+        let part = NumberColumn(batch * PARTS_OF_BATCH + index);
+        tx.execute(INSERT, &[&job, &part, &row.account_id.0, &TypeColumn(row.resource_type), &set.to_bytes()]).await?;
     }
     Ok(())
 }
 
 pub(super) async fn parts(store: &PostgresStore, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
     store
-        .connections
+        .work
         .read(|tx| async move {
             let Some(job) = job::of_any_owner(&tx, job_id).await? else { return Ok(Vec::new()) };
             let mut parts = Vec::new();

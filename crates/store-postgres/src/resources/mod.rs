@@ -26,6 +26,8 @@ pub(crate) use write::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, ad
 
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");
 const TAKE_TURN: &str = include_str!("../../sql/resources/take_turn.sql");
+const TAKE_TURN_SHARED: &str = include_str!("../../sql/resources/take_turn_shared.sql");
+const LOCK_ACCOUNT_SHARED: &str = include_str!("../../sql/resources/lock_account_shared.sql");
 const LOCK_ACCOUNTS: &str = include_str!("../../sql/resources/lock_accounts.sql");
 const LOCK_ACCOUNT: &str = include_str!("../../sql/resources/lock_account.sql");
 
@@ -108,6 +110,14 @@ pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Insta
     let row = tx.row_if_any(LOCK_ACCOUNT, &[&account_id.0]).await?;
     let row = row.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
     Ok(row.try_get::<_, InstantColumn>(0)?.0)
+}
+
+/// Takes an account's lock beside others who take it so: nobody writes to it until the transaction ends but them, and they see to it that they are not
+/// in each other's way.
+pub(crate) async fn lock_account_shared(tx: &Tx, account_id: AccountId) -> Result<()> {
+    tx.row(TAKE_TURN_SHARED, &[&account_id.0]).await?;
+    tx.row_if_any(LOCK_ACCOUNT_SHARED, &[&account_id.0]).await?.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
+    Ok(())
 }
 
 /// The same for all accounts of a client, which gets no further one meanwhile.

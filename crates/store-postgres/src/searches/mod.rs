@@ -10,7 +10,7 @@ mod plans;
 mod race;
 mod run;
 #[cfg(test)]
-mod test_database;
+pub(crate) mod test_database;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,0 +1,96 @@
+//! A PostgreSQL of one test's own, to be stopped, killed and started again.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+use tokio_postgres::Client;
+
+use super::database::{connect, connect_to_server};
+
+/// Stopped with this.
+pub struct Cluster {
+    binaries: PathBuf,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Cluster {
+    /// With the programs of the server that `cargo xtask test` started. `None`, and a word about it, if they are not on this machine.
+    pub async fn start() -> Option<Self> {
+        let asked = "select setting from pg_config where name = 'BINDIR'";
+        let binaries = PathBuf::from(connect_to_server().await.query_one(asked, &[]).await.unwrap().get::<_, String>(0));
+        if !binaries.join("initdb").exists() {
+            eprintln!("skipped: the programs of PostgreSQL are not on this machine, and its server cannot be stopped from here");
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cluster = Self { binaries, folder: tempfile::tempdir().unwrap(), port };
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(cluster.folder.path()).status().unwrap().success());
+        }
+        cluster.run("initdb", &["--auth=trust", "--username=postgres", "--locale=C", "--encoding=UTF8", "--no-sync"]);
+        cluster.start_again();
+        Some(cluster)
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A connection to the database that nobody uses.
+    pub async fn client(&self) -> Client {
+        connect(&self.url("postgres")).await
+    }
+
+    pub fn start_again(&self) {
+        // Where commits are concerned, as in production: a server that is killed loses what it had not written.
+        let options = format!("-h 127.0.0.1 -p {} -c unix_socket_directories= -c fsync=off -c shared_buffers=32MB", self.port);
+        let log = self.folder.path().join("log").display().to_string();
+        self.run("pg_ctl", &["start", "--wait", "--log", &log, "--options", &options]);
+    }
+
+    /// As it dies with its machine: nothing is finished.
+    pub fn kill(&self) {
+        self.run("pg_ctl", &["stop", "--mode=immediate", "--wait"]);
+    }
+
+    /// As an administrator stops it.
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["stop", "--mode=fast", "--wait"]);
+    }
+
+    /// They refuse to run as root; and a server that they start would keep a pipe open.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.binaries.join(program);
+        let mut command = if is_root() {
+            let mut as_postgres = Command::new("setpriv");
+            as_postgres.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+            as_postgres
+        } else {
+            Command::new(program)
+        };
+        command.args(arguments).arg("--pgdata").arg(self.folder.path().join("data")).current_dir(self.folder.path());
+        let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(done.success(), "{command:?}: {}", log());
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.kill();
+        } else if let Ok(pid) = fs::read_to_string(self.folder.path().join("data/postmaster.pid")) {
+            let _ = Command::new("kill").args(["-QUIT", pid.lines().next().unwrap_or_default()]).status();
+        }
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().unwrap().stdout.trim_ascii() == b"0"
+}

@@ -1,0 +1,1 @@
+update export_job set lease_expires_on_ms = null where job_id = $1 and fence = $2 and state = 'running'

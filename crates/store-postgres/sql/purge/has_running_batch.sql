@@ -1,0 +1,1 @@
+select exists (select 1 from purge_batch where job_number = $1 and state = 'running' and kind = $2)
