@@ -239,7 +239,8 @@ async fn a_damaged_body_is_told_by_type_and_place_and_a_retry_finishes_after_the
         let (running, server) = serve_by(shell(&workplace, &[], ""));
         (running, Api { http: Client::new(), server, token: token.clone() })
     };
-    let damages = [("qjxkv-zwpyh", "qjxkv\"zwpyh"), ("hjqxk cheerful", "hjqxk\"cheerful")];
+    // The one loses the byte that says how it is written, the other is no JSON any more.
+    let damages = [("\u{0}},\"contact\"", "\u{7}},\"contact\""), ("hjqxk cheerful", "hjqxk\"cheerful")];
     damages.into_iter().for_each(|(was, is)| Store(&workplace).exchange(was, is));
 
     let (mut running, api) = serve();
@@ -269,6 +270,7 @@ async fn a_damaged_body_is_told_by_type_and_place_and_a_retry_finishes_after_the
     assert_eq!((&job["status"], &job["deletedCount"]), (&json!("successful"), &json!(1)), "{job}");
     assert_eq!(api.count("Observation").await, 1);
     // What decides nothing may be damaged: a patient is purged by what refers to it.
+    assert_eq!(api.call(Method::GET, "Patient/p", None).await.0, StatusCode::INTERNAL_SERVER_ERROR, "the control");
     let (status, done) = api.call(Method::POST, "Patient/p/$purge", None).await;
     assert_eq!((status, api.count("Patient").await), (StatusCode::OK, 0), "{done}");
     running.signal("TERM");

@@ -145,8 +145,8 @@ async fn a_purge_survives_kill_minus_nine_at_any_moment() {
 
     let (mut kills, mut round, mut written) = (0, 0, Vec::new());
     let (mut bystander_before, mut killed, first_kind) = (None, BTreeMap::new(), random.below(KINDS.len() as u64));
-    // So that each kind has its turn, twice.
-    let kills_of_one = kills_wanted().div_ceil(2 * KINDS.len() as u32);
+    // So that each kind has its turn.
+    let kills_of_one = kills_wanted().div_ceil(KINDS.len() as u32);
     while kills < kills_wanted() {
         round += 1;
         workplace.write("purged.ndjson", ndjson(100 + round, 150));
