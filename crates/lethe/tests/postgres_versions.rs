@@ -88,14 +88,14 @@ async fn servers_that_are_replaced_one_after_the_other_lose_no_write_and_no_job(
         writers.spawn(write_on(Arc::clone(&servers), token.clone(), name, Arc::clone(&stop)));
     }
 
-    for place in 0..2 {
+    for (place, (process, server)) in running.iter_mut().enumerate() {
         let before = recorder.done().await;
         while recorder.done().await < before + 3 {}
-        running[place].0.signal("TERM");
-        assert_eq!(running[place].0.wait(), Some(0));
-        running[place] = start();
-        servers.write().unwrap()[place] = running[place].1.clone();
-        let status = Api::new(&running[place].1, &scene.purged.1).get(&address).await;
+        process.signal("TERM");
+        assert_eq!(process.wait(), Some(0));
+        (*process, *server) = start();
+        servers.write().unwrap()[place] = server.clone();
+        let status = Api::new(server, &scene.purged.1).get(&address).await;
         assert!(place == 1 || status["job"]["status"] == "in progress", "the control: {status}");
     }
     let job = Api::new(&running[1].1, &scene.purged.1).ended(&address).await;
