@@ -76,3 +76,25 @@ async fn a_right_that_is_missing_is_told_as_the_statement_that_gives_it() {
     }
     assert!(!done.stderr.contains("hunter2"), "{done:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_asks_for_it_has_files_on_its_certificate_and_another_rows() {
+    if !is_own_cluster() {
+        return;
+    }
+    let (database, workplace) = (Database::create().await, Workplace::new());
+    let json = |arguments: &[&str]| serde_json::from_str::<Value>(&database.said(&workplace, arguments)).unwrap();
+    let client = json(&["client", "add", "Test", "--json"]);
+    let user = json(&["user", "add", "--client", client["client_id"].as_str().unwrap(), "alice", "--json"])["oneup_user_id"].to_string();
+    let token = database.said(&workplace, &["user", "token", &user]);
+    let (_running, server) = database.serve(&workplace, &[]);
+    for (option, level) in [(None, "rows"), (Some("--erase-files"), "files")] {
+        let start = ["purge", "start", "--yes", "--watch", "--json", "--server", &server, "--token", &token];
+        let started = database.run(&workplace, &[&start[..], option.as_slice()].concat());
+        assert_eq!(started.code, Some(0), "{started:?}");
+        let jobs = json(&["purge", "list", "--json", "--server", &server, "--token", &token]);
+        let newest = jobs["jobs"][0]["id"].as_str().unwrap_or_else(|| panic!("{jobs}"));
+        let certificate = json(&["purge", "certificate", newest, "--server", &server, "--token", &token]);
+        assert_eq!(certificate["certificate"]["method"]["level"], level, "{certificate}");
+    }
+}

@@ -9,8 +9,10 @@ use std::{
 };
 
 use lethe_certificate::document::Level;
+use lethe_fhir::ResourceType;
 use lethe_jobs::JobState;
 use lethe_purge::Selection;
+use lethe_store::{Change, Expect, Write};
 use lethe_store_postgres::ErasePatience;
 use lethe_store_suite::Harness;
 use serde_json::json;
@@ -117,4 +119,52 @@ async fn a_large_table_moves_beside_live_traffic_also_if_a_run_dies_in_the_middl
         403,
         "the bystander's, and the writer's"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_in_an_old_table_and_its_successor_serves_as_what_lies_in_one() {
+    let Some(_) = directory() else { return };
+    let harness = Harness::<Postgres>::open().await.with_batches_of(2);
+    let client = harness.backend.client().await;
+    let patient = |id: &str, family: &str| json!({"resourceType": "Patient", "id": id, "name": [{"family": family}]});
+    let provenance = |id: &str, target: &str| json!({"resourceType": "Provenance", "id": id, "target": [{"reference": target}]});
+    for id in ["changed", "deleted", "left"] {
+        harness.put(patient(id, "Ash")).await;
+        harness.put(provenance(&format!("of-{id}"), &format!("Patient/{id}"))).await;
+    }
+    let tables =
+        ["version", "resource", "reference", "provenance_target", "commit_order", "type_total", "token", "auth_code", "purge_digest"];
+    for table in tables {
+        let part = format!(
+            "alter table {table} rename to {table}_old; create table {table} (like {table}_old including all); alter table {table}_old inherit {table}"
+        );
+        client.batch_execute(&part).await.unwrap();
+    }
+    harness.put(patient("changed", "Birch")).await;
+    harness.put(provenance("of-changed", "Patient/left")).await;
+    harness.put(patient("new", "Birch")).await;
+    let delete =
+        Write { resource_type: ResourceType::PATIENT, id: "deleted".parse().unwrap(), change: Change::Delete, expect: Expect::Anything };
+    harness.write_for(&harness.account, vec![delete]).await;
+    let twice = "select count(*) - count(distinct (account_id, type_id, id)) from resource";
+    assert_eq!(number(&client, twice).await, 0);
+    let twice = "select count(*) - count(distinct (account_id, type_id)) from type_total";
+    assert_eq!(number(&client, twice).await, 0);
+    assert!(harness.read_for(&harness.account, "Patient/deleted").await.is_none_or(|version| version.body.is_none()));
+    let mut ids = harness.ids("Patient").await;
+    ids.sort();
+    assert_eq!(ids, ["changed", "left", "new"]);
+    let job = harness.purge(Selection { include_deleted: true, ..Selection::default() }).await;
+    assert_eq!(job.state, JobState::Successful, "{job:?}");
+    let account = harness.account.account_id().unwrap().0;
+    for table in ["version", "resource", "provenance_target"] {
+        assert_eq!(number(&client, &format!("select count(*) from {table} where account_id = {account}")).await, 0, "{table}");
+    }
+    harness.assert_bystander_is_whole().await;
+    let erased = erase_files(&harness.backend.url, PATIENCE).await.unwrap();
+    assert_eq!(
+        (erased.level, number(&client, "select count(*) from pg_inherits where inhparent = 'version'::regclass").await),
+        (Level::Files, 0)
+    );
+    harness.assert_bystander_is_whole().await;
 }
