@@ -184,17 +184,25 @@ impl<'a> Stretch<'a> {
     }
 
     async fn point(&self, tx: &Tx, versions: &[NewVersion<'_>]) -> Result<()> {
+        let current = || versions.iter().filter(|new| new.replaced_by.is_none());
         // What is there is not inserted again: while files are erased it may lie in another table, which an insert does not see.
-        for (is_new, statement) in [(true, POINT_RESOURCES), (false, REPOINT_RESOURCES)] {
-            let (mut types, mut ids, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
-            for new in versions.iter().filter(|new| new.replaced_by.is_none() && new.is_new == is_new) {
-                types.push(TypeColumn(new.write.resource_type));
-                ids.push(IdColumn(new.write.id.clone()));
-                seqs.push(SeqColumn(new.seq));
-            }
-            if !types.is_empty() {
-                tx.execute(statement, &[&self.account_id.0, &types, &ids, &seqs]).await?;
-            }
+        let mut known: BTreeMap<ResourceType, (Vec<IdColumn>, Vec<SeqColumn>)> = BTreeMap::new();
+        for new in current().filter(|new| !new.is_new) {
+            let (ids, seqs) = known.entry(new.write.resource_type).or_default();
+            ids.push(IdColumn(new.write.id.clone()));
+            seqs.push(SeqColumn(new.seq));
+        }
+        for (resource_type, (ids, seqs)) in known {
+            tx.execute(REPOINT_RESOURCES, &[&self.account_id.0, &TypeColumn(resource_type), &ids, &seqs]).await?;
+        }
+        let (mut types, mut ids, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
+        for new in current().filter(|new| new.is_new) {
+            types.push(TypeColumn(new.write.resource_type));
+            ids.push(IdColumn(new.write.id.clone()));
+            seqs.push(SeqColumn(new.seq));
+        }
+        if !types.is_empty() {
+            tx.execute(POINT_RESOURCES, &[&self.account_id.0, &types, &ids, &seqs]).await?;
         }
         Ok(())
     }
