@@ -320,6 +320,7 @@ impl From<PurgeRequestError> for ApiError {
             | PurgeRequestError::BadDate(_)
             | PurgeRequestError::PlusNotEncoded(_)
             | PurgeRequestError::NotADigest(_)
+            | PurgeRequestError::ReasonWithNul
             | PurgeRequestError::NotABoolean(..) => IssueType::Value,
         };
         Self::bad(code, error.to_string())

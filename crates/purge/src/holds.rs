@@ -17,6 +17,9 @@ pub enum HoldTextError {
     /// Over [`HOLD_TEXT_CHARS_MAX`].
     #[error("has {0} characters, and at most {HOLD_TEXT_CHARS_MAX} are kept")]
     TooLong(usize),
+    /// It has a character that ends texts.
+    #[error("has the character U+0000, which no text may have")]
+    Nul,
 }
 
 /// A reason, or the name of whoever sets or lifts a hold.
@@ -26,6 +29,7 @@ pub enum HoldTextError {
 pub fn hold_text(text: &str) -> Result<String, HoldTextError> {
     match text.chars().count() {
         _ if text.trim().is_empty() => Err(HoldTextError::Empty),
+        _ if text.contains('\0') => Err(HoldTextError::Nul),
         chars if chars > HOLD_TEXT_CHARS_MAX => Err(HoldTextError::TooLong(chars)),
         _ => Ok(text.to_owned()),
     }

@@ -78,6 +78,9 @@ pub enum PurgeRequestError {
     /// Over [`REASON_CHARS_MAX`].
     #[error("_reason has {0} characters, at most {REASON_CHARS_MAX} are kept; nothing was started")]
     ReasonTooLong(usize),
+    /// It has a character that ends texts.
+    #[error("_reason has the character U+0000, which no text may have; nothing was started")]
+    ReasonWithNul,
 }
 
 impl PurgeRequest {
@@ -110,6 +113,9 @@ impl PurgeRequest {
                     let chars = value.chars().count();
                     if chars > REASON_CHARS_MAX {
                         return Err(PurgeRequestError::ReasonTooLong(chars));
+                    }
+                    if value.contains('\0') {
+                        return Err(PurgeRequestError::ReasonWithNul);
                     }
                     request.reason = Some(value.to_owned());
                 }
@@ -241,5 +247,6 @@ mod tests {
         let twice = parse(&[("_before", "2024"), ("_before", "2025")]).unwrap_err().to_string();
         assert!(!twice.contains("commas"), "only _type takes several: {twice}");
         assert!(parse(&[("_reason", &"x".repeat(1_001))]).is_err());
+        assert_eq!(parse(&[("_reason", "a\0b")]).unwrap_err(), PurgeRequestError::ReasonWithNul);
     }
 }

@@ -70,8 +70,8 @@ pub(crate) enum Schema {
     Spread,
 }
 
-/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. Spreads the tables over machines if the database
-/// can do that, and has not yet.
+/// Runs the migrations that are missing, all in one transaction; a lock keeps concurrent starts apart. Tables that it makes are spread over machines if the
+/// database can do that.
 pub(crate) async fn migrate(connections: &Connections, if_none: IfNone) -> std::result::Result<Schema, MigrateError> {
     migrate_by(connections, if_none, &MIGRATIONS).await
 }
@@ -90,11 +90,8 @@ async fn migrate_in(tx: Tx, if_none: IfNone, migrations: &[&str]) -> Result<(usi
     if found == 0 && if_none == IfNone::Refuse {
         return Ok((found, Some(Schema::Missing)));
     }
-    let has_citus: bool = tx.row(HAS_CITUS, &[]).await?.try_get(0)?;
-    let schema = if has_citus { Schema::Spread } else { Schema::Here };
-    let is_done = async || Ok::<_, SqlError>(!has_citus || tx.row(IS_SPREAD, &[]).await?.try_get(0)?);
-    if found >= migrations.len() && is_done().await? {
-        return Ok((found, Some(schema)));
+    if found >= migrations.len() {
+        return Ok((found, Some(here(&tx).await?)));
     }
     tx.row(LOCK, &[]).await?;
     // Another may have been quicker.
@@ -108,12 +105,23 @@ async fn migrate_in(tx: Tx, if_none: IfNone, migrations: &[&str]) -> Result<(usi
     if found < migrations.len() {
         tx.run(&format!("comment on schema lethe is '{}'", migrations.len())).await?;
     }
-    if !is_done().await? {
+    // Only while they are empty: rows that are there would stay, beside their copies, where no purge sees them.
+    if found == 0 && has_citus(&tx).await? {
         // One connection to each machine: the tables were made in this transaction.
         tx.run("set local citus.multi_shard_modify_mode = 'sequential'").await?;
         tx.rows(SPREAD, &[]).await?;
     }
-    Ok((found, Some(schema)))
+    Ok((found, Some(here(&tx).await?)))
+}
+
+async fn has_citus(tx: &Tx) -> Result<bool> {
+    Ok(tx.row(HAS_CITUS, &[]).await?.try_get(0)?)
+}
+
+/// How the tables lie.
+async fn here(tx: &Tx) -> Result<Schema> {
+    let is_spread = has_citus(tx).await? && tx.row(IS_SPREAD, &[]).await?.try_get(0)?;
+    Ok(if is_spread { Schema::Spread } else { Schema::Here })
 }
 
 async fn schema_of(tx: &Tx) -> Result<usize> {

@@ -336,7 +336,8 @@ pub trait PurgeWork: Send + Sync {
     async fn claim_shared_batch(&self) -> Result<Option<(Lease<JobId>, ClaimedBatch)>, StoreError> {
         Ok(None)
     }
-    /// Takes back the batches that others have claimed: when this returns, none is running, and none of those can be run under its old claim.
+    /// Takes back the batches that others have claimed: when this returns, none is running, none of those can be run under its old claim, and nobody
+    /// claims another. A job that executes is at [`Phase::Settle`] then: all that is left to do with it is to end it.
     async fn withdraw_batches(&self, _lease: &Lease<JobId>) -> Result<(), StoreError> {
         Ok(())
     }

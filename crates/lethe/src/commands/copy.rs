@@ -79,11 +79,28 @@ impl Copy {
             bail!(Advice::new(format!("{} has a store already", to.place()), "name an empty database: createdb makes one"));
         };
         let files = self.copy_files()?;
-        let copied = copy(dump, &moved).await?;
+        let (last_seq, copied) = copy(dump, &moved).await?;
+        self.refuse_change(last_seq, &copied)?;
         moved.finish().await?;
         drop(source);
         self.tell(&to, &copied, &files);
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Commands may work beside a server, and so beside this: what they have written since would be missing in the copy.
+    fn refuse_change(&self, last_seq: u64, copied: &BTreeMap<String, u64>) -> Result<()> {
+        let now = Dump::open(&self.from)?;
+        let mut is_same = now.last_seq()? == last_seq;
+        for (table, rows) in copied {
+            is_same &= now.rows(table)? == *rows;
+        }
+        if !is_same {
+            bail!(Advice::new(
+                format!("something was written to {} meanwhile; nothing was copied", self.from.display()),
+                "let no command work on it, and copy again",
+            ));
+        }
+        Ok(())
     }
 
     /// Those that there are, by name. One that is there already must be the same.
@@ -129,8 +146,8 @@ impl Copy {
     }
 }
 
-/// Copies all tables, and compares; the rows of each.
-async fn copy(dump: Dump, moved: &MovedIn) -> Result<BTreeMap<String, u64>> {
+/// Copies all tables, and compares; the last place in the order of commits, and the rows of each table.
+async fn copy(dump: Dump, moved: &MovedIn) -> Result<(u64, BTreeMap<String, u64>)> {
     let mut tables = moved.tables();
     for table in &mut tables {
         table.keep(&dump.columns(&table.name)?);
@@ -159,7 +176,7 @@ async fn copy(dump: Dump, moved: &MovedIn) -> Result<BTreeMap<String, u64>> {
     }
     let there = moved.body_bytes().await?;
     ensure!(there == source.body_bytes, "the bodies have {} bytes, and their copies {there}; nothing was copied", source.body_bytes);
-    Ok(copied)
+    Ok((source.last_seq, copied))
 }
 
 fn read(dump: &Dump, tables: &[MovedTable], sender: &mpsc::Sender<Handed>) -> Result<Source> {

@@ -16,7 +16,7 @@ pub(crate) struct Migrate {
 
 impl Migrate {
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        self.store.open_or_create().await?;
+        self.store.make_tables().await?;
         eprintln!("The store in {} has the schema of lethe {}.", self.store.place(), env!("CARGO_PKG_VERSION"));
         Ok(ExitCode::SUCCESS)
     }

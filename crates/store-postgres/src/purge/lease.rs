@@ -6,12 +6,13 @@ use std::{
 };
 
 use lethe_jobs::{Fence, JobEvent, JobState, Lease};
-use lethe_purge::plan::BatchLimits;
+use lethe_purge::{Phase, plan::BatchLimits};
 use lethe_store::{ClaimedBatch, ClaimedPurge, JobId, StoreError};
 
 use super::{
     Result,
     job::{self, JobRow},
+    plan,
 };
 use crate::{
     PostgresStore, bulk,
@@ -103,7 +104,13 @@ pub(super) async fn give_back(store: &PostgresStore, lease: Lease<JobId>) -> Res
 
 /// As [`lethe_store::PurgeWork::withdraw_batches`].
 pub(super) async fn withdraw_batches(store: &PostgresStore, lease: Lease<JobId>) -> Result<()> {
-    store.write_under(lease, |tx, job| async move { requeue_running(&tx, job.number).await }).await
+    store
+        .write_under(lease, |tx, job| async move {
+            requeue_running(&tx, job.number).await?;
+            // Nobody claims any: what is removed from now on would be forgotten with what is on record.
+            if job.job.phase == Phase::Execute { plan::set_phase(&tx, job.number, Phase::Settle).await } else { Ok(()) }
+        })
+        .await
 }
 
 impl PostgresStore {

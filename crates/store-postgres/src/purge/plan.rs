@@ -244,10 +244,11 @@ pub(super) async fn seal_in(tx: &Tx, job: i64, now: Instant) -> crate::error::Re
 }
 
 pub(super) async fn enter_phase(store: &PostgresStore, lease: Lease<JobId>, phase: Phase) -> Result<()> {
-    store
-        .write_under(lease, |tx, job| async move {
-            tx.execute(SET_PHASE, &[&job.number, &phase.stored()]).await?;
-            Ok(())
-        })
-        .await
+    store.write_under(lease, |tx, job| async move { set_phase(&tx, job.number, phase).await }).await
+}
+
+/// Notes how far a job has come.
+pub(super) async fn set_phase(tx: &Tx, job: i64, phase: Phase) -> crate::error::Result<()> {
+    tx.execute(SET_PHASE, &[&job, &phase.stored()]).await?;
+    Ok(())
 }

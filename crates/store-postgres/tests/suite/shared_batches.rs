@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lethe_jobs::{JobState, Lease};
-use lethe_purge::Counts;
+use lethe_purge::{Counts, Phase};
 use lethe_store::{ClaimedBatch, JobId, NextBatch, Store, StoreError};
 use lethe_store_suite::{Backend, Harness};
 use serde_json::json;
@@ -95,7 +95,9 @@ async fn what_was_withdrawn_is_run_by_nobody_and_what_is_about_to_commit_is_wait
     let (lease, withdrawn) = shared(&store).await;
     store.withdraw_batches(&own).await.unwrap();
     assert!(matches!(store.purge_batch(&lease, withdrawn).await, Err(StoreError::LeaseLost)));
+    assert_eq!(store.claim_shared_batch().await.unwrap(), None, "what was removed is being put on record, and more would not be");
 
+    store.enter_phase(&own, Phase::Execute).await.unwrap();
     let (lease, begun) = shared(&store).await;
     let other = harness.backend.client().await;
     let account = harness.account.account_id().unwrap();
@@ -120,6 +122,7 @@ async fn what_was_withdrawn_is_run_by_nobody_and_what_is_about_to_commit_is_wait
     assert_eq!(running.await.unwrap().unwrap().deleted, 1);
     withdrawing.await.unwrap().unwrap();
     assert_eq!(harness.job(job_id).await.totals().deleted, 1);
+    store.enter_phase(&own, Phase::Execute).await.unwrap();
     assert_ends_whole(&harness, job_id).await;
 }
 
