@@ -144,6 +144,10 @@ fn no_statement_asks_for_what_a_spread_database_lacks() {
                 wrong.push(format!("{file}: {refused}"));
             }
         }
+        // Citus 13.2 crashes on it.
+        if sql.starts_with("update") && sql.contains("[])[") {
+            wrong.push(format!("{file}: a column is set to an element of an array"));
+        }
         if sql.starts_with("update") && ["now()", "nextval", "gen_random"].iter().any(|volatile| sql.contains(volatile)) {
             wrong.push(format!("{file}: a volatile function in an update"));
         }

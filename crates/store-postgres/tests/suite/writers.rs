@@ -85,6 +85,11 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
     let harness = Arc::new(Harness::<Postgres>::open().await.with_batches_of(20));
     let account = harness.account.account_id().unwrap();
     let (client, raw) = (harness.backend.client().await, harness.backend.client().await);
+    // It notes by triggers, which a spread database does not have.
+    if client.query_opt("select 1 from pg_extension where extname = 'citus'", &[]).await.unwrap().is_some() {
+        eprintln!("skipped: this test notes by triggers, which a database that is spread by account does not have");
+        return;
+    }
     client.batch_execute(NOTING).await.unwrap();
 
     // Two processes as far as the database can tell, each with workers of its own.
