@@ -91,3 +91,45 @@ async fn jobs_wait_for_a_database_that_is_gone_and_calls_are_told_to_ask_again()
     }
     scene.assert_sound();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_is_promoted_is_found_and_the_job_goes_on_there() {
+    let Some(primary) = Cluster::start().await else { return };
+    let standby = primary.standby().await;
+    let scene = Scene::over(Database::of_pair(&primary, &standby).await);
+    scene.fill(&scene.purged.0, 1, 10);
+    scene.fill(&scene.bystander.0, 2, 3);
+    Recorder::install(scene.database.client().await, 40).await;
+    let (mut running, server) = scene.database.serve_as("server", &scene.workplace, &["--workers", "1", "--batch-resources", "50"]);
+    let mut worker = scene.database.work_as("worker", &scene.workplace, &["--workers", "1"]);
+    let (api, other) = (Api::new(&server, &scene.purged.1), Api::new(&server, &scene.bystander.1));
+    let before = other.count("Observation").await;
+    let address = api.kick_off().await;
+    batches_go_on(&scene, 3).await;
+    let basic = |id: &str| json!({"resourceType": "Basic", "id": id, "language": "en"});
+    api.call(Method::PUT, "Basic/before", Some(basic("before"))).await;
+    primary.kill();
+
+    // The standby answers, and takes no writes yet.
+    assert_told_to_ask_again(&api, &address).await;
+    standby.promote();
+    batches_go_on(&scene, 3).await;
+    api.call(Method::PUT, "Basic/after", Some(basic("after"))).await;
+
+    let job = api.ended(&address).await;
+    assert!(job["status"] == "successful" && job["deletedCount"] == job["resourceCount"], "{job}");
+    assert!(job["failures"].as_array().unwrap().is_empty() && job["retryCount"] == 0, "{job}");
+    let done = Recorder::by(scene.database.client().await).done().await;
+    assert_eq!(done as u64, job["totalBatches"].as_u64().unwrap(), "each was counted once");
+    let attempts = scene.number("select max(attempts) from purge_batch").await;
+    assert!(attempts <= 2, "only who died with the primary may have lost an attempt: {attempts}");
+    assert_eq!((api.count("Observation").await, other.count("Observation").await), (0, before));
+    for id in ["before", "after"] {
+        assert_eq!(api.get(&format!("Basic/{id}")).await["language"], "en", "what was acknowledged is there: {id}");
+    }
+    for process in [&mut worker, &mut running] {
+        process.signal("TERM");
+        assert_eq!(process.wait(), Some(0));
+    }
+    scene.assert_sound();
+}

@@ -5,12 +5,16 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Command, Stdio},
+    time::Instant,
 };
 
 use tempfile::TempDir;
 use tokio_postgres::Client;
 
-use super::database::{connect, connect_to_server};
+use super::{
+    DEADLINE,
+    database::{connect, connect_to_server},
+};
 
 /// Stopped with this.
 pub struct Cluster {
@@ -28,18 +32,45 @@ impl Cluster {
             eprintln!("skipped: the programs of PostgreSQL are not on this machine, and its server cannot be stopped from here");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { binaries, folder: tempfile::tempdir().unwrap(), port };
-        if is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(cluster.folder.path()).status().unwrap().success());
-        }
+        let cluster = Self::to_be_made(binaries);
         cluster.run("initdb", &["--auth=trust", "--username=postgres", "--locale=C", "--encoding=UTF8", "--no-sync"]);
         cluster.start_again();
         Some(cluster)
     }
 
+    /// A standby of this one, without which no commit is acknowledged from now on.
+    pub async fn standby(&self) -> Self {
+        let standby = Self::to_be_made(self.binaries.clone());
+        let primary = self.url("postgres");
+        standby.run("pg_basebackup", &["--dbname", &primary, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        standby.start_again();
+        let client = self.client().await;
+        client.batch_execute("alter system set synchronous_standby_names = '*'").await.unwrap();
+        client.batch_execute("select pg_reload_conf()").await.unwrap();
+        let follows = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+        let began = Instant::now();
+        while client.query_one(follows, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            assert!(began.elapsed() < DEADLINE, "the standby does not follow");
+        }
+        standby
+    }
+
+    fn to_be_made(binaries: PathBuf) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cluster = Self { binaries, folder: tempfile::tempdir().unwrap(), port };
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(cluster.folder.path()).status().unwrap().success());
+        }
+        cluster
+    }
+
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// As the manual has it for a failover: whichever of the two is the primary.
+    pub fn url_with(&self, standby: &Self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{database}?target_session_attrs=read-write", self.port, standby.port)
     }
 
     /// A connection to the database that nobody uses.
@@ -64,6 +95,11 @@ impl Cluster {
         self.run("pg_ctl", &["stop", "--mode=fast", "--wait"]);
     }
 
+    /// The standby becomes the primary.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "--wait"]);
+    }
+
     /// They refuse to run as root; and a server that they start would keep a pipe open.
     fn run(&self, program: &str, arguments: &[&str]) {
         let program = self.binaries.join(program);
@@ -83,10 +119,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.kill();
-        } else if let Ok(pid) = fs::read_to_string(self.folder.path().join("data/postmaster.pid")) {
+        // Without this file it is down already.
+        let Ok(pid) = fs::read_to_string(self.folder.path().join("data/postmaster.pid")) else { return };
+        if std::thread::panicking() {
             let _ = Command::new("kill").args(["-QUIT", pid.lines().next().unwrap_or_default()]).status();
+        } else {
+            self.kill();
         }
     }
 }

@@ -28,6 +28,13 @@ impl Database {
         Self { url: cluster.url("lethe"), name: "lethe".to_owned(), server: None }
     }
 
+    /// The one of a primary and its standby, at whichever of them takes writes.
+    pub async fn of_pair(primary: &Cluster, standby: &Cluster) -> Self {
+        let mut database = Self::of(primary).await;
+        database.url = primary.url_with(standby, "lethe");
+        database
+    }
+
     /// A connection that sees lethe's tables.
     pub async fn client(&self) -> Client {
         let client = connect(&self.url).await;
