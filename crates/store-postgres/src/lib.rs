@@ -6,6 +6,7 @@
 mod accounts;
 mod bulk;
 mod check;
+mod claim;
 mod columns;
 mod connections;
 mod erase_files;

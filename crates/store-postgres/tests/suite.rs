@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // OK because this file is nothing but tests.
 
+#[path = "suite/claims.rs"]
+mod claims;
 #[path = "suite/erase_files.rs"]
 mod erase_files;
 #[path = "suite/erase_large.rs"]
@@ -43,6 +45,14 @@ struct Postgres {
     name: String,
     clock: Arc<TestClock>,
     store: Option<Arc<PostgresStore>>,
+}
+
+/// Until so many sessions of the database wait for a lock.
+async fn waiting(client: &Client, wanted: i64) {
+    let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while client.query_one(count, &[]).await.unwrap().get::<_, i64>(0) < wanted {
+        client.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
+    }
 }
 
 /// The address of the server.

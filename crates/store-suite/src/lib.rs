@@ -35,7 +35,7 @@ pub mod targets;
 
 pub use backend::{Backend, TestClock};
 pub use faults::{Fault, FaultyStore, Planting};
-pub use harness::Harness;
+pub use harness::{Harness, add_user};
 
 /// Makes a test of every case for one [`Backend`]; or, while an adapter is being written, of the cases in the modules that it names.
 #[macro_export]

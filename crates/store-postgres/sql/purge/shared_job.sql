@@ -1,8 +1,9 @@
--- The oldest job of another worker that has a batch for whoever asks.
+-- The oldest job of another worker, behind job $2, that has a batch for whoever asks.
 select job_number from purge_job
 where
     state = 'running'
     and phase = 'execute'
+    and job_number > $2
     and exists (
         select 1 from purge_batch
         where

@@ -25,8 +25,6 @@ pub(super) struct ExportRow {
     pub number: i64,
     /// The job; its files are not filled in.
     pub job: ExportJob,
-    /// Its current fence.
-    pub fence: u64,
 }
 
 /// The word in storage.
@@ -101,7 +99,7 @@ fn read_row(row: &Row) -> Result<ExportRow> {
         None => Scope::Client { client_id },
     };
     let types: Option<&str> = row.try_get(4)?;
-    let question = match row.try_get(16)? {
+    let question = match row.try_get(15)? {
         None => ExportQuestion::default(),
         Some(stored) => {
             ExportQuestion::from_stored(stored).ok_or_else(|| StoreError::NotUnderstood("export_question.question".to_owned()))?
@@ -111,17 +109,16 @@ fn read_row(row: &Row) -> Result<ExportRow> {
     let instant = |column| row.try_get::<_, Option<InstantColumn>>(column).map(|instant| instant.map(|column| column.0));
     Ok(ExportRow {
         number: row.try_get(0)?,
-        fence: number(row, 13)?,
         job: ExportJob {
             job_id: row.try_get(1)?,
             owner,
             selection: ExportSelection {
-                level: read_level(row.try_get(14)?, question.group)?,
+                level: read_level(row.try_get(13)?, question.group)?,
                 patients: question.patients,
                 types: types.map(read_types).transpose()?,
                 since: instant(5)?,
                 type_filters: question.type_filters,
-                bases: LocalBases::new(row.try_get::<_, &str>(15)?.split(' ')),
+                bases: LocalBases::new(row.try_get::<_, &str>(14)?.split(' ')),
             },
             watermark: seq(row, 6)?,
             transaction_time: row.try_get::<_, InstantColumn>(7)?.0,

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
-use lethe_jobs::{Fence, JobEvent, JobState, Lease};
+use lethe_jobs::{JobEvent, JobState, Lease};
 use lethe_purge::{
     Seq,
     plan::{BatchCutter, BatchLimits, BatchRange},
@@ -18,7 +18,7 @@ use super::{
     export_page::{Range, scan},
 };
 use crate::{
-    PostgresStore,
+    PostgresStore, claim,
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, at_most, seq},
     connections::Durability,
     lease_times::LeaseTimes,
@@ -27,7 +27,6 @@ use crate::{
 };
 
 const GIVE_BACK: &str = include_str!("../../sql/bulk/give_back_export.sql");
-const SELECT_CLAIMABLE: &str = include_str!("../../sql/bulk/claimable_export.sql");
 const CLAIM: &str = include_str!("../../sql/bulk/claim_export.sql");
 const RENEW: &str = include_str!("../../sql/bulk/renew_export.sql");
 const END: &str = include_str!("../../sql/bulk/end_export.sql");
@@ -42,29 +41,13 @@ const SCAN_MAX: usize = 50_000;
 
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedExport>> {
     let times = store.lease_times();
-    // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.work.read(|tx| async move { claimable(&tx, times).await }).await?.is_none() {
-        return Ok(None);
-    }
-    Ok(store.work.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
+    Ok(store.work.write(Durability::OnDisk, |tx| claim_in(tx, times)).await?)
 }
 
-async fn claimable(tx: &Tx, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
-    let row = tx.row_if_any(SELECT_CLAIMABLE, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-}
-
-async fn claim_one(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedExport>> {
-    let Some((number, stored)) = claimable(&tx, times).await? else { return Ok(None) };
-    let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
-    let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
-    let (ends, now, latest) = (InstantColumn(times.ends), InstantColumn(times.now), InstantColumn(times.latest));
-    // Whoever was quicker has a lease on it by now.
-    if tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &ends, &now, &latest]).await? == 0 {
-        return Ok(None);
-    }
-    let ExportRow { job, fence, .. } = export_job::row(&tx, number).await?;
-    Ok(Some(ClaimedExport { lease: Lease { job_id: job.job_id, fence: Fence(fence) }, job }))
+async fn claim_in(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedExport>> {
+    let Some((number, fence)) = claim::oldest(&tx, CLAIM, times).await? else { return Ok(None) };
+    let ExportRow { job, .. } = export_job::row(&tx, number).await?;
+    Ok(Some(ClaimedExport { lease: Lease { job_id: job.job_id, fence }, job }))
 }
 
 /// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens (INV-3).

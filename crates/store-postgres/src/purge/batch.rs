@@ -27,13 +27,12 @@ use crate::{
 /// A batch that is to wait longer than this was told so before the clock was set back: it waits no more.
 const WAIT_MAX_MS: i64 = 3_600_000;
 
-const SELECT_NEXT: &str = include_str!("../../sql/purge/next_pending_batch.sql");
-const SELECT_ABANDONED: &str = include_str!("../../sql/purge/next_abandoned_batch.sql");
+const CLAIM_PENDING: &str = include_str!("../../sql/purge/claim_pending_batch.sql");
+const CLAIM_ABANDONED: &str = include_str!("../../sql/purge/claim_abandoned_batch.sql");
 const SELECT_EARLIEST: &str = include_str!("../../sql/purge/earliest_pending_batch.sql");
 const HAS_RUNNING: &str = include_str!("../../sql/purge/has_running_batch.sql");
 const SELECT_SHARED: &str = include_str!("../../sql/purge/shared_job.sql");
 const GIVE_BACK: &str = include_str!("../../sql/purge/give_back_batch.sql");
-const CLAIM: &str = include_str!("../../sql/purge/claim_batch.sql");
 const HAS_FAILED_TARGETS: &str = include_str!("../../sql/purge/has_failed_targets.sql");
 const FAIL_WAITING_COMPANIONS: &str = include_str!("../../sql/purge/fail_waiting_companions.sql");
 const SELECT_BATCH: &str = include_str!("../../sql/purge/batch_row.sql");
@@ -52,25 +51,33 @@ pub(super) async fn claim(store: &PostgresStore, lease: Lease<JobId>) -> Result<
 
 pub(super) async fn claim_shared(store: &PostgresStore) -> Result<Option<(Lease<JobId>, ClaimedBatch)>> {
     let times = store.lease_times();
-    // Looking costs no lock.
-    let look = |tx: Tx| async move {
-        let row = tx.row_if_any(SELECT_SHARED, &[&InstantColumn(times.now)]).await?;
-        Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()?)
-    };
-    let Some(number) = store.work.read(look).await? else { return Ok(None) };
-    let claim = |tx: Tx| async move {
-        // As the job's own worker claims, under the lock of its row: what is left, and whether somebody canceled it, changes for nobody meanwhile.
-        let job = job::locked_row(&tx, number).await?;
-        if job.job.state != JobState::Running || job.job.phase != Phase::Execute {
-            return Ok(None);
+    let mut behind = 0_i64;
+    loop {
+        // Looking costs no lock.
+        let look = |tx: Tx| async move {
+            let row = tx.row_if_any(SELECT_SHARED, &[&InstantColumn(times.now), &behind]).await?;
+            Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()?)
+        };
+        let Some(number) = store.work.read(look).await? else { return Ok(None) };
+        if let Some(claimed) = store.work.write(Durability::InOrder, |tx| claim_shared_of(tx, number, times)).await? {
+            return Ok(Some(claimed));
         }
-        let lease = Lease { job_id: job.job.job_id, fence: Fence(job.fence) };
-        match next(&tx, &job, Asking::Other, times).await? {
-            NextBatch::Run(batch) => Ok(Some((lease, batch))),
-            NextBatch::WaitUntil(_) | NextBatch::PrepareCompanions | NextBatch::Drained | NextBatch::Canceled => Ok(None),
-        }
-    };
-    Ok(store.work.write(Durability::InOrder, claim).await?)
+        // Others have what it had, or it waits for what they run.
+        behind = number;
+    }
+}
+
+async fn claim_shared_of(tx: Tx, number: i64, times: LeaseTimes) -> crate::error::Result<Option<(Lease<JobId>, ClaimedBatch)>> {
+    // As the job's own worker claims, under the lock of its row: what is left, and whether somebody canceled it, changes for nobody meanwhile.
+    let job = job::locked_row(&tx, number).await?;
+    if job.job.state != JobState::Running || job.job.phase != Phase::Execute {
+        return Ok(None);
+    }
+    let lease = Lease { job_id: job.job.job_id, fence: Fence(job.fence) };
+    match next(&tx, &job, Asking::Other, times).await? {
+        NextBatch::Run(batch) => Ok(Some((lease, batch))),
+        NextBatch::WaitUntil(_) | NextBatch::PrepareCompanions | NextBatch::Drained | NextBatch::Canceled => Ok(None),
+    }
 }
 
 /// Who asks for a batch.
@@ -102,29 +109,29 @@ async fn next(tx: &Tx, job: &JobRow, asking: Asking, times: LeaseTimes) -> crate
 async fn next_of(tx: &Tx, job: &JobRow, kind: BatchKind, asking: Asking, times: LeaseTimes) -> crate::error::Result<Option<NextBatch>> {
     // Asked first: what others run may end between two statements, and what they put back is found by the next.
     let is_running: bool = tx.row(HAS_RUNNING, &[&job.number, &kind.stored()]).await?.try_get(0)?;
-    let (now, latest) = (InstantColumn(times.now), InstantColumn(times.now.plus_ms(WAIT_MAX_MS)));
-    let mut ready = tx.row_if_any(SELECT_NEXT, &[&job.number, &kind.stored(), &now, &latest]).await?;
-    if ready.is_none() && is_running {
-        let abandoned: Values<'_> = &[&job.number, &kind.stored(), &now, &InstantColumn(times.latest), &(asking == Asking::Own)];
-        ready = tx.row_if_any(SELECT_ABANDONED, abandoned).await?;
+    if kind == BatchKind::Companions && !job.companions_prepared && earliest(tx, job, kind).await?.is_some() {
+        return Ok(Some(NextBatch::PrepareCompanions));
     }
-    if let Some(row) = ready {
-        let (batch, attempts) = (number(&row, 0)?, small_number(&row, 1)?);
-        if kind == BatchKind::Companions && !job.companions_prepared {
-            return Ok(Some(NextBatch::PrepareCompanions));
-        }
-        let claimed: Values<'_> =
-            &[&job.number, &NumberColumn(batch), &NumberColumn(attempts.into()), &InstantColumn(times.ends), &(asking == Asking::Other)];
-        if tx.execute(CLAIM, claimed).await? > 0 {
-            return Ok(Some(NextBatch::Run(ClaimedBatch { batch, attempts: attempts + 1 })));
-        }
-        // Its worker was late, and has done it after all.
+    let (stored, now, ends, is_shared) = (kind.stored(), InstantColumn(times.now), InstantColumn(times.ends), asking == Asking::Other);
+    let pending: Values<'_> = &[&job.number, &stored, &now, &InstantColumn(times.now.plus_ms(WAIT_MAX_MS)), &ends, &is_shared];
+    let mut claimed = tx.row_if_any(CLAIM_PENDING, pending).await?;
+    if claimed.is_none() && is_running {
+        let abandoned: Values<'_> = &[&job.number, &stored, &now, &InstantColumn(times.latest), &ends, &is_shared];
+        claimed = tx.row_if_any(CLAIM_ABANDONED, abandoned).await?;
+    }
+    if let Some(row) = claimed {
+        return Ok(Some(NextBatch::Run(ClaimedBatch { batch: number(&row, 0)?, attempts: small_number(&row, 1)? })));
     }
     if is_running {
         return Ok(Some(NextBatch::WaitUntil(times.now.plus_ms(OTHERS_PAUSE_MS))));
     }
-    let earliest: Option<InstantColumn> = tx.row(SELECT_EARLIEST, &[&job.number, &kind.stored()]).await?.try_get(0)?;
-    Ok(earliest.map(|instant| NextBatch::WaitUntil(instant.0)))
+    Ok(earliest(tx, job, kind).await?.map(NextBatch::WaitUntil))
+}
+
+/// When the first batch of this kind that waits may be run; `None` if none waits.
+async fn earliest(tx: &Tx, job: &JobRow, kind: BatchKind) -> crate::error::Result<Option<Instant>> {
+    let instant: Option<InstantColumn> = tx.row(SELECT_EARLIEST, &[&job.number, &kind.stored()]).await?.try_get(0)?;
+    Ok(instant.map(|instant| instant.0))
 }
 
 /// Where the targets of a batch lie.

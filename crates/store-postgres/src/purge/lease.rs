@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant as Moment},
 };
 
-use lethe_jobs::{Fence, JobEvent, JobState, Lease};
+use lethe_jobs::Lease;
 use lethe_purge::{Phase, plan::BatchLimits};
 use lethe_store::{ClaimedBatch, ClaimedPurge, JobId, StoreError};
 
@@ -15,7 +15,7 @@ use super::{
     plan,
 };
 use crate::{
-    PostgresStore, bulk,
+    PostgresStore, bulk, claim,
     columns::{InstantColumn, NumberColumn},
     connections::Durability,
     lease_times::LeaseTimes,
@@ -23,8 +23,6 @@ use crate::{
 };
 
 const RELEASE: &str = include_str!("../../sql/purge/release_leases.sql");
-const SELECT_CLAIMABLE: &str = include_str!("../../sql/purge/claimable_job.sql");
-const LOCK_CLAIMABLE: &str = include_str!("../../sql/purge/lock_claimable_job.sql");
 const CLAIM: &str = include_str!("../../sql/purge/claim_job.sql");
 const REQUEUE_RUNNING: &str = include_str!("../../sql/purge/requeue_running_batches.sql");
 const RENEW: &str = include_str!("../../sql/purge/renew_lease.sql");
@@ -45,29 +43,15 @@ pub(super) async fn release_all(store: &PostgresStore) -> Result<()> {
 
 pub(super) async fn claim(store: &PostgresStore) -> Result<Option<ClaimedPurge>> {
     let times = store.lease_times();
-    // Looking costs no lock: only when there is something to claim is it asked for.
-    if store.work.read(|tx| async move { claimable(&tx, SELECT_CLAIMABLE, times).await }).await?.is_none() {
-        return Ok(None);
-    }
-    Ok(store.work.write(Durability::OnDisk, |tx| claim_one(tx, times)).await?)
+    Ok(store.work.write(Durability::OnDisk, |tx| claim_in(tx, times)).await?)
 }
 
-async fn claimable(tx: &Tx, statement: &str, times: LeaseTimes) -> crate::error::Result<Option<(i64, String)>> {
-    let row = tx.row_if_any(statement, &[&InstantColumn(times.now), &InstantColumn(times.latest)]).await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-}
-
-async fn claim_one(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedPurge>> {
-    // Whoever was quicker holds its row, and has a lease on it when this one gets it: it is claimable no more.
-    let Some((number, stored)) = claimable(&tx, LOCK_CLAIMABLE, times).await? else { return Ok(None) };
-    let from = stored.parse::<JobState>().map_err(|unknown| StoreError::NotUnderstood(unknown.to_string()))?;
-    let to = from.transition(JobEvent::Claim).map_err(|refused| StoreError::NotUnderstood(refused.to_string()))?;
-    let (ends, now) = (InstantColumn(times.ends), InstantColumn(times.now));
-    tx.execute(CLAIM, &[&number, &from.stored(), &to.stored(), &ends, &now]).await?;
+async fn claim_in(tx: Tx, times: LeaseTimes) -> crate::error::Result<Option<ClaimedPurge>> {
+    let Some((number, fence)) = claim::oldest(&tx, CLAIM, times).await? else { return Ok(None) };
+    // A statement of its own: it finds also what was claimed while the one before waited for the job's row.
     requeue_running(&tx, number).await?;
-    let fence = job::row(&tx, number).await?.fence;
     let job = job::job(&tx, number).await?;
-    Ok(Some(ClaimedPurge { lease: Lease { job_id: job.job_id, fence: Fence(fence) }, job }))
+    Ok(Some(ClaimedPurge { lease: Lease { job_id: job.job_id, fence }, job }))
 }
 
 /// Renews the lease and reads the job, or fails with `LeaseLost`, before anything else of the transaction happens.

@@ -8,7 +8,7 @@ use lethe_store::{ClaimedBatch, JobId, NextBatch, Store, StoreError};
 use lethe_store_suite::{Backend, Harness};
 use serde_json::json;
 
-use super::Postgres;
+use super::{Postgres, waiting};
 
 /// Five patients in batches of one, of a job that its own worker executes.
 async fn executing() -> (Harness<Postgres>, JobId, Lease<JobId>) {
@@ -102,22 +102,16 @@ async fn what_was_withdrawn_is_run_by_nobody_and_what_is_about_to_commit_is_wait
     let other = harness.backend.client().await;
     let account = harness.account.account_id().unwrap();
     other.simple_query(&format!("begin; select 1 from commit_order where account_id = {account} for no key update")).await.unwrap();
-    let waiting = async |wanted: i64| {
-        let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        while other.query_one(count, &[]).await.unwrap().get::<_, i64>(0) < wanted {
-            other.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
-        }
-    };
     let running = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.purge_batch(&lease, begun).await }
     });
-    waiting(1).await;
+    waiting(&other, 1).await;
     let withdrawing = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.withdraw_batches(&own).await }
     });
-    waiting(2).await;
+    waiting(&other, 2).await;
     other.simple_query("commit").await.unwrap();
     assert_eq!(running.await.unwrap().unwrap().deleted, 1);
     withdrawing.await.unwrap().unwrap();
