@@ -235,6 +235,18 @@ async fn keys_and_indexes_of_spread_tables_begin_with_the_account_and_nothing_ti
     }
 }
 
+#[tokio::test]
+async fn every_table_that_purges_empty_says_when_it_is_vacuumed() {
+    let client = connect().await;
+    let mut emptied = spread_tables();
+    emptied.retain(|table| !["commit_order", "type_total"].contains(table));
+    emptied.extend(["purge_removed", "purge_digest"]);
+    let without = "select wanted from unnest($1::text[]) wanted where not exists (select from pg_class where oid = wanted::regclass
+            and array_to_string(reloptions, ' ') ~ 'autovacuum_vacuum_scale_factor=.*autovacuum_vacuum_threshold=')";
+    let found = client.query(without, &[&emptied]).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>(), [""; 0]);
+}
+
 /// Columns of residences that hold no content: words of ours, and who asked.
 const WORDS_OF_OURS: [&str; 2] = ["purge_listed.role", "export_question.client_id"];
 

@@ -356,6 +356,12 @@ create table purge_listed (
     type_id smallint not null,
     seq bigint not null,
     primary key (account_id, job_number, role, type_id, seq)
+) with (
+    -- Empty between jobs, so a share of its rows says nothing. What the batches of a long job strike off is vacuumed while it goes on; what is new goes
+    -- soon, and is not worth being frozen.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 10000,
+    autovacuum_vacuum_insert_threshold = -1
 );
 
 -- Places of targets that stay because of a hold, though their range says that they go.
@@ -365,6 +371,11 @@ create table purge_held (
     type_id smallint not null,
     seq bigint not null,
     primary key (account_id, job_number, type_id, seq)
+) with (
+    -- As of purge_listed; a hold keeps some resources, or all of an account.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 10000,
+    autovacuum_vacuum_insert_threshold = -1
 );
 
 -- The holds that kept something from a job.
@@ -410,6 +421,11 @@ create table purge_removed (
     -- a set of seqs: crates/purge/src/seq_set.rs
     seqs bytea not null,
     primary key (job_number, part)
+) with (
+    -- As of purge_listed, but a row is of a whole batch, some kilobytes: some hundred are worth it, also of its TOAST, to which the same applies.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 200,
+    autovacuum_vacuum_insert_threshold = -1
 );
 
 -- On which line the store is written to, and how far it knows the purge journal. One row.
@@ -453,6 +469,11 @@ create table purge_digest (
     batch bigint not null,
     digests bytea not null,
     primary key (job_number, batch)
+) with (
+    -- It only grows, until an owner has those of a job forgotten: of a table as long as the history that is never the share for which PostgreSQL waits,
+    -- and what is forgotten is to leave the files (its TOAST, to which the same applies). What was added is frozen as in any table.
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 50
 );
 
 create table purge_digest_key (
