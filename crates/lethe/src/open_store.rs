@@ -12,7 +12,9 @@ use clap::Args;
 use lethe_auth::{AccountId, SecretKey, User};
 use lethe_jobs::Pace;
 use lethe_store::{Clock, Recovery, Store, StoreError, SystemClock};
-use lethe_store_postgres::{Held, MigrateError as DatabaseMigrateError, OpenError as DatabaseOpenError, PostgresStore};
+use lethe_store_postgres::{
+    Held, MigrateError as DatabaseMigrateError, OpenError as DatabaseOpenError, PostgresStore, advice_on_encryption,
+};
 use lethe_store_sqlite::{MigrateError, OpenError, ServeLock, SqliteStore};
 use tokio::sync::watch;
 
@@ -36,8 +38,8 @@ pub(crate) struct StoreOptions {
     /// Directory of the embedded store; serve, client add and migrate make it if there is none
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIRECTORY, conflicts_with = "database_url")]
     pub(crate) data: PathBuf,
-    /// A store in PostgreSQL instead: postgres://USER:PASSWORD@HOST:PORT/DATABASE. On the command line others see the password: better in
-    /// the environment
+    /// A store in PostgreSQL instead: postgres://USER:PASSWORD@HOST:PORT/DATABASE; with ?sslmode=require&sslrootcert=FILE behind it encrypted
+    /// and the certificate checked. On the command line others see the password: better in the environment
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<DatabaseUrl>,
     /// With --database-url: directory of secret.key, certificate.keys and purge.journal. All servers of the database need the same
@@ -371,6 +373,10 @@ impl StoreOptions {
     /// What to do about a database that cannot be used.
     fn advise_of_database(&self, error: DatabaseOpenError) -> anyhow::Error {
         let place = self.place();
+        if let Some(next) = advice_on_encryption(&error) {
+            return anyhow::Error::from(error)
+                .context(Advice::new(format!("{place} cannot be reached over an encrypted connection"), next));
+        }
         let (what, next) = match &error {
             DatabaseOpenError::Migrate(DatabaseMigrateError::TooNew { .. } | DatabaseMigrateError::Served { .. }) => return error.into(),
             DatabaseOpenError::Missing => (
@@ -385,7 +391,16 @@ impl StoreOptions {
                 format!("{place} cannot be reached"),
                 "look whether PostgreSQL runs there, and whether host and port of --database-url are right".to_owned(),
             ),
-            DatabaseOpenError::Address(_) | DatabaseOpenError::Scheme | DatabaseOpenError::Migrate(_) | DatabaseOpenError::Store(_) => (
+            DatabaseOpenError::Roots { .. } => {
+                (format!("{place} cannot be used"), "name a file in PEM that this user may read with sslrootcert".to_owned())
+            }
+            DatabaseOpenError::Address(_)
+            | DatabaseOpenError::Scheme
+            | DatabaseOpenError::SslMode
+            | DatabaseOpenError::RootsInVain
+            | DatabaseOpenError::Tls(_)
+            | DatabaseOpenError::Migrate(_)
+            | DatabaseOpenError::Store(_) => (
                 format!("{place} cannot be used"),
                 "look at user, password and database of --database-url; createdb makes a database, and its owner may make tables in it"
                     .to_owned(),

@@ -4,9 +4,9 @@ use std::{future::Future, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use lethe_store::StoreError;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
 
-use crate::{error::Result, transaction::Tx};
+use crate::{address::Address, error::Result, transaction::Tx};
 
 /// Connections that live calls may use at the same time. PostgreSQL keeps a process for each, and gains nothing from more than some for each core.
 pub(crate) const CONNECTIONS_MAX: usize = 16;
@@ -59,8 +59,8 @@ const BEGIN_LOOK: &str = "begin isolation level repeatable read";
 
 /// The address with limits for whatever a session may wait for: as [`SESSION`] says for what the server does, and here for a server that has gone without
 /// a word. What the address itself says counts.
-pub(crate) fn limited(config: &Config, silence_max: Duration) -> Config {
-    let mut config = config.clone();
+pub(crate) fn limited(address: &Address, silence_max: Duration) -> Address {
+    let mut config = address.config.clone();
     let silence = format!("-c idle_in_transaction_session_timeout={}ms", silence_max.as_millis().max(1));
     config.options(format!("{SESSION} {silence} {}", config.get_options().unwrap_or_default()));
     if config.get_application_name().is_none() {
@@ -73,11 +73,11 @@ pub(crate) fn limited(config: &Config, silence_max: Duration) -> Config {
     }
     config.keepalives_interval(config.get_keepalives_interval().unwrap_or(UNHEARD_MAX / 6));
     config.keepalives_retries(config.get_keepalives_retries().unwrap_or(3));
-    config
+    address.with(config)
 }
 
-fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, StoreError> {
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+fn pool(address: Address, connections_max: usize) -> std::result::Result<Pool, StoreError> {
+    let manager = Manager::from_config(address.config, address.tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(connections_max)
         .runtime(Runtime::Tokio1)
@@ -90,9 +90,9 @@ fn pool(config: Config, connections_max: usize) -> std::result::Result<Pool, Sto
 impl Connections {
     /// Opens none yet. A transaction of which nothing is heard for `silence_max` is given up by the server: whoever holds locks and is stopped must not
     /// stop others.
-    pub(crate) fn new(config: &Config, silence_max: Duration, connections_max: usize) -> std::result::Result<Self, StoreError> {
-        let config = limited(config, silence_max);
-        Ok(Self { pool: pool(config.clone(), connections_max)?, looks: pool(config, PREVIEWS_MAX)? })
+    pub(crate) fn new(address: &Address, silence_max: Duration, connections_max: usize) -> std::result::Result<Self, StoreError> {
+        let address = limited(address, silence_max);
+        Ok(Self { pool: pool(address.clone(), connections_max)?, looks: pool(address, PREVIEWS_MAX)? })
     }
 
     /// Runs `work` in one transaction that writes; what it returns as an error is rolled back. Run again from its beginning when others were in its
@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_takes_nobody_in_is_out_of_reach() {
-        let nobody = "postgres://lethe@127.0.0.1:1/lethe".parse().unwrap();
+        let nobody = Address::parse("postgres://lethe@127.0.0.1:1/lethe").unwrap();
         let connections = Connections::new(&nobody, WAIT_MAX, 1).unwrap();
         let refused = connections.read(|tx| async move { tx.run("select 1").await }).await.unwrap_err();
         assert!(matches!(refused, StoreError::OutOfReach(_)), "{refused:?}");

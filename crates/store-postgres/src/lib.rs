@@ -4,6 +4,7 @@
 //! comes from is in docs/adr/0036. SQL stands in `sql/`, one statement a file.
 
 mod accounts;
+mod address;
 mod bulk;
 mod check;
 mod claim;
@@ -24,6 +25,7 @@ mod recovery;
 mod resources;
 mod searches;
 mod time_limit;
+mod tls;
 mod transaction;
 
 pub use erase_files::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause, LeftTable, RewrittenTable, Tell, erase_files};
@@ -32,3 +34,4 @@ pub use migrate::{MigrateError, SCHEMA};
 pub use moved_in::{MovedIn, MovedTable};
 pub use open::{OpenError, PostgresStore};
 pub use presence::Held;
+pub use tls::advice_on_encryption;

@@ -143,11 +143,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_older_schema_is_brought_up_to_date_when_nobody_uses_it() {
-        with_empty_database(async |config| {
-            let connections = Connections::new(&config, Duration::from_secs(9), 1).unwrap();
+        with_empty_database(async |address| {
+            let connections = Connections::new(&address, Duration::from_secs(9), 1).unwrap();
             let later = [MIGRATIONS[0], "create table lethe.later (only_row bigint primary key)"];
             assert_ne!(migrate(&connections, IfNone::Make).await.unwrap(), Schema::Missing);
-            let server = Presence::take(&config, Held::Shared { came_back: 0 }).await.unwrap().unwrap();
+            let server = Presence::take(&address, Held::Shared { came_back: 0 }).await.unwrap().unwrap();
             let refused = migrate_by(&connections, IfNone::Refuse, &later).await.unwrap_err();
             assert!(matches!(refused, MigrateError::Served { found: 1 }), "{refused}");
             assert!(migrate(&connections, IfNone::Refuse).await.is_ok(), "the same version goes on beside it");

@@ -1,14 +1,15 @@
 //! Opening the store on PostgreSQL.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{error::Error, fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use lethe_jobs::Pace;
 use lethe_store::{Clock, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio_postgres::{Config, config::Host};
+use tokio_postgres::config::Host;
 
 use crate::{
+    address::{Address, Written},
     bulk::FilterCache,
     connections::{CONNECTIONS_MAX, Connections, WORK_CONNECTIONS_MAX},
     error::of_first_connection,
@@ -24,7 +25,7 @@ pub struct PostgresStore {
     /// Of workers: whatever they do, they take none from live calls.
     pub(crate) work: Connections,
     /// For whoever needs a connection that is none of these.
-    pub(crate) config: Config,
+    pub(crate) address: Address,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pace: Arc<Pace>,
     pub(crate) export_filters: FilterCache,
@@ -44,6 +45,25 @@ pub enum OpenError {
     /// It is no address of PostgreSQL.
     #[error("the address of the database must begin with postgres:// or postgresql://")]
     Scheme,
+    /// It asks for a way of encrypting that there is not.
+    #[error(
+        "sslmode of the address of the database is disable, prefer, require or verify-full; the last two are one here, and check the certificate"
+    )]
+    SslMode,
+    /// It names roots that nobody would ask.
+    #[error("sslrootcert of the address of the database needs sslmode=require: without it no certificate is checked")]
+    RootsInVain,
+    /// The roots that it names cannot be had.
+    #[error("the roots in {file} (sslrootcert of the address of the database) cannot be used")]
+    Roots {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Encryption cannot be set up.
+    #[error("encryption cannot be set up")]
+    Tls(#[source] Box<dyn Error + Send + Sync>),
     /// There are no tables of lethe.
     #[error("the database has no tables of lethe")]
     Missing,
@@ -59,10 +79,10 @@ pub enum OpenError {
 }
 
 /// Of a database that is spread by account: it has to see an account's number before it knows where a statement goes.
-fn for_spread(config: &Config) -> Config {
-    let mut config = config.clone();
+fn for_spread(address: &Address) -> Address {
+    let mut config = address.config.clone();
     config.options(format!("{} -c plan_cache_mode=force_custom_plan", config.get_options().unwrap_or_default()));
-    config
+    address.with(config)
 }
 
 impl PostgresStore {
@@ -71,7 +91,7 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`]; nothing is left half-made.
     pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(&parse(url)?, clock, IfNone::Make, LEASE_DEFAULT).await
+        Self::open_with(&Address::parse(url)?, clock, IfNone::Make, LEASE_DEFAULT).await
     }
 
     /// As [`PostgresStore::open`], if it has tables.
@@ -79,7 +99,7 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`]
     pub async fn open_existing(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(&parse(url)?, clock, IfNone::Refuse, LEASE_DEFAULT).await
+        Self::open_with(&Address::parse(url)?, clock, IfNone::Refuse, LEASE_DEFAULT).await
     }
 
     /// As [`PostgresStore::open`], for one of its servers: if nothing is heard of it for the length of a `lease`, another takes over its jobs. All servers
@@ -100,20 +120,20 @@ impl PostgresStore {
     }
 
     async fn open_present(url: &str, clock: Arc<dyn Clock>, if_none: IfNone, wanted: Held, lease: Duration) -> Result<Self, OpenError> {
-        let config = parse(url)?;
-        upgrade(&config, lease).await?;
+        let address = Address::parse(url)?;
+        upgrade(&address, lease).await?;
         // Before the schema is looked at: whoever has it to himself may be making it.
-        let presence = Presence::take(&config, wanted).await?.ok_or(OpenError::Served)?;
-        let store = Self::open_with(&config, clock, if_none, lease).await?;
+        let presence = Presence::take(&address, wanted).await?.ok_or(OpenError::Served)?;
+        let store = Self::open_with(&address, clock, if_none, lease).await?;
         Ok(Self { presence: Some(presence), ..store })
     }
 
-    async fn open_with(config: &Config, clock: Arc<dyn Clock>, if_none: IfNone, lease: Duration) -> Result<Self, OpenError> {
-        let mut address = config.clone();
-        let connections = Connections::new(config, silence_max(lease), 1)?;
+    async fn open_with(address: &Address, clock: Arc<dyn Clock>, if_none: IfNone, lease: Duration) -> Result<Self, OpenError> {
+        let mut of_calls = address.clone();
+        let connections = Connections::new(address, silence_max(lease), 1)?;
         match migrate(&connections, if_none).await {
             Ok(Schema::Here) => {}
-            Ok(Schema::Spread) => address = for_spread(config),
+            Ok(Schema::Spread) => of_calls = for_spread(address),
             Ok(Schema::Missing) => return Err(OpenError::Missing),
             // Nobody has looked at the schema yet.
             Err(MigrateError::Postgres(error @ (StoreError::Unavailable(_) | StoreError::OutOfReach(_)))) => {
@@ -122,9 +142,9 @@ impl PostgresStore {
             Err(error) => return Err(error.into()),
         }
         Ok(Self {
-            connections: Connections::new(&address, silence_max(lease), CONNECTIONS_MAX)?,
-            work: Connections::new(&address, silence_max(lease), WORK_CONNECTIONS_MAX)?,
-            config: config.clone(),
+            connections: Connections::new(&of_calls, silence_max(lease), CONNECTIONS_MAX)?,
+            work: Connections::new(&of_calls, silence_max(lease), WORK_CONNECTIONS_MAX)?,
+            address: address.clone(),
             clock,
             pace: Arc::default(),
             export_filters: FilterCache::default(),
@@ -150,7 +170,7 @@ impl PostgresStore {
     /// # Errors
     /// It cannot be read.
     pub fn shown(url: &str) -> Result<String, OpenError> {
-        let config = parse(url)?;
+        let config = Written::parse(url)?.config;
         let mut shown = "postgres://".to_owned();
         let mut put = |text: std::fmt::Arguments<'_>| shown.write_fmt(text).map_err(|error| StoreError::Failed(Box::new(error)));
         if let Some(user) = config.get_user() {
@@ -177,19 +197,12 @@ impl PostgresStore {
 }
 
 /// Brings an older schema up to date, for which nobody may serve the database: before the place of a server is taken, which would be in its own way.
-async fn upgrade(config: &Config, lease: Duration) -> Result<(), OpenError> {
-    match migrate(&Connections::new(config, silence_max(lease), 1)?, IfNone::Refuse).await {
+async fn upgrade(address: &Address, lease: Duration) -> Result<(), OpenError> {
+    match migrate(&Connections::new(address, silence_max(lease), 1)?, IfNone::Refuse).await {
         // Whatever is wrong with it is told by whoever opens it.
         Ok(_) | Err(MigrateError::TooNew { .. } | MigrateError::Postgres(_)) => Ok(()),
         Err(served @ MigrateError::Served { .. }) => Err(served.into()),
     }
-}
-
-pub(crate) fn parse(url: &str) -> Result<Config, OpenError> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(OpenError::Scheme);
-    }
-    url.parse().map_err(OpenError::Address)
 }
 
 #[cfg(test)]
@@ -202,8 +215,8 @@ mod tests {
 
     #[tokio::test]
     async fn workers_take_no_connection_that_live_calls_need() {
-        with_empty_database(async |config| {
-            let store = PostgresStore::open_with(&config, Arc::new(SystemClock), IfNone::Make, LEASE_DEFAULT).await.unwrap();
+        with_empty_database(async |address| {
+            let store = PostgresStore::open_with(&address, Arc::new(SystemClock), IfNone::Make, LEASE_DEFAULT).await.unwrap();
             let mut taken = Vec::new();
             for _ in 0..WORK_CONNECTIONS_MAX {
                 taken.push(store.work.begin(Durability::InOrder).await.unwrap());

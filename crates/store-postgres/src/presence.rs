@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use lethe_store::StoreError;
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
-use crate::{connections::limited, error::Result};
+use crate::{address::Address, connections::limited, error::Result};
 
 const SHARE: &str = include_str!("../sql/presence/share.sql");
 const TAKE_ALONE: &str = include_str!("../sql/presence/take_alone.sql");
@@ -62,20 +62,20 @@ impl Drop for Connected {
 
 impl Presence {
     /// Takes the lock; `None` if somebody else has it.
-    pub(crate) async fn take(config: &Config, wanted: Held) -> std::result::Result<Option<Self>, StoreError> {
+    pub(crate) async fn take(address: &Address, wanted: Held) -> std::result::Result<Option<Self>, StoreError> {
         let statement = if wanted == Held::Alone { TAKE_ALONE } else { SHARE };
-        let config = limited(config, TAKE_WAIT);
+        let address = limited(address, TAKE_WAIT);
         let began = Instant::now();
         // PostgreSQL takes a lock back a moment after the process that had it has ended.
         let connected = loop {
-            match connect(&config, statement).await? {
+            match connect(&address, statement).await? {
                 Some(connected) => break connected,
                 None if began.elapsed() > TAKE_WAIT => return Ok(None),
                 None => tokio::time::sleep(TAKE_PAUSE).await,
             }
         };
         let (tell, held) = watch::channel(wanted);
-        let keeper = tokio::spawn(keep(config, connected, wanted, tell));
+        let keeper = tokio::spawn(keep(address, connected, wanted, tell));
         Ok(Some(Self { held, keeper }))
     }
 
@@ -85,8 +85,8 @@ impl Presence {
     }
 }
 
-async fn connect(config: &Config, statement: &str) -> Result<Option<Connected>> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn connect(address: &Address, statement: &str) -> Result<Option<Connected>> {
+    let (client, connection) = address.connect().await?;
     let ended = tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(
@@ -101,7 +101,7 @@ async fn connect(config: &Config, statement: &str) -> Result<Option<Connected>> 
 }
 
 /// Comes back whenever the connection is lost.
-async fn keep(config: Config, mut connected: Connected, wanted: Held, tell: watch::Sender<Held>) {
+async fn keep(address: Address, mut connected: Connected, wanted: Held, tell: watch::Sender<Held>) {
     let mut came_back = 0;
     loop {
         // OK to look away from how it ended: that has been told.
@@ -114,7 +114,7 @@ async fn keep(config: Config, mut connected: Connected, wanted: Held, tell: watc
         tracing::warn!("the database ended this server's connection; it comes back as soon as it can");
         connected = loop {
             tokio::time::sleep(COME_BACK_PAUSE).await;
-            match connect(&config, SHARE).await {
+            match connect(&address, SHARE).await {
                 Ok(Some(connected)) => break connected,
                 Ok(None) => {
                     tell.send_replace(Held::Lost);

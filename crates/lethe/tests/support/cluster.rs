@@ -1,9 +1,10 @@
 //! A PostgreSQL of one test's own, to be stopped, killed and started again.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::TcpListener,
-    path::PathBuf,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -55,13 +56,42 @@ impl Cluster {
         standby
     }
 
+    /// From now on it encrypts where it is asked to, and its log says of each connection whether it was.
+    pub async fn encrypt(&self, certificate: &str, key: &str) {
+        for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.folder.path().join("data").join(name);
+            fs::write(&file, pem).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            self.give_away(&file);
+        }
+        let client = self.client().await;
+        for setting in ["ssl = on", "log_connections = on"] {
+            client.batch_execute(&format!("alter system set {setting}")).await.unwrap();
+        }
+        client.batch_execute("select pg_reload_conf()").await.unwrap();
+        let began = Instant::now();
+        while self.client().await.query_one("show ssl", &[]).await.unwrap().get::<_, &str>(0) != "on" {
+            assert!(began.elapsed() < DEADLINE, "{}", self.log());
+        }
+    }
+
+    /// What the server says.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
     fn to_be_made(binaries: PathBuf) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let cluster = Self { binaries, folder: tempfile::tempdir().unwrap(), port };
-        if is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(cluster.folder.path()).status().unwrap().success());
-        }
+        cluster.give_away(cluster.folder.path());
         cluster
+    }
+
+    /// To the user as whom the server runs.
+    fn give_away(&self, path: &Path) {
+        if is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(path).status().unwrap().success());
+        }
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -112,8 +142,7 @@ impl Cluster {
         };
         command.args(arguments).arg("--pgdata").arg(self.folder.path().join("data")).current_dir(self.folder.path());
         let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-        let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        assert!(done.success(), "{command:?}: {}", log());
+        assert!(done.success(), "{command:?}: {}", self.log());
     }
 }
 

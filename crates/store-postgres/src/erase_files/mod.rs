@@ -18,10 +18,9 @@ use std::{
 use lethe_certificate::document::Level;
 use lethe_store::StoreError;
 use thiserror::Error;
-use tokio_postgres::Config;
 
 use self::session::Session;
-use crate::open::{OpenError, parse};
+use crate::{address::Address, open::OpenError};
 
 const MISSING_RIGHTS: &str = include_str!("../../sql/erase_files/missing_rights.sql");
 const SCHEMA_NUMBER: &str = include_str!("../../sql/migrations/schema_number.sql");
@@ -160,12 +159,12 @@ pub enum EraseFilesError {
 /// # Errors
 /// [`EraseFilesError`].
 pub async fn erase_files(url: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
-    erase(&parse(url)?, "", patience, tell).await
+    erase(&Address::parse(url)?, "", patience, tell).await
 }
 
 /// The same, also for the purge of which `also` is a word that no other has, and that has removed everything but has not ended.
-pub(crate) async fn erase(config: &Config, also: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
-    let session = Session::open(config).await?;
+pub(crate) async fn erase(address: &Address, also: &str, patience: ErasePatience, tell: Tell<'_>) -> Result<ErasedFiles, EraseFilesError> {
+    let session = Session::open(address).await?;
     let schema: Option<String> = session.one(SCHEMA_NUMBER).await?;
     if schema.is_none() {
         return Err(EraseFilesError::NoStore);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use lethe_store::StoreError;
 use tokio_postgres::{
-    Client, Config, NoTls, Row,
+    Client, Row,
     types::{FromSql, ToSql},
 };
 
-use crate::error::store_error;
+use crate::{address::Address, error::store_error};
 
 const OPTIONS: &str = "-c search_path=lethe -c statement_timeout=60s -c lock_timeout=10s -c client_min_messages=warning -c jit=off";
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -18,12 +18,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(config: &Config) -> Result<Self, StoreError> {
-        let mut config = config.clone();
+    pub(super) async fn open(address: &Address) -> Result<Self, StoreError> {
+        let mut config = address.config.clone();
         let own = config.get_options().map(|options| format!("{OPTIONS} {options}"));
         config.options(own.as_deref().unwrap_or(OPTIONS)).application_name("lethe erase-files");
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_MAX));
-        let (client, connection) = config.connect(NoTls).await.map_err(store_error)?;
+        let (client, connection) = address.with(config).connect().await.map_err(store_error)?;
         // OK because what breaks the connection is told by the statement that runs into it.
         tokio::spawn(connection);
         // Whoever goes away in the middle ends what runs. OK because versions before 14 have no such setting, and then it runs to its end.

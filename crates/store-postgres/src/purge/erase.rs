@@ -70,7 +70,7 @@ pub(super) async fn erase(store: &PostgresStore, lease: Lease<JobId>) -> Result<
     let also = format!("/{}/{}", lease.job_id, row.job.retry_count);
     let tell = |line: &str| tracing::info!(job = %lease.job_id, "erasing files: {line}");
     let erased = tokio::select! {
-        erased = erase_files::erase(&store.config, &also, ErasePatience::default(), &tell) => erased,
+        erased = erase_files::erase(&store.address, &also, ErasePatience::default(), &tell) => erased,
         canceled = until_canceled(store, lease) => return canceled,
     };
     match erased {
