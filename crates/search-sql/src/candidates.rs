@@ -7,7 +7,7 @@ use crate::{
     Builder, Dialect, Direction, Driver, Index, Joins, Param,
     conditions::{branch_versions, conditions, contained_spans, contains, id_list, is_current},
     request::best_driver,
-    tables::Tables,
+    tables::{Tables, by_id},
 };
 
 /// Which places in the order of commits count, both ends left out if there is none, and in which order they are to come.
@@ -75,7 +75,9 @@ pub(crate) fn versions<D: Dialect>(
             let ids = id_list(builder, ids);
             let mut rules = vec![format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id in ({ids})")];
             rules.extend(bounds.rules(builder, &format!("r{name}.seq")));
-            let tables = Tables::of(format!("resource r{name}"), rules).join(dialect, "version", &row, &own_at(format!("r{name}.seq")));
+            let (table, is_current) = by_id(dialect, &format!("r{name}"));
+            rules.extend(is_current);
+            let tables = Tables::of(format!("{table} r{name}"), rules).join(dialect, "version", &row, &own_at(format!("r{name}.seq")));
             (tables, vec![format!("{row}.seq")])
         }
         // One value: its rows stand in the order of commits, part by part, so a page ends when it is full.
@@ -193,7 +195,9 @@ fn places<D: Dialect>(builder: &mut Builder<'_, D>, resource_type: ResourceType,
             tables.from.push_str(&format!(" cross join {referred}"));
             let mut own = vec![format!("r{name}.account_id = {account} and r{name}.type_id = {type_id} and r{name}.id = {id}")];
             own.extend(bounds.rules(builder, &format!("r{name}.seq")));
-            vec![tables.join(dialect, "resource", &format!("r{name}"), &own).select(&format!("r{name}.seq as seq"))]
+            let (table, is_current) = by_id(dialect, &format!("r{name}"));
+            own.extend(is_current);
+            vec![tables.join(dialect, table, &format!("r{name}"), &own).select(&format!("r{name}.seq as seq"))]
         }
         Criterion::Either(alternatives) => alternatives
             .iter()

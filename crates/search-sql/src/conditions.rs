@@ -7,7 +7,7 @@ use crate::{
     Builder, Dialect, Param,
     candidates::{Bounds, referrers_by_key, versions},
     request::best_driver,
-    tables::Tables,
+    tables::{Tables, by_id},
 };
 
 /// The conditions on `row`, a version of this type, each ready to be joined by `and`; `but` is left out.
@@ -74,7 +74,9 @@ fn refers_to<D: Dialect>(builder: &mut Builder<'_, D>, row: &str, source: Resour
     let of_id = format!("r{name}.account_id = {account} and r{name}.type_id = {target_type} and r{name}.id = {id}");
     let of_version = format!("{target}.account_id = {account} and {target}.type_id = {target_type} and {target}.seq = r{name}.seq");
     let tables = Tables::of(referred, Vec::new());
-    let mut tables = tables.join(dialect, "resource", &format!("r{name}"), &[of_id]).join(dialect, "version", &target, &[of_version]);
+    let (table, is_current_id) = by_id(dialect, &format!("r{name}"));
+    let of_id: Vec<String> = std::iter::once(of_id).chain(is_current_id).collect();
+    let mut tables = tables.join(dialect, table, &format!("r{name}"), &of_id).join(dialect, "version", &target, &[of_version]);
     tables.rules.push(is_current(&target));
     tables.rules.extend(conditions(builder, &target, branch.resource_type, &branch.criteria, None));
     format!("exists ({})", tables.select("1"))

@@ -17,9 +17,9 @@ pub enum Joins {
 /// How versions are found by their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
-    /// Each value has a row in `index_value`, part by part.
+    /// Each value has a row in `index_value`, part by part, and each logical id one in `resource`.
     Rows,
-    /// Each version has keys of all its values, which an index over versions holds.
+    /// Each version has keys of all its values, which an index over versions holds; another holds the logical ids of current ones.
     Keys,
 }
 

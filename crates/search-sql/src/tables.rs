@@ -1,6 +1,6 @@
 //! The tables of a statement, in the order in which they are looked into.
 
-use crate::{Dialect, Direction, Joins};
+use crate::{Dialect, Direction, Index, Joins};
 
 /// Tables and what is asked of their rows: `from … where rules`.
 #[derive(Clone, Debug)]
@@ -64,5 +64,13 @@ impl Tables {
     pub(crate) fn select(&self, columns: &str) -> String {
         let rules = if self.rules.is_empty() { "1 = 1".to_owned() } else { self.rules.join(" and ") };
         format!("select {columns} from {} where {rules}", self.from)
+    }
+}
+
+/// Where a current version is found by its logical id: a table that has account, type, id and seq, and what its rows must fulfil besides.
+pub(crate) fn by_id<D: Dialect>(dialect: &D, row: &str) -> (&'static str, Option<String>) {
+    match dialect.index() {
+        Index::Rows => ("resource", None),
+        Index::Keys => ("version", Some(format!("{row}.replaced_by_seq is null"))),
     }
 }

@@ -1,9 +1,12 @@
-//! The columns of a version that searches read: its index values and its words, as arrays of bytes.
+//! The columns of a version that are arrays of bytes: its index values and its words, which searches read, and the targets of a Provenance.
 
 use std::error::Error as AnyError;
 
-use lethe_search::{DistinctWords, IndexValues, PathId};
+use lethe_fhir::{LocalReference, ResourceType};
+use lethe_search::{DistinctWords, IndexValues, PathId, ProvenanceTarget};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, private::BytesMut, to_sql_checked};
+
+use crate::columns::IdColumn;
 
 type Written = Result<IsNull, Box<dyn AnyError + Sync + Send>>;
 
@@ -59,6 +62,47 @@ impl ToSql for WordsColumn {
     to_sql_checked!();
 }
 
+/// The targets of a Provenance: each as the code of its type and its id, or as [`FOREIGN`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TargetsColumn(pub Vec<ProvenanceTarget>);
+
+/// All targets that no purge here removes; no type has this code.
+const FOREIGN: &[u8] = &[0];
+
+/// A target as an element of the column, from its stored id.
+pub(crate) fn target_element(type_code: u8, id: &[u8]) -> Vec<u8> {
+    [&[type_code], id].concat()
+}
+
+impl ToSql for TargetsColumn {
+    fn to_sql(&self, r#type: &Type, out: &mut BytesMut) -> Written {
+        let element = |target: &ProvenanceTarget| match target {
+            ProvenanceTarget::Local(local) => target_element(local.resource_type.code(), &IdColumn(local.id.clone()).bytes()),
+            ProvenanceTarget::Foreign => FOREIGN.to_vec(),
+        };
+        self.0.iter().map(element).collect::<Vec<_>>().to_sql(r#type, out)
+    }
+
+    accepts!(BYTEA_ARRAY);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for TargetsColumn {
+    fn from_sql(r#type: &Type, stored: &'a [u8]) -> Result<Self, Box<dyn AnyError + Sync + Send>> {
+        let target = |element: &[u8]| {
+            if element == FOREIGN {
+                return Ok(ProvenanceTarget::Foreign);
+            }
+            let (code, id) = element.split_first().ok_or("a target without a type")?;
+            let resource_type = ResourceType::from_code(*code).ok_or_else(|| format!("no resource type has the code {code}"))?;
+            Ok(ProvenanceTarget::Local(LocalReference { resource_type, id: IdColumn::from_sql(&Type::BYTEA, id)?.0 }))
+        };
+        Vec::<&[u8]>::from_sql(r#type, stored)?.into_iter().map(target).collect::<Result<_, _>>().map(Self)
+    }
+
+    accepts!(BYTEA_ARRAY);
+}
+
 #[cfg(test)]
 mod tests {
     use lethe_search::IndexValue;
@@ -72,6 +116,21 @@ mod tests {
             let (column, mut out) = (IndexValuesColumn(IndexValues::of(values)), BytesMut::new());
             assert!(matches!(column.to_sql(&Type::BYTEA_ARRAY, &mut out), Ok(IsNull::No)));
             assert_eq!(IndexValuesColumn::from_sql(&Type::BYTEA_ARRAY, &out).unwrap(), column);
+        }
+    }
+
+    #[test]
+    fn targets_come_back_as_they_were_and_damaged_ones_are_an_error() {
+        let target = |id: &str| ProvenanceTarget::Local(LocalReference { resource_type: ResourceType::PATIENT, id: id.parse().unwrap() });
+        for targets in [vec![], vec![target("a"), ProvenanceTarget::Foreign, target("0190b6b2-6a3e-7000-8000-000000000001")]] {
+            let (column, mut out) = (TargetsColumn(targets), BytesMut::new());
+            assert!(matches!(column.to_sql(&Type::BYTEA_ARRAY, &mut out), Ok(IsNull::No)));
+            assert_eq!(TargetsColumn::from_sql(&Type::BYTEA_ARRAY, &out).unwrap(), column);
+        }
+        for damaged in [&b""[..], &[255, b'a'], &[ResourceType::PATIENT.code()], &[ResourceType::PATIENT.code(), b'/']] {
+            let mut out = BytesMut::new();
+            assert!(matches!(vec![damaged].to_sql(&Type::BYTEA_ARRAY, &mut out), Ok(IsNull::No)));
+            assert!(TargetsColumn::from_sql(&Type::BYTEA_ARRAY, &out).is_err(), "{damaged:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A store that moves here: the rows of another, put in as they were, all in one transaction.
 
+use std::collections::BTreeMap;
+
 use lethe_auth::AccountId;
 use lethe_fhir::ResourceType;
 use lethe_search::{DistinctWords, IndexValues};
@@ -9,10 +11,10 @@ use uuid::Uuid;
 
 use crate::{
     PostgresStore,
-    columns::{IdColumn, NumberColumn, decode_body, number},
+    columns::{IdColumn, NumberColumn, TypeColumn, decode_body, number},
     connections::Durability,
     error::{Error, Result},
-    index_columns::{IndexValuesColumn, WordsColumn},
+    index_columns::{IndexValuesColumn, WordsColumn, target_element},
     index_keys::keys_of,
     transaction::Tx,
 };
@@ -24,6 +26,8 @@ const CLEAR_LINEAGE: &str = include_str!("../sql/moved_in/clear_lineage.sql");
 const INSERT_ORDERS: &str = include_str!("../sql/moved_in/insert_orders.sql");
 const SET_PLACE: &str = include_str!("../sql/moved_in/set_place.sql");
 const SET_NUMBER: &str = include_str!("../sql/moved_in/set_number.sql");
+const ADD_TARGETS: &str = include_str!("../sql/moved_in/add_targets.sql");
+const COUNT_TARGETS: &str = include_str!("../sql/moved_in/count_targets.sql");
 const SELECT_BODY_BYTES: &str = include_str!("../sql/moved_in/body_bytes.sql");
 
 /// It has another form here: each account has its own row.
@@ -31,6 +35,9 @@ const COMMIT_ORDER: &str = "commit_order";
 /// Its row also has what is made of the others: keys and words.
 const VERSION: &str = "version";
 const MADE_HERE: [&str; 2] = ["index_keys", "words"];
+/// Its rows are elements of a column of the Provenance here.
+const PROVENANCE_TARGET: &str = "provenance_target";
+const TARGETS_COLUMN: &str = "provenance_targets";
 
 /// A table into which rows are put.
 #[derive(Clone, Debug)]
@@ -101,11 +108,18 @@ async fn tables_of(tx: &Tx) -> Result<Vec<MovedTable>> {
         if row.try_get(3)? {
             last.numbered = Some(column.clone());
         }
-        if table != VERSION || !MADE_HERE.contains(&column.as_str()) {
+        if table != VERSION || !(MADE_HERE.contains(&column.as_str()) || column == TARGETS_COLUMN) {
             last.types.push(type_of(&declared).ok_or_else(|| not_understood(&format!("{table}.{column} is {declared}")))?);
             last.columns.push(column);
         }
     }
+    // Behind the versions, to which they are added.
+    tables.push(MovedTable {
+        name: PROVENANCE_TARGET.to_owned(),
+        columns: ["account_id", "provenance_seq", "target_type_id", "target_id"].map(str::to_owned).into(),
+        numbered: None,
+        types: vec![Type::INT8, Type::INT8, Type::INT2, Type::BYTEA],
+    });
     Ok(tables)
 }
 
@@ -140,6 +154,9 @@ impl MovedIn {
     pub async fn put(&self, table: &MovedTable, rows: Vec<StoredRow>) -> std::result::Result<(), StoreError> {
         let (own, mut columns, mut types) = (table.clone(), table.columns.clone(), table.types.clone());
         let is_version = table.name == VERSION;
+        if table.name == PROVENANCE_TARGET {
+            return Ok(self.add_targets(rows).await?);
+        }
         let converted = tokio::task::spawn_blocking(move || {
             rows.into_iter().map(|row| if is_version { version_row(&own, row) } else { plain_row(&own, row) }).collect::<Result<Vec<_>>>()
         });
@@ -153,6 +170,30 @@ impl MovedIn {
             .tx
             .copy(&sql, &types, rows.iter().map(|row| row.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect::<Vec<_>>()))
             .await?)
+    }
+
+    /// One statement for each Provenance: there are few of them, and the rows of one come together, but not always all at once.
+    async fn add_targets(&self, rows: Vec<StoredRow>) -> Result<()> {
+        let mut of_provenances: BTreeMap<(i64, i64), Vec<Vec<u8>>> = BTreeMap::new();
+        for row in rows {
+            let [StoredValue::Integer(account), StoredValue::Integer(seq), StoredValue::Integer(code), StoredValue::Id(id)] = &row[..]
+            else {
+                return Err(not_understood(PROVENANCE_TARGET).into());
+            };
+            let code = u8::try_from(*code).map_err(|_| not_understood(PROVENANCE_TARGET))?;
+            let id = match id.as_str() {
+                "" => Vec::new(),
+                id => IdColumn(id.parse().map_err(|_| not_understood(PROVENANCE_TARGET))?).bytes(),
+            };
+            of_provenances.entry((*account, *seq)).or_default().push(target_element(code, &id));
+        }
+        for ((account, seq), targets) in of_provenances {
+            let provenance = TypeColumn(ResourceType::PROVENANCE);
+            if self.tx.execute(ADD_TARGETS, &[&account, &provenance, &seq, &targets]).await? != 1 {
+                return Err(not_understood("a target of no Provenance").into());
+            }
+        }
+        Ok(())
     }
 
     /// The accounts, with the time of the newest version of each, and the last place in the order of commits.
@@ -187,7 +228,11 @@ impl MovedIn {
     /// # Errors
     /// PostgreSQL's.
     pub async fn rows(&self, table: &MovedTable) -> std::result::Result<u64, StoreError> {
-        Ok(self.number(&format!("select count(*) from {}", table.name)).await?)
+        let count = match table.name.as_str() {
+            PROVENANCE_TARGET => COUNT_TARGETS.to_owned(),
+            name => format!("select count(*) from {name}"),
+        };
+        Ok(self.number(&count).await?)
     }
 
     /// Bytes of all bodies, as they are stored.

@@ -171,11 +171,9 @@ impl Backend for Postgres {
         let statement = match residence {
             // An earlier version whose successor is gone.
             "version" => {
-                format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, null, null, '\\x007d7d')")
+                format!("insert into version values ({account}, {patient}, 1, 'x', 1, 0, 1, null, 2, null, null, null, null, '\\x007d7d')")
             }
-            "resource" => format!("insert into resource values ({account}, {patient}, 'x', 1)"),
             "reference" => format!("insert into reference values ({account}, {patient}, 1, 'x', 1)"),
-            "provenance_target" => format!("insert into provenance_target values ({account}, 1, {provenance}, 'x')"),
             "purge_question" => "insert into purge_question values (1, '{}')".to_owned(),
             "purge_listed" => format!("insert into purge_listed values (1, {account}, 'companion', {provenance}, 1)"),
             "export_question" => format!("insert into export_question values (1, 'c1', {account}, 0, '{{}}')"),
@@ -384,7 +382,6 @@ async fn what_is_left_behind_many_rows_that_stay_is_found() {
     let place = job.watermark.0;
     let last = format!("select max(seq) from version where account_id = {account} and type_id = {patient}");
     for (residence, leave) in [
-        ("resource", format!("insert into resource values ({account}, {patient}, 'zz', 1)")),
         ("reference", format!("insert into reference values ({account}, {patient}, 99, 'x', 1)")),
         // An earlier version of one that is gone.
         ("version", format!("update version set replaced_by_seq = {place} where account_id = {account} and seq = ({last})")),

@@ -14,7 +14,7 @@ use lethe_purge::{PurgeLevel, Selection, Seq};
 use lethe_search::export::{ExportQuestion, TypeFilter};
 use lethe_store::{
     Clock, Recovery, Store,
-    residence::{INDEX_ROWS, RESIDENCES, Residence},
+    residence::{RESIDENCES, ROWS_BESIDE, Residence},
 };
 use lethe_store_sqlite::SqliteStore;
 use lethe_store_suite::{Backend, Harness, TestClock};
@@ -90,7 +90,7 @@ impl Backend for Sqlite {
     }
 
     fn residences() -> Vec<Residence> {
-        RESIDENCES.into_iter().chain([INDEX_ROWS]).collect()
+        RESIDENCES.into_iter().chain(ROWS_BESIDE).collect()
     }
 
     async fn plant_bytes(&self) -> Option<&'static str> {

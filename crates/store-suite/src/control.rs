@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::{
     Backend, Harness,
     harness::{add_client, add_user, everything},
+    residences::table_of_ids,
 };
 
 async fn fill<B: Backend>(harness: &Harness<B>, patients: usize) {
@@ -125,7 +126,7 @@ pub async fn cancel_stops_within_one_batch_and_deletes_nothing_afterwards<B: Bac
     assert_eq!((job.state, job.totals().deleted, job.batches.completed), (JobState::Canceled, 3, 1));
     assert!(job.completed_on.is_some());
     assert_eq!(harness.ids("Patient").await.len(), 7, "what was not removed is whole");
-    assert_eq!(harness.backend.rows("resource").await, 7 + 2, "and what was removed has left no index row");
+    assert_eq!(harness.backend.rows(table_of_ids::<B>()).await, 7 + 2, "and what was removed has left no index row");
     let (_stop, shutdown) = tokio::sync::watch::channel(false);
     assert!(!harness.worker().run_one(&shutdown).await.unwrap(), "nothing is left to do");
     let CanceledOrRetried::Refused(refused) = cancel(&harness, job_id).await else { panic!("it has ended") };

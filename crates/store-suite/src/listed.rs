@@ -11,6 +11,7 @@ use crate::{
     certificates::certificate,
     harness::{Ask, everything, filtered, of_group, of_patient, put, types},
     previews::preview_asking,
+    residences::table_of_ids,
 };
 
 pub fn observation(id: &str, status: &str, patient: &str) -> Value {
@@ -152,7 +153,7 @@ pub async fn a_small_list_takes_its_index_rows_with_it<B: Backend>(harness: Harn
     harness.write_for(&harness.account, writes.collect()).await;
     let has_index_rows = B::residences().contains(&INDEX_ROWS);
     let index_rows = async || if has_index_rows { harness.backend.rows(INDEX_ROWS.table).await } else { 0 };
-    let before = (harness.backend.rows("resource").await, index_rows().await);
+    let before = (harness.backend.rows(table_of_ids::<B>()).await, index_rows().await);
     for (status, deleted) in [("amended", 4), ("final", 196)] {
         let job_id = harness.kick_off_asking(&filtered(&["Observation"], &[&format!("Observation?status={status}")])).await;
         let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
@@ -160,7 +161,7 @@ pub async fn a_small_list_takes_its_index_rows_with_it<B: Backend>(harness: Harn
         while let NextBatch::Run(batch) = harness.store().claim_batch(&lease).await.unwrap() {
             harness.store().purge_batch(&lease, batch).await.unwrap();
         }
-        let gone = before.0 - harness.backend.rows("resource").await;
+        let gone = before.0 - harness.backend.rows(table_of_ids::<B>()).await;
         // Without rows of the index, there is nothing that a batch of a large list leaves to a sweep.
         let expected = if has_index_rows || status == "amended" { 4 } else { 200 };
         assert_eq!(gone, expected, "the small list took its rows; of the large one they are swept: {status}");

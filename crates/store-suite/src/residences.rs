@@ -104,3 +104,9 @@ pub async fn a_check_finds_what_is_wrong<B: Backend>(first: Harness<B>) {
         assert!(checks.iter().any(|check| check.violations.is_some_and(|violations| violations > 0)), "{}: {checks:?}", residence.table);
     }
 }
+
+/// The table with a row for each logical id: where there is none of its own, each has its version, as long as it has only one.
+pub(crate) fn table_of_ids<B: Backend>() -> &'static str {
+    let has_own = B::residences().iter().any(|residence| residence.table == "resource");
+    if has_own { "resource" } else { "version" }
+}

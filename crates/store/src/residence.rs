@@ -1,7 +1,7 @@
 //! The one list of where resource data lives (INV-10).
 //!
 //! A table that holds resource data and is missing here would be forgotten by a purge; so every table of an adapter's schema must be in
-//! [`RESIDENCES`] (or [`INDEX_ROWS`]) or in [`WITHOUT_RESOURCE_DATA`], and the suite compares the lists with the live schema.
+//! [`RESIDENCES`] (or [`ROWS_BESIDE`]) or in [`WITHOUT_RESOURCE_DATA`], and the suite compares the lists with the live schema.
 
 /// A table that holds resource data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,8 @@ pub enum EmptiedBy {
 }
 
 /// Every table that holds resource data, in every store.
-pub const RESIDENCES: [Residence; 8] = [
+pub const RESIDENCES: [Residence; 6] = [
     Residence { table: "version", holds: "every version of every resource, with its body", emptied_by: EmptiedBy::Batch },
-    Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
-    Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
     Residence { table: "reference", holds: "Binary or Provenance → versions that refer to it", emptied_by: EmptiedBy::Sweep },
     Residence {
         table: "purge_question",
@@ -49,11 +47,18 @@ pub const RESIDENCES: [Residence; 8] = [
     Residence { table: "hold_target", holds: "the patient or resource that a hold keeps", emptied_by: EmptiedBy::Sweep },
 ];
 
-/// Where a store has rows for values of search parameters; another has them with the version alone.
+/// Where a store has rows for what another has with the version alone.
+pub const ROWS_BESIDE: [Residence; 3] = [
+    Residence { table: "provenance_target", holds: "the targets of current Provenances", emptied_by: EmptiedBy::Batch },
+    Residence { table: "resource", holds: "logical id → current version", emptied_by: EmptiedBy::Sweep },
+    INDEX_ROWS,
+];
+
+/// The rows of the search index.
 pub const INDEX_ROWS: Residence =
     Residence { table: "index_value", holds: "values of search parameters → current versions", emptied_by: EmptiedBy::Sweep };
 
-/// The parts of these rows: no content, no resource ids.
+/// The parts of the rows of `index_value`: no content, no resource ids.
 pub const INDEX_PARTS: &str = "index_part";
 
 /// Every other table: no content, no resource ids.

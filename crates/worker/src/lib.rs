@@ -185,6 +185,7 @@ impl Worker {
             lease: claimed.lease,
             job: claimed.job,
             shutdown,
+            wake: Arc::clone(&self.wake),
         }
     }
 }

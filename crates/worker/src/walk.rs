@@ -10,7 +10,7 @@ use lethe_purge::{
 use lethe_store::{
     CANCELED_BEFORE, Clock, FAILED_BEFORE, JobId, NextBatch, PurgeEnd, PurgeJob, PurgeJournal, SharedIssuer, Store, StoreError,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     WorkerOptions,
@@ -30,6 +30,8 @@ pub(crate) struct Walk {
     pub(crate) lease: Lease<JobId>,
     pub(crate) job: PurgeJob,
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Wakes who can share the batches.
+    pub(crate) wake: Arc<Notify>,
 }
 
 /// The longest wait before a failure that could not be recorded is recorded again, in milliseconds.
@@ -125,6 +127,7 @@ impl Walk {
     }
 
     async fn execute(&mut self) -> Result<Drained, Halt> {
+        self.wake.notify_one();
         let batches = Batches {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),

@@ -81,6 +81,9 @@ create table version (
     index_keys bigint[],
     -- Of the current version: its words, each once; those of its narrative also behind a space.
     words bytea[],
+    -- Of the current version of a Provenance: its targets, in their order, each as the byte of its type and its id; one byte 0 for all that no purge
+    -- here removes. What a purge asks about those that go along.
+    provenance_targets bytea[],
     body bytea check ((body is null) = (kind = 3)),
     primary key (account_id, type_id, seq)
 );
@@ -102,20 +105,8 @@ alter table version set (
 create index version_by_key on version using gin (index_keys) with (gin_pending_list_limit = 512)
 where index_keys is not null;
 
--- Logical id → current version.
-create table resource (
-    account_id bigint not null,
-    type_id smallint not null,
-    id bytea not null,
-    seq bigint not null,
-    primary key (account_id, type_id, id)
-) with (
-    -- Room for the next place of a resource on the page, without another entry in the index.
-    fillfactor = 90,
-    -- As of version, with which its rows go.
-    autovacuum_vacuum_scale_factor = 0.05,
-    autovacuum_vacuum_threshold = 5000
-);
+-- Logical id → current version (docs/adr/0044): the embedded store has a table for it, whose rows a purge would have to mark one by one.
+create unique index version_by_id on version (account_id, type_id, id) where replaced_by_seq is null;
 
 -- What searches ask of values has its words here where SQL has none (crates/store-postgres/src/searches/dialect.rs). How values are written is told in
 -- crates/search/src/value.rs.
@@ -236,18 +227,6 @@ create table reference (
     primary key (account_id, source_type_id, target_type_id, target_id, source_seq)
 ) with (
     -- As of version, with which its rows go.
-    autovacuum_vacuum_scale_factor = 0.05,
-    autovacuum_vacuum_threshold = 5000
-);
-
--- The targets of current Provenances, in their order. Type 0 with an empty id is a target that no purge here removes.
-create table provenance_target (
-    account_id bigint not null,
-    provenance_seq bigint not null,
-    target_type_id smallint not null,
-    target_id bytea not null,
-    primary key (account_id, provenance_seq, target_type_id, target_id)
-) with (
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_vacuum_threshold = 5000
 );
@@ -594,10 +573,9 @@ alter table version
     alter column id set statistics 0,
     alter column index_values set statistics 0,
     alter column words set statistics 0,
+    alter column provenance_targets set statistics 0,
     alter column body set statistics 0;
-alter table resource alter column id set statistics 0;
 alter table reference alter column target_id set statistics 0;
-alter table provenance_target alter column target_id set statistics 0;
 alter table purge_question alter column question set statistics 0;
 alter table export_question alter column question set statistics 0;
 alter table hold_target alter column id set statistics 0;

@@ -4,6 +4,6 @@ select create_distributed_table(
     colocate_with => case when spread.place = 1 then 'none' else 'lethe.commit_order' end
 )
 from unnest(array[
-    'commit_order', 'version', 'resource', 'reference', 'provenance_target', 'type_total', 'purge_listed', 'purge_held'
+    'commit_order', 'version', 'reference', 'type_total', 'purge_listed', 'purge_held'
 ]) with ordinality as spread (table_name, place)
 order by spread.place

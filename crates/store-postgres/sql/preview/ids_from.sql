@@ -1,4 +1,4 @@
-select id from resource
-where account_id = $1 and type_id = $2 and id > $3
+select id from version
+where account_id = $1 and type_id = $2 and id > $3 and replaced_by_seq is null
 order by id
 limit $4

@@ -1,4 +1,4 @@
-select distinct provenance_seq from provenance_target
-where account_id = $1 and provenance_seq > $2
-order by provenance_seq
-limit $3
+select seq from version
+where account_id = $1 and type_id = $2 and seq > $3 and provenance_targets is not null
+order by seq
+limit $4

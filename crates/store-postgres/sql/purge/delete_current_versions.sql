@@ -16,11 +16,6 @@ with gone as (
                 and purge_held.seq between $3 and $4
         )
     returning id, seq, previous_seq, kind
-),
-
-led as (
-    delete from resource
-    where account_id = $1 and type_id = $2 and id = any(array(select id from gone)) and seq between $3 and $4
 )
 
 select id, seq, previous_seq, kind from gone order by seq

@@ -9,11 +9,6 @@ with gone as (
         )
         and replaced_by_seq is null
     returning id, seq, previous_seq, kind
-),
-
-led as (
-    delete from resource
-    where account_id = $2 and type_id = $4 and id = any(array(select id from gone)) and seq between $5 and $6
 )
 
 select id, seq, previous_seq, kind from gone order by seq

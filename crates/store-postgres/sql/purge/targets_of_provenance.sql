@@ -1,3 +1,2 @@
-select target_type_id, target_id from provenance_target
-where account_id = $1 and provenance_seq = $2
-order by target_type_id, target_id
+select provenance_targets from version
+where account_id = $1 and type_id = $2 and seq = $3

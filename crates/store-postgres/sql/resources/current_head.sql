@@ -1,5 +1,2 @@
-select version.seq, version.version_number, version.kind, version.last_updated_ms
-from resource
-join version
-    on version.account_id = resource.account_id and version.type_id = resource.type_id and version.seq = resource.seq
-where resource.account_id = $1 and resource.type_id = $2 and resource.id = $3
+select seq, version_number, kind, last_updated_ms from version
+where account_id = $1 and type_id = $2 and id = $3 and replaced_by_seq is null

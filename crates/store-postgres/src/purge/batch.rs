@@ -39,7 +39,6 @@ const SELECT_BATCH: &str = include_str!("../../sql/purge/batch_row.sql");
 const SETTLE: &str = include_str!("../../sql/purge/settle_batch.sql");
 const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
 const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
-const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/delete_provenance_targets.sql");
 
 /// Until batches that others run are looked at again.
 const OTHERS_PAUSE_MS: i64 = 50;
@@ -177,10 +176,6 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
         "recorded" => recorded::remove(tx, job, batch.batch).await?,
         _ => return Err(StoreError::NotUnderstood(format!("purge_batch.kind = '{kind}'")).into()),
     };
-    if row.resource_type == ResourceType::PROVENANCE {
-        let (first, last) = (SeqColumn(row.first_seq), SeqColumn(row.last_seq));
-        tx.execute(DELETE_PROVENANCE_TARGETS, &[&row.account_id.0, &TypeColumn(row.resource_type), &first, &last]).await?;
-    }
     // What is removed again is on record.
     if kind != BatchKind::Recorded.stored() {
         removed::note(tx, job.number, batch.batch, &row, &removed.seqs).await?;

@@ -117,7 +117,12 @@ async fn add_provenances(planner: Planner<'_>, job: &JobRow, account_id: Account
 
 /// The next current Provenances, and where the chunk behind them begins.
 async fn provenances_from(tx: &Tx, account_id: AccountId, after: Seq) -> crate::error::Result<(Vec<Seq>, Option<Seq>)> {
-    let rows = tx.rows(SELECT_PROVENANCES, &[&account_id.0, &SeqColumn(after), &at_most(CHUNK_COMPANIONS_MAX)]).await?;
+    let rows = tx
+        .rows(
+            SELECT_PROVENANCES,
+            &[&account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(after), &at_most(CHUNK_COMPANIONS_MAX)],
+        )
+        .await?;
     let seqs = rows.iter().map(|row| seq(row, 0)).collect::<crate::error::Result<Vec<Seq>>>()?;
     let next = (seqs.len() == CHUNK_COMPANIONS_MAX).then(|| seqs.last().copied()).flatten();
     Ok((seqs, next))

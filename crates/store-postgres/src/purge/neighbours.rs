@@ -3,6 +3,7 @@
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
+use lethe_search::ProvenanceTarget;
 use tokio_postgres::Row;
 
 use super::{
@@ -14,8 +15,9 @@ use crate::{
     columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn, seq},
     error::Result,
     holds,
-    resources::{FOREIGN_TARGET_TYPE, SELECT_HEAD, SELECT_VERSION_TIME, types_of},
-    transaction::Tx,
+    index_columns::TargetsColumn,
+    resources::{SELECT_HEAD, SELECT_VERSION_TIME, types_of},
+    transaction::{Tx, Values},
 };
 
 const SELECT_TARGETS: &str = include_str!("../../sql/purge/targets_of_provenance.sql");
@@ -104,8 +106,8 @@ impl<'a> Neighbourhood<'a> {
 
     /// Whether a Provenance is about something that goes.
     pub(super) async fn has_going_target(&self, provenance: Seq) -> Result<bool> {
-        for row in self.tx.rows(SELECT_TARGETS, &[&self.account_id.0, &SeqColumn(provenance)]).await? {
-            if self.target(&row, 0, Unlisted::Remains).await? == Neighbour::Going {
+        for target in self.provenance_targets(provenance).await? {
+            if self.target(&target, Unlisted::Remains).await? == Neighbour::Going {
                 return Ok(true);
             }
         }
@@ -133,8 +135,8 @@ impl<'a> Neighbourhood<'a> {
     /// The targets of a Provenance.
     pub(super) async fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
         let mut neighbours = Vec::new();
-        for row in self.tx.rows(SELECT_TARGETS, &[&self.account_id.0, &SeqColumn(provenance)]).await? {
-            let neighbour = self.target(&row, 0, unlisted).await?;
+        for target in self.provenance_targets(provenance).await? {
+            let neighbour = self.target(&target, unlisted).await?;
             neighbours.push(neighbour);
             if neighbour == Neighbour::Remaining {
                 break;
@@ -143,13 +145,18 @@ impl<'a> Neighbourhood<'a> {
         Ok(neighbours)
     }
 
-    /// One target of a Provenance, as its columns from `first` on.
-    pub(super) async fn target(&self, row: &Row, first: usize, unlisted: Unlisted) -> Result<Neighbour> {
-        if row.try_get::<_, i16>(first)? == FOREIGN_TARGET_TYPE {
-            return Ok(Neighbour::Remaining);
+    async fn provenance_targets(&self, provenance: Seq) -> Result<Vec<ProvenanceTarget>> {
+        let key: Values<'_> = &[&self.account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(provenance)];
+        let Some(row) = self.tx.row_if_any(SELECT_TARGETS, key).await? else { return Ok(Vec::new()) };
+        Ok(row.try_get::<_, Option<TargetsColumn>>(0)?.map_or_else(Vec::new, |targets| targets.0))
+    }
+
+    /// One target of a Provenance.
+    pub(super) async fn target(&self, target: &ProvenanceTarget, unlisted: Unlisted) -> Result<Neighbour> {
+        match target {
+            ProvenanceTarget::Foreign => Ok(Neighbour::Remaining),
+            ProvenanceTarget::Local(local) => self.neighbour(local.resource_type, &local.id, unlisted).await,
         }
-        let (TypeColumn(resource_type), IdColumn(id)) = (row.try_get(first)?, row.try_get(first + 1)?);
-        self.neighbour(resource_type, &id, unlisted).await
     }
 
     /// The resources of which some version refers to a Binary.

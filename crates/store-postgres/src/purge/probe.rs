@@ -1,6 +1,5 @@
 //! The probe: is anything of what was purged still in a residence? Must be able to fail.
 
-use lethe_fhir::ResourceType;
 use lethe_jobs::Lease;
 use lethe_purge::{Seq, certify::Residue};
 use lethe_store::{JobId, SweepTask, residence::RESIDENCES};
@@ -24,9 +23,7 @@ use crate::{
 const SELECT_DONE_RANGES: &str = include_str!("../../sql/purge/done_ranges.sql");
 const COUNT_UNDELETED: &str = include_str!("../../sql/purge/count_undeleted.sql");
 const COUNT_BROKEN_CHAINS: &str = include_str!("../../sql/purge/count_broken_chains.sql");
-const COUNT_ORPHAN_RESOURCES: &str = include_str!("../../sql/purge/count_orphan_resources.sql");
 const COUNT_ORPHAN_REFERENCES: &str = include_str!("../../sql/purge/count_orphan_references.sql");
-const COUNT_ORPHAN_PROVENANCE_TARGETS: &str = include_str!("../../sql/purge/count_orphan_provenance_targets.sql");
 
 pub(super) async fn probe(store: &PostgresStore, lease: Lease<JobId>) -> Result<Vec<Residue>> {
     let job = store.renew(lease).await?;
@@ -61,9 +58,7 @@ async fn look(store: &PostgresStore, job: &JobRow, lease: Option<Lease<JobId>>) 
     }
     for task in tasks {
         for (residence, statement, key) in &WALKS {
-            if *residence != "provenance_target" || task.resource_type == ResourceType::PROVENANCE {
-                add(&mut found, residence, orphans(store, lease, task, job.job.watermark, (statement, key)).await?);
-            }
+            add(&mut found, residence, orphans(store, lease, task, job.job.watermark, (statement, key)).await?);
         }
     }
     if let Some(lease) = lease {
@@ -114,25 +109,13 @@ fn column<'a, T: FromSql<'a> + ToSql + Sync + Send + 'static>(row: &'a Row, colu
 
 const PLACE: Key = Key { before_first: || vec![Box::new(-1_i64)], read: |row| Ok(vec![column::<i64>(row, 2)?]) };
 
-const LOGICAL_ID: Key = Key { before_first: || vec![Box::new(Vec::<u8>::new())], read: |row| Ok(vec![column::<Vec<u8>>(row, 2)?]) };
-
 const REFERENCE: Key = Key {
     before_first: || vec![Box::new(-1_i16), Box::new(Vec::<u8>::new()), Box::new(-1_i64)],
     read: |row| Ok(vec![column::<i16>(row, 2)?, column::<Vec<u8>>(row, 3)?, column::<i64>(row, 4)?]),
 };
 
-const PROVENANCE_TARGET: Key = Key {
-    before_first: || vec![Box::new(-1_i64), Box::new(-1_i16), Box::new(Vec::<u8>::new())],
-    read: |row| Ok(vec![column::<i64>(row, 2)?, column::<i16>(row, 3)?, column::<Vec<u8>>(row, 4)?]),
-};
-
 /// Where rows can be left that belong to a version that is gone.
-const WALKS: [(&str, &str, Key); 4] = [
-    ("version", COUNT_BROKEN_CHAINS, PLACE),
-    ("resource", COUNT_ORPHAN_RESOURCES, LOGICAL_ID),
-    ("reference", COUNT_ORPHAN_REFERENCES, REFERENCE),
-    ("provenance_target", COUNT_ORPHAN_PROVENANCE_TARGETS, PROVENANCE_TARGET),
-];
+const WALKS: [(&str, &str, Key); 2] = [("version", COUNT_BROKEN_CHAINS, PLACE), ("reference", COUNT_ORPHAN_REFERENCES, REFERENCE)];
 
 /// Rows of one account and type that belong to a version that is gone, counted chunk by chunk.
 async fn orphans(

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_purge::Seq;
-use lethe_search::ProvenanceTarget;
 use lethe_store::{Change, ChangeKind};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::write::{EncodedWrite, FOREIGN_TARGET_TYPE};
+use super::write::EncodedWrite;
 use crate::{
     columns::{IdColumn, InstantColumn, NumberColumn, SeqColumn, TypeColumn, kind_code, kind_from_code, number, seq},
     error::Result,
@@ -19,14 +18,10 @@ use crate::{
 const SELECT_HEADS: &str = include_str!("../../sql/resources/current_heads.sql");
 const REPLACE_VERSIONS: &str = include_str!("../../sql/resources/replace_versions.sql");
 const COPY_VERSIONS: &str = include_str!("../../sql/resources/copy_versions.sql");
-const POINT_RESOURCES: &str = include_str!("../../sql/resources/point_resources.sql");
-const REPOINT_RESOURCES: &str = include_str!("../../sql/resources/repoint_resources.sql");
 const INSERT_REFERENCES: &str = include_str!("../../sql/resources/insert_references.sql");
-const INSERT_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/insert_provenance_targets.sql");
-const DELETE_PROVENANCE_TARGETS: &str = include_str!("../../sql/resources/delete_provenance_targets.sql");
 
 /// As [`COPY_VERSIONS`] names them.
-const VERSION_COLUMNS: [Type; 13] = [
+const VERSION_COLUMNS: [Type; 14] = [
     Type::INT8,
     Type::INT2,
     Type::INT8,
@@ -39,6 +34,7 @@ const VERSION_COLUMNS: [Type; 13] = [
     Type::BYTEA,
     Type::BYTEA_ARRAY,
     Type::INT8_ARRAY,
+    Type::BYTEA_ARRAY,
     Type::BYTEA_ARRAY,
 ];
 
@@ -106,8 +102,6 @@ struct NewVersion<'a> {
     previous: Option<Seq>,
     /// By another of the same stretch.
     replaced_by: Option<Seq>,
-    /// Nothing was stored of the resource before this stretch.
-    is_new: bool,
 }
 
 impl<'a> Stretch<'a> {
@@ -117,13 +111,9 @@ impl<'a> Stretch<'a> {
 
     /// Adds the version that follows `head`; returns it as the new head.
     pub fn add(&mut self, write: &'a EncodedWrite, seq: Seq, kind: ChangeKind, head: Option<Head>) -> Head {
-        let mut is_new = head.is_none();
         if let Some(head) = head {
             match self.versions.binary_search_by_key(&head.seq, |version| version.seq) {
-                Ok(place) => {
-                    self.versions[place].replaced_by = Some(seq);
-                    is_new = self.versions[place].is_new;
-                }
+                Ok(place) => self.versions[place].replaced_by = Some(seq),
                 Err(_) => {
                     let (replaced, by) = self.replaced.entry(write.resource_type).or_default();
                     replaced.push(SeqColumn(head.seq));
@@ -132,7 +122,7 @@ impl<'a> Stretch<'a> {
             }
         }
         let version = head.map_or(0, |head| head.version) + 1;
-        self.versions.push(NewVersion { write, seq, version, kind, previous: head.map(|head| head.seq), replaced_by: None, is_new });
+        self.versions.push(NewVersion { write, seq, version, kind, previous: head.map(|head| head.seq), replaced_by: None });
         Head { seq, version, kind, last_updated: self.stored_on }
     }
 
@@ -144,16 +134,12 @@ impl<'a> Stretch<'a> {
         }
         self.replace(tx).await?;
         self.copy(tx, &versions).await?;
-        self.point(tx, &versions).await?;
         self.refer(tx, &versions).await
     }
 
     async fn replace(&mut self, tx: &Tx) -> Result<()> {
         for (resource_type, (replaced, by)) in std::mem::take(&mut self.replaced) {
             tx.execute(REPLACE_VERSIONS, &[&self.account_id.0, &TypeColumn(resource_type), &replaced, &by]).await?;
-            if resource_type == ResourceType::PROVENANCE {
-                tx.execute(DELETE_PROVENANCE_TARGETS, &[&self.account_id.0, &replaced]).await?;
-            }
         }
         Ok(())
     }
@@ -172,81 +158,34 @@ impl<'a> Stretch<'a> {
                     found_by.and_then(|write| write.index_values.as_ref()),
                     found_by.and_then(|write| write.index_keys.as_ref()),
                     found_by.and_then(|write| write.words.as_ref()),
+                    found_by.and_then(|write| write.provenance_targets.as_ref()),
                 )
             })
             .collect();
-        let columns = rows.iter().map(|((type_id, seq, id), (version, kind, previous, replaced_by), body, values, keys, words)| {
-            let columns: [&(dyn ToSql + Sync); 13] =
-                [&account, type_id, seq, id, version, &stored_on, kind, previous, replaced_by, body, values, keys, words];
-            columns
-        });
+        let columns =
+            rows.iter().map(|((type_id, seq, id), (version, kind, previous, replaced_by), body, values, keys, words, targets)| {
+                let columns: [&(dyn ToSql + Sync); 14] =
+                    [&account, type_id, seq, id, version, &stored_on, kind, previous, replaced_by, body, values, keys, words, targets];
+                columns
+            });
         tx.copy(COPY_VERSIONS, &VERSION_COLUMNS, columns).await
     }
 
-    async fn point(&self, tx: &Tx, versions: &[NewVersion<'_>]) -> Result<()> {
-        let current = || versions.iter().filter(|new| new.replaced_by.is_none());
-        // What is there is not inserted again: while files are erased it may lie in another table, which an insert does not see.
-        let mut known: BTreeMap<ResourceType, (Vec<IdColumn>, Vec<SeqColumn>)> = BTreeMap::new();
-        for new in current().filter(|new| !new.is_new) {
-            let (ids, seqs) = known.entry(new.write.resource_type).or_default();
-            ids.push(IdColumn(new.write.id.clone()));
-            seqs.push(SeqColumn(new.seq));
-        }
-        for (resource_type, (ids, seqs)) in known {
-            tx.execute(REPOINT_RESOURCES, &[&self.account_id.0, &TypeColumn(resource_type), &ids, &seqs]).await?;
-        }
-        let (mut types, mut ids, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
-        for new in current().filter(|new| new.is_new) {
-            types.push(TypeColumn(new.write.resource_type));
-            ids.push(IdColumn(new.write.id.clone()));
-            seqs.push(SeqColumn(new.seq));
-        }
-        if !types.is_empty() {
-            tx.execute(POINT_RESOURCES, &[&self.account_id.0, &types, &ids, &seqs]).await?;
-        }
-        Ok(())
-    }
-
-    /// Who refers to what a purge may take along: every version does; a Provenance has its targets while it is current.
+    /// Who refers to what a purge may take along: every version does.
     async fn refer(&self, tx: &Tx, versions: &[NewVersion<'_>]) -> Result<()> {
-        let (mut references, mut targets) = (Columns::default(), Columns::default());
-        let mut source_types = Vec::new();
+        let (mut source_types, mut seqs, mut target_types, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for new in versions {
             let Change::Put { index, .. } = &new.write.change else { continue };
             for reference in index.references.iter().filter(|reference| CAN_GO_ALONG.contains(&reference.resource_type)) {
                 source_types.push(TypeColumn(new.write.resource_type));
-                references.push(new.seq, i16::from(reference.resource_type.code()), Some(&reference.id));
-            }
-            for target in index.provenance_targets.iter().filter(|_| new.replaced_by.is_none()) {
-                match target {
-                    ProvenanceTarget::Local(local) => targets.push(new.seq, i16::from(local.resource_type.code()), Some(&local.id)),
-                    ProvenanceTarget::Foreign => targets.push(new.seq, FOREIGN_TARGET_TYPE, None),
-                }
+                seqs.push(SeqColumn(new.seq));
+                target_types.push(TypeColumn(reference.resource_type));
+                ids.push(IdColumn(reference.id.clone()));
             }
         }
-        let account = self.account_id.0;
-        if !references.seqs.is_empty() {
-            tx.execute(INSERT_REFERENCES, &[&account, &source_types, &references.seqs, &references.types, &references.ids]).await?;
-        }
-        if !targets.seqs.is_empty() {
-            tx.execute(INSERT_PROVENANCE_TARGETS, &[&account, &targets.seqs, &targets.types, &targets.ids]).await?;
+        if !seqs.is_empty() {
+            tx.execute(INSERT_REFERENCES, &[&self.account_id.0, &source_types, &seqs, &target_types, &ids]).await?;
         }
         Ok(())
-    }
-}
-
-/// From which version to what.
-#[derive(Default)]
-struct Columns {
-    seqs: Vec<SeqColumn>,
-    types: Vec<i16>,
-    ids: Vec<Option<IdColumn>>,
-}
-
-impl Columns {
-    fn push(&mut self, seq: Seq, type_code: i16, id: Option<&LogicalId>) {
-        self.seqs.push(SeqColumn(seq));
-        self.types.push(type_code);
-        self.ids.push(id.cloned().map(IdColumn));
     }
 }

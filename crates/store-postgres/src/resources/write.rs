@@ -16,7 +16,7 @@ use crate::{
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, seq},
     connections::Durability,
     error::{Error, Result},
-    index_columns::{IndexValuesColumn, WordsColumn},
+    index_columns::{IndexValuesColumn, TargetsColumn, WordsColumn},
     index_keys::keys_of,
     searches,
     time_limit::within,
@@ -94,6 +94,7 @@ pub(crate) struct EncodedWrite {
     pub(super) index_values: Option<IndexValuesColumn>,
     pub(super) index_keys: Option<Vec<i64>>,
     pub(super) words: Option<WordsColumn>,
+    pub(super) provenance_targets: Option<TargetsColumn>,
 }
 
 impl std::ops::Deref for EncodedWrite {
@@ -107,16 +108,18 @@ impl std::ops::Deref for EncodedWrite {
 impl EncodedWrite {
     fn of(account_id: AccountId, mut write: Write) -> Self {
         let resource_type = write.resource_type;
-        let (stored_body, index_values, index_keys, words) = match &mut write.change {
+        let (stored_body, index_values, index_keys, words, provenance_targets) = match &mut write.change {
             Change::Put { body, index, .. } => {
                 let values = std::mem::take(&mut index.values);
                 let keys = keys_of(account_id, resource_type, &values);
                 let words = WordsColumn(DistinctWords::of(body.as_bytes()));
-                (Some(encode_body(body)), Some(IndexValuesColumn(values)), Some(keys), Some(words))
+                let targets = std::mem::take(&mut index.provenance_targets);
+                let targets = (!targets.is_empty()).then(|| TargetsColumn(targets.into_iter().collect()));
+                (Some(encode_body(body)), Some(IndexValuesColumn(values)), Some(keys), Some(words), targets)
             }
-            Change::Delete => (None, None, None, None),
+            Change::Delete => (None, None, None, None, None),
         };
-        Self { write, stored_body, index_values, index_keys, words }
+        Self { write, stored_body, index_values, index_keys, words, provenance_targets }
     }
 }
 
@@ -197,9 +200,6 @@ fn kind_of(write: &Write, head: Option<Head>, index: usize) -> Result<Option<Cha
         (Change::Delete, None) => None,
     })
 }
-
-/// `provenance_target.target_type_id` of a target that is not here; no resource type has this code.
-pub(crate) const FOREIGN_TARGET_TYPE: i16 = 0;
 
 /// Adds to the number of current resources of a type.
 pub(crate) async fn add_to_total(tx: &Tx, account_id: AccountId, resource_type: ResourceType, change: i64) -> Result<()> {

@@ -15,9 +15,8 @@ const DATE: PathId = PathId::new(3, Facet::Value);
 /// 20,000 Observations of 200 patients, and as many of another account; a third of them has the code `c0`.
 const FILL: &str = "
 insert into version
-select account, type, seq, convert_to(type || '-' || seq, 'UTF8'), 1, seq, 1, null, null, null, null, null, decode(repeat('00', 400), 'hex')
+select account, type, seq, convert_to(type || '-' || seq, 'UTF8'), 1, seq, 1, null, null, null, null, null, null, decode(repeat('00', 400), 'hex')
 from generate_series(1, 2) account, lateral (select case when seq <= 200 then $P else $O end as type, seq from generate_series(1, 20200) seq) of_type;
-insert into resource select account_id, type_id, id, seq from version;
 update version set index_values = of_version.index_values, index_keys = of_version.index_keys
 from (
     select
@@ -123,7 +122,7 @@ async fn no_table_is_walked_whatever_the_criterion() {
                     }
                     for steps in plans_of(&tx, criteria, driver, sort, Direction::Ascending).await {
                         let uses = |index: &str| steps.iter().any(|step| step.contains(index));
-                        assert!(uses("version_pkey") || uses("version_by_key"), "the control: {steps:#?}");
+                        assert!(uses("version_pkey") || uses("version_by_key") || uses("version_by_id"), "the control: {steps:#?}");
                         let is_found_by_key = matches!(criterion, Criterion::ReferredBy { .. })
                             || (criterion.is_on_others() && driver == Driver::Criterion(0));
                         assert!(uses("version_by_key") || !is_found_by_key, "{criterion:?} {driver:?}: {steps:#?}");

@@ -66,12 +66,8 @@ async fn begin_raw(client: &Client, account: i64, number: usize) {
     let write = format!(
         "begin;
         select 1 from commit_order where account_id = {account} for no key update;
-        with taken as (select nextval('place') as seq),
-        placed as (
-            insert into version (account_id, type_id, seq, id, version_number, last_updated_ms, kind, body)
-            select {account}, {basic}, seq, 'raw-{number}', 1, 0, 1, '\\x007d7d' from taken returning seq
-        )
-        insert into resource select {account}, {basic}, 'raw-{number}', seq from placed;
+        insert into version (account_id, type_id, seq, id, version_number, last_updated_ms, kind, body)
+        select {account}, {basic}, nextval('place'), 'raw-{number}', 1, 0, 1, '\\x007d7d';
         insert into type_total values ({account}, {basic}, 1)
         on conflict (account_id, type_id) do update set resources = type_total.resources + 1"
     );

@@ -5,7 +5,7 @@ use lethe_jobs::Lease;
 use lethe_purge::certify::Residue;
 use lethe_store::{
     JobId, SweepTask,
-    residence::{INDEX_ROWS, RESIDENCES},
+    residence::{RESIDENCES, ROWS_BESIDE},
 };
 use rusqlite::{Connection, params};
 
@@ -45,7 +45,7 @@ pub(crate) async fn residue(store: &SqliteStore, job_id: JobId) -> Result<Option
 /// Looks into every residence, renewing the lease, if there is one, between the steps.
 async fn look(store: &SqliteStore, job: JobRow, lease: Option<Lease<JobId>>) -> Result<Vec<Residue>> {
     let mut found: Vec<Residue> =
-        RESIDENCES.into_iter().chain([INDEX_ROWS]).map(|residence| Residue { residence: residence.table, rows: 0 }).collect();
+        RESIDENCES.into_iter().chain(ROWS_BESIDE).map(|residence| Residue { residence: residence.table, rows: 0 }).collect();
     let (number, watermark) = (job.number, job.job.watermark);
     let tasks = store.read_gently(move |tx| sweep::touched(tx, number)).await?;
     let questions = store.read_gently(move |tx| bulk::count_questions(tx, number)).await?;

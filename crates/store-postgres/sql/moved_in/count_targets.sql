@@ -1,0 +1,1 @@
+select coalesce(sum(cardinality(provenance_targets)), 0)::bigint from version
