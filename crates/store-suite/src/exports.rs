@@ -40,6 +40,19 @@ async fn job<B: Backend>(harness: &Harness<B>, job_id: JobId) -> Option<ExportJo
     harness.store().export_job(&harness.account, job_id).await.unwrap()
 }
 
+pub async fn a_server_that_stops_leaves_a_long_export_to_the_next<B: Backend>(mut harness: Harness<B>) {
+    harness.put(json!({"resourceType": "Patient", "id": "p"})).await;
+    let started = start(&harness, ExportSelection::default()).await;
+    let stuck = FaultyStore::stuck_in(harness.store(), "plan_export");
+    let (stop, shutdown) = watch::channel(false);
+    let worker = harness.worker_over(Arc::clone(&stuck) as Arc<dyn Store>);
+    assert!(stuck.stops(&stop, worker.run_one_export(&shutdown)).await, "it goes on");
+    drop((worker, stuck));
+    harness.backend.restart().await;
+    plan(&harness, harness.store()).await;
+    assert_eq!(job(&harness, started.job_id).await.unwrap().state, JobState::Successful);
+}
+
 /// What the files of a kind hold, as `Type/id/version`, in the order of files and lines.
 async fn lines<B: Backend>(harness: &Harness<B>, owner: &Scope, job_id: JobId, kind: ExportFileKind) -> Vec<String> {
     let store = harness.store();

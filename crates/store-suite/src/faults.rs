@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use lethe_jobs::{JobEvent, Lease};
 use lethe_purge::{Phase, Seq, certify::Residue, plan::BatchLimits};
 use lethe_search::Criterion;
 use lethe_store::*;
+use tokio::sync::{Notify, watch};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -33,6 +35,10 @@ pub struct FaultyStore {
     steps_sound: AtomicU64,
     /// Steps of the worker that fail then.
     steps_failing: AtomicU64,
+    /// The step of the worker that is carried out and never answers.
+    stuck_in: &'static str,
+    /// Told when it is there.
+    stuck: Notify,
     /// Calls of whoever starts, runs, cancels or retries a purge, so far.
     calls: AtomicU64,
     /// From which of them on there are faults, if any.
@@ -42,6 +48,12 @@ pub struct FaultyStore {
     /// Done before each probe.
     before_probe: Option<Planting>,
 }
+
+/// Far longer than any step takes that answers.
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// Steps of a purge that may take long.
+pub const LONG_STEPS: [&str; 6] = ["begin_plan", "plan_targets", "plan_companions", "seal_plan", "sweep", "probe"];
 
 /// What somebody puts into the store behind its back.
 pub type Planting = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -67,6 +79,8 @@ impl FaultyStore {
             steps_left: AtomicU64::new(u64::MAX),
             steps_sound: AtomicU64::new(0),
             steps_failing: AtomicU64::new(0),
+            stuck_in: "",
+            stuck: Notify::new(),
             calls: AtomicU64::new(0),
             fault: None,
             faults: AtomicU64::new(0),
@@ -111,6 +125,22 @@ impl FaultyStore {
         faulty
     }
 
+    /// In front of `inner`; this step of the worker, one of [`LONG_STEPS`] or `plan_export`, is carried out, and never answers.
+    pub fn stuck_in(inner: Arc<dyn Store>, step: &'static str) -> Arc<Self> {
+        let faulty = Self::new(inner, &[], 0);
+        Arc::new(Self { stuck_in: step, ..Arc::into_inner(faulty).expect("nobody else has it yet") })
+    }
+
+    /// Runs `walk` until it is in the step that never answers, and then stops the server; whether it ended for that.
+    pub async fn stops(&self, stop: &watch::Sender<bool>, walk: impl Future<Output = Result<bool>>) -> bool {
+        let stopped = async {
+            self.stuck.notified().await;
+            stop.send_replace(true);
+        };
+        let walk = async { assert!(walk.await.unwrap(), "a job waits") };
+        tokio::time::timeout(STOP_MAX, async { tokio::join!(walk, stopped) }).await.is_ok()
+    }
+
     /// In front of `inner`; the next `steps` steps of the worker fail, as on a full disk.
     pub fn failing_for(inner: Arc<dyn Store>, steps: u64) -> Arc<Self> {
         Self::failing_after(inner, 0, steps)
@@ -142,6 +172,16 @@ impl FaultyStore {
         if left == 1 { Err(StoreError::LeaseLost) } else { heard }
     }
 
+    /// A step that may take long.
+    async fn long_step<T>(&self, name: &'static str, step: impl Future<Output = Result<T>>) -> Result<T> {
+        let heard = self.step(step).await;
+        if self.stuck_in == name {
+            self.stuck.notify_one();
+            std::future::pending::<()>().await;
+        }
+        heard
+    }
+
     /// Batches that were attempted, in order; forgets them.
     pub fn take_attempted(&self) -> Vec<u64> {
         std::mem::take(&mut *self.attempted.lock().unwrap())
@@ -171,16 +211,16 @@ impl PurgeWork for FaultyStore {
         self.call(self.inner.claim_purge()).await
     }
     async fn begin_plan(&self, lease: &Lease<JobId>) -> Result<Vec<AccountId>> {
-        self.step(self.inner.begin_plan(lease)).await
+        self.long_step("begin_plan", self.inner.begin_plan(lease)).await
     }
     async fn plan_targets(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        self.step(self.inner.plan_targets(lease, account_id, limits)).await
+        self.long_step("plan_targets", self.inner.plan_targets(lease, account_id, limits)).await
     }
     async fn plan_companions(&self, lease: &Lease<JobId>, account_id: AccountId, limits: BatchLimits) -> Result<()> {
-        self.step(self.inner.plan_companions(lease, account_id, limits)).await
+        self.long_step("plan_companions", self.inner.plan_companions(lease, account_id, limits)).await
     }
     async fn seal_plan(&self, lease: &Lease<JobId>) -> Result<()> {
-        self.step(self.inner.seal_plan(lease)).await
+        self.long_step("seal_plan", self.inner.seal_plan(lease)).await
     }
     async fn claim_batch(&self, lease: &Lease<JobId>) -> Result<NextBatch> {
         self.step(self.inner.claim_batch(lease)).await
@@ -210,7 +250,7 @@ impl PurgeWork for FaultyStore {
         self.step(self.inner.sweep_tasks(lease)).await
     }
     async fn sweep(&self, lease: &Lease<JobId>, task: SweepTask) -> Result<u64> {
-        self.step(self.inner.sweep(lease, task)).await
+        self.long_step("sweep", self.inner.sweep(lease, task)).await
     }
     async fn erase(&self, lease: &Lease<JobId>) -> Result<()> {
         self.step(self.inner.erase(lease)).await
@@ -219,7 +259,7 @@ impl PurgeWork for FaultyStore {
         if let Some(plant) = &self.before_probe {
             plant().await;
         }
-        self.step(self.inner.probe(lease)).await
+        self.long_step("probe", self.inner.probe(lease)).await
     }
     async fn removed_parts(&self, job_id: JobId, after: u64) -> Result<Vec<RemovedPart>> {
         self.step(self.inner.removed_parts(job_id, after)).await
@@ -337,8 +377,11 @@ impl ExportWork for FaultyStore {
     async fn begin_export(&self, lease: &Lease<JobId>) -> Result<Vec<ExportTask>> {
         self.step(self.inner.begin_export(lease)).await
     }
+    async fn give_back_export(&self, lease: &Lease<JobId>) -> Result<()> {
+        self.inner.give_back_export(lease).await
+    }
     async fn plan_export(&self, lease: &Lease<JobId>, task: ExportTask, limits: BatchLimits) -> Result<()> {
-        self.step(self.inner.plan_export(lease, task, limits)).await
+        self.long_step("plan_export", self.inner.plan_export(lease, task, limits)).await
     }
     async fn finish_export(&self, lease: &Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ExportJob> {
         self.step(self.inner.finish_export(lease, event, failure)).await

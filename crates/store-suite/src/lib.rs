@@ -160,6 +160,7 @@ macro_rules! store_suite {
             moving_faults: a_fault_at_any_call_of_a_retry_leaves_a_job_that_can_be_retried;
             restarts: a_job_goes_on_after_a_restart_at_any_step;
             restarts: a_job_with_a_list_goes_on_after_a_restart_at_any_step;
+            restarts: a_server_that_stops_leaves_a_long_step_to_the_next;
             restarts: a_worker_that_lost_its_lease_changes_nothing;
             restarts: running_a_batch_twice_removes_and_counts_once;
             residences: the_list_names_every_table;
@@ -180,6 +181,7 @@ macro_rules! store_suite {
             erasure: no_planted_string_is_left_in_the_files;
             erasure: a_partial_purge_leaves_no_planted_string_either;
             exports: a_snapshot_is_exact_while_writers_change_things;
+            exports: a_server_that_stops_leaves_a_long_export_to_the_next;
             exports: types_and_since_select_and_deletions_are_told;
             exports: an_export_goes_on_after_a_restart_at_any_step;
             exports: a_step_that_fails_is_run_again_and_plans_nothing_twice;

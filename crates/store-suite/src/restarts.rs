@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     Backend, FaultyStore, Harness,
+    faults::LONG_STEPS,
     harness::{Ask, everything, filtered, types},
 };
 
@@ -78,6 +79,27 @@ async fn goes_on<B: Backend>(first: Harness<B>, ask: Ask) {
         }
     }
     panic!("the walk has no end");
+}
+
+/// However long a step takes: no phase of which nothing counts before its end keeps a server from stopping.
+pub async fn a_server_that_stops_leaves_a_long_step_to_the_next<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for step in LONG_STEPS {
+        let mut harness = Harness::<B>::open().await;
+        fill(&harness).await;
+        let job_id = harness.kick_off(types(&["Patient", "Media"])).await;
+        let stuck = FaultyStore::stuck_in(harness.store(), step);
+        let (stop, shutdown) = watch::channel(false);
+        let worker = harness.worker_over(Arc::clone(&stuck) as Arc<dyn Store>);
+        assert!(stuck.stops(&stop, worker.run_one(&shutdown)).await, "{step} goes on");
+        drop((worker, stuck));
+        harness.backend.restart().await;
+        harness.work().await;
+        let job = harness.job(job_id).await;
+        assert_eq!((job.state, job.totals()), (JobState::Successful, Counts { planned: 16, deleted: 16, ..Counts::default() }), "{step}");
+        assert_eq!(harness.ids("Observation").await, ["stays"]);
+        harness.assert_bystander_is_whole().await;
+    }
 }
 
 pub async fn a_worker_that_lost_its_lease_changes_nothing<B: Backend>(harness: Harness<B>) {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     WorkerOptions,
-    step::{Halt, chain, persist},
+    step::{Halt, chain, persist, unless_down},
 };
 
 /// One claimed export.
@@ -47,10 +47,8 @@ impl ExportWalk {
 
     async fn plan(&self) -> Result<(), Halt> {
         for task in self.persist(|| self.store.begin_export(&self.lease)).await? {
-            if *self.shutdown.borrow() {
-                return Err(Halt::Leave);
-            }
-            self.persist(|| self.store.plan_export(&self.lease, task, self.options.export_file)).await?;
+            let part = self.persist(|| self.store.plan_export(&self.lease, task, self.options.export_file));
+            unless_down(&self.shutdown, part).await?;
         }
         self.persist(|| self.store.finish_export(&self.lease, JobEvent::Complete, None)).await.map(drop)
     }

@@ -57,6 +57,15 @@ pub(crate) async fn pause(wait_ms: u64, shutdown: &watch::Receiver<bool>) -> Res
     }
 }
 
+/// Breaks `work` off when the server stops: for what takes long, and is begun anew or gone on with by whoever comes next, wherever it ends.
+pub(crate) async fn unless_down<T>(shutdown: &watch::Receiver<bool>, work: impl Future<Output = Result<T, Halt>>) -> Result<T, Halt> {
+    let mut shutdown = shutdown.clone();
+    tokio::select! {
+        done = work => done,
+        Ok(_) = shutdown.wait_for(|is_down| *is_down) => Err(Halt::Leave),
+    }
+}
+
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &StoreError) -> String {
     let mut text = error.to_string();

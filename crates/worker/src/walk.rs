@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     WorkerOptions,
     batch::Batches,
-    step::{Halt, chain, pause, persist},
+    step::{Halt, chain, pause, persist, unless_down},
 };
 
 /// One claimed job.
@@ -115,15 +115,15 @@ impl Walk {
     }
 
     async fn plan(&self) -> Result<(), Halt> {
-        // The whole phase is begun anew after an error: a plan is sealed or it is nothing.
-        self.persist(|| async {
+        // The whole phase is begun anew after an error, and by the next worker: a plan is sealed or it is nothing.
+        let plan = self.persist(|| async {
             for account_id in self.store.begin_plan(&self.lease).await? {
                 self.store.plan_targets(&self.lease, account_id, self.options.batch).await?;
                 self.store.plan_companions(&self.lease, account_id, self.options.batch).await?;
             }
             self.store.seal_plan(&self.lease).await
-        })
-        .await
+        });
+        unless_down(&self.shutdown, plan).await
     }
 
     async fn execute(&mut self) -> Result<Drained, Halt> {
@@ -157,15 +157,14 @@ impl Walk {
     async fn settle(&self) -> Result<(), Halt> {
         let tasks = self.persist(|| self.store.sweep_tasks(&self.lease)).await?;
         for task in &tasks {
-            self.persist(|| self.store.sweep(&self.lease, *task)).await?;
-            self.leave_if_down()?;
+            unless_down(&self.shutdown, self.persist(|| self.store.sweep(&self.lease, *task))).await?;
         }
         // Also when nothing was removed: what was asked for, and has been forgotten, is in the files as well.
         self.persist(|| self.store.erase(&self.lease)).await
     }
 
     async fn certify(&self) -> Result<PurgeJob, Halt> {
-        let residue = self.persist(|| self.store.probe(&self.lease)).await?;
+        let residue = unless_down(&self.shutdown, self.persist(|| self.store.probe(&self.lease))).await?;
         let job = self.persist(|| self.store.purge_job(&self.job.owner, self.job.job_id)).await?.ok_or(Halt::Leave)?;
         let (event, failure) = match verdict(&job.totals(), &residue) {
             _ if job.state == JobState::Canceling => (JobEvent::Stop, None),
