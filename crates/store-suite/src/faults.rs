@@ -1,5 +1,7 @@
 //! A store in front of another that fails where it is told to.
 
+mod sound;
+
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -269,49 +271,6 @@ impl PurgeWork for FaultyStore {
     }
     async fn finish_purge(&self, lease: &Lease<JobId>, end: &PurgeEnd, issuer: &SharedIssuer) -> Result<PurgeJob> {
         self.step(self.inner.finish_purge(lease, end, issuer)).await
-    }
-}
-
-#[async_trait]
-impl Audits for FaultyStore {
-    async fn audit_records(&self, after: u64, count: usize) -> Result<Vec<AuditRecord>> {
-        self.inner.audit_records(after, count).await
-    }
-    async fn store_id(&self) -> Result<uuid::Uuid> {
-        self.inner.store_id().await
-    }
-}
-
-#[async_trait]
-impl Certificates for FaultyStore {
-    async fn certificate(&self, owner: &Scope, job_id: JobId) -> Result<Option<String>> {
-        self.inner.certificate(owner, job_id).await
-    }
-    async fn certificates(&self, after: u64, count: usize) -> Result<Vec<StoredCertificate>> {
-        self.inner.certificates(after, count).await
-    }
-    async fn deletion(
-        &self,
-        owner: &Scope,
-        job_id: JobId,
-        account_id: AccountId,
-        resource_type: ResourceType,
-        id: &LogicalId,
-    ) -> Result<Deletion> {
-        self.inner.deletion(owner, job_id, account_id, resource_type, id).await
-    }
-    async fn forget_digests(&self, owner: &Scope, job_id: JobId) -> Result<Forgotten> {
-        self.inner.forget_digests(owner, job_id).await
-    }
-}
-
-#[async_trait]
-impl Checks for FaultyStore {
-    async fn check(&self) -> Result<Vec<Check>> {
-        self.inner.check().await
-    }
-    async fn residue(&self, job_id: JobId) -> Result<Option<Vec<Residue>>> {
-        self.inner.residue(job_id).await
     }
 }
 
