@@ -21,6 +21,7 @@ use lethe_store::{Expect, Write};
 use lethe_store_postgres::{EraseFilesError, ErasePatience, ErasedFiles, LeftBecause};
 use lethe_store_suite::{Backend, Harness};
 use serde_json::{Value, json};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{Postgres, connect, url_of};
@@ -81,6 +82,37 @@ pub async fn plant(harness: &Harness<Postgres>, scope: &Scope, markers: &[String
             harness.write_for(scope, writes.by_ref().take(50).collect()).await;
         }
     }
+}
+
+/// So much of letters that repeat nothing is more than a page after any compression, and lies in TOAST.
+const LARGE_WORDS: usize = 700;
+
+/// Resources that no page can hold: the content of a Binary, or a narrative of many words. Three strings of each, at its begin, in its middle, at its end.
+pub async fn plant_large(harness: &Harness<Postgres>, scope: &Scope, resources: usize) -> Vec<String> {
+    let (mut planted, mut writes) = (Vec::new(), Vec::new());
+    for number in 0..resources {
+        let (words, id) = (markers(LARGE_WORDS), format!("large{number}"));
+        planted.extend([10, LARGE_WORDS / 2, LARGE_WORDS - 10].map(|at| words[at].clone()));
+        writes.push(if number % 2 == 0 {
+            put(json!({"resourceType": "Binary", "id": id, "contentType": "application/octet-stream", "data": words.concat()}))
+        } else {
+            let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{}</div>", words.join(" "));
+            put(json!({"resourceType": "Patient", "id": id, "text": {"status": "generated", "div": div}}))
+        });
+    }
+    harness.write_for(scope, writes).await;
+    planted
+}
+
+/// How many of the strings stand in the TOAST of a table, as SQL sees it.
+async fn in_toast(client: &Client, table: &str, markers: &[String]) -> usize {
+    let toast = format!("select reltoastrelid::regclass::text from pg_class where oid = '{table}'::regclass");
+    let toast: String = client.query_one(&toast, &[]).await.unwrap().get(0);
+    let sql = format!(
+        "select count(*) from unnest($1::text[]) marker where exists (
+            select from {toast} where position(convert_to(marker, 'UTF8') in chunk_data) > 0)"
+    );
+    usize::try_from(client.query_one(&sql, &[&markers]).await.unwrap().get::<_, i64>(0)).unwrap()
 }
 
 /// Which of the strings stand in the files, as they are or as the index has them. Files of other databases are left out.
@@ -164,6 +196,32 @@ async fn none_of_a_thousand_planted_strings_is_in_the_files_once_they_are_erased
     assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
     let anew = erase_files(&harness.backend.url, patience).await.unwrap();
     assert_eq!((anew.purges, anew.rewritten.len()), (2, erased.rewritten.len()), "another purge has ended: {anew:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_for_a_page_is_in_no_file_either_once_they_are_erased() {
+    let Some(directory) = directory() else { return };
+    let harness = Harness::<Postgres>::open().await;
+    let client = harness.backend.client().await;
+    let database: u32 = client.query_one("select oid from pg_database where datname = current_database()", &[]).await.unwrap().get(0);
+    let (planted, kept) = (plant_large(&harness, &harness.account, 40).await, plant_large(&harness, &harness.bystander, 6).await);
+    // Some strings lie across the end of one of the pieces of two kilobytes in which PostgreSQL keeps large values.
+    let toasted = in_toast(&client, "version", &planted).await;
+    assert!(toasted > 105, "the control: of 120 strings {toasted} stand in TOAST");
+    client.batch_execute("checkpoint").await.unwrap();
+    let counted = || (found(&directory, database, &planted).len(), found(&directory, database, &kept).len());
+    let (before, kept_before) = counted();
+    assert!(before >= toasted && kept_before > 12, "the control: {before} and {kept_before}");
+    assert_eq!(harness.purge(Selection::default()).await.state, JobState::Successful);
+    client.batch_execute("vacuum").await.unwrap();
+    client.batch_execute("checkpoint").await.unwrap();
+    let (still, _) = counted();
+    assert!(in_toast(&client, "version", &planted).await == 0 && still > 60, "the control: gone for SQL, and {still} in the files");
+
+    let patience = ErasePatience { wait_max: Duration::from_secs(10), ..ErasePatience::default() };
+    assert_eq!(erase_files(&harness.backend.url, patience).await.unwrap().level, Level::Files);
+    assert_eq!(counted(), (0, kept_before));
+    assert!(harness.read_for(&harness.bystander, "Binary/large0").await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
