@@ -128,8 +128,8 @@ pub(crate) async fn start(store: &dyn Store, due: &Due, bases: &LocalBases, now:
     Ok(match store.kick_off(&purge).await? {
         KickOff::Started(job) => Kept::Started(job.job_id),
         KickOff::Conflict { running } => Kept::Later(running),
-        // OK because nothing was expected.
-        KickOff::Changed { .. } => Kept::Nothing,
+        // OK because nothing was expected, nor asked of files.
+        KickOff::Changed { .. } | KickOff::CannotEraseFiles(_) => Kept::Nothing,
     })
 }
 

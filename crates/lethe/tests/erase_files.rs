@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Workplace, database::Database};
+use support::{Workplace, database::Database, serve_by};
 
 /// It needs rights that only a cluster of the tests' own is sure to give.
 fn is_own_cluster() -> bool {
@@ -97,4 +97,39 @@ async fn a_purge_that_asks_for_it_has_files_on_its_certificate_and_another_rows(
         let certificate = json(&["purge", "certificate", newest, "--server", &server, "--token", &token]);
         assert_eq!(certificate["certificate"]["method"]["level"], level, "{certificate}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kick_off_that_asks_for_it_is_refused_where_it_cannot_be_done() {
+    if !is_own_cluster() {
+        return;
+    }
+    let (database, workplace) = (Database::create().await, Workplace::new());
+    let json = |arguments: &[&str]| serde_json::from_str::<Value>(&database.said(&workplace, arguments)).unwrap();
+    let client = json(&["client", "add", "Test", "--json"]);
+    let user = json(&["user", "add", "--client", client["client_id"].as_str().unwrap(), "alice", "--json"])["oneup_user_id"].to_string();
+    let token = database.said(&workplace, &["user", "token", &user]);
+    let role = format!("lethe_e2e_role_{}", uuid::Uuid::new_v4().simple());
+    let connection = database.client().await;
+    let may_serve = format!(
+        "create role {role} login; grant usage on schema lethe to {role}; grant all on all tables in schema lethe to {role};
+        grant all on all sequences in schema lethe to {role}"
+    );
+    connection.batch_execute(&may_serve).await.unwrap();
+    let url = database.url.replacen("postgres@", &format!("{role}@"), 1);
+    let (running, server) = serve_by(workplace.lethe(&["serve", "--listen", "127.0.0.1:0", "--database-url", &url]));
+    let start =
+        |more: &[&str]| database.run(&workplace, &[&["purge", "start", "--yes", "--server", &server, "--token", &token], more].concat());
+    let refused = start(&["--erase-files"]);
+    let jobs = json(&["purge", "list", "--json", "--server", &server, "--token", &token]);
+    let plain = start(&["--watch"]);
+    drop(running);
+    connection.batch_execute(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    for told in ["nothing was started", "lacks rights", "Leave '_eraseFiles' out", "lethe erase-files"] {
+        assert!(refused.stderr.contains(told), "{told}: {refused:?}");
+    }
+    assert!(!refused.stderr.contains(&role), "what is missing is for whoever operates it: {refused:?}");
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(0), "{jobs}");
+    assert_eq!(plain.code, Some(0), "the control: {plain:?}");
 }

@@ -33,8 +33,8 @@ pub use holds::{HOLDS_IN_FORCE_MAX, Hold, HoldAdded, HoldFilter, HoldId, HoldLif
 pub use imports::{ImportBatch, ImportCanceled, ImportJob, ImportProgress, ImportStart, Imports, NewImport};
 pub use moving::{StoredRow, StoredValue};
 pub use purges::{
-    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge, NextBatch, Preview,
-    PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, QUESTION_KEPT_MS, SweepTask,
+    BatchFailure, BatchOutcome, BatchTally, CanceledOrRetried, CannotEraseFiles, ClaimedBatch, ClaimedPurge, JobId, KickOff, NewPurge,
+    NextBatch, Preview, PreviewQuery, PurgeEnd, PurgeJob, PurgeWork, Purges, QUESTION_KEPT_MS, SweepTask,
 };
 pub use recovery::{CANCELED_BEFORE, FAILED_BEFORE, JournalMark, Lineage, PurgeJournal, RecordedPurge, Recovery, RemovedPart, Still};
 pub use resources::{

@@ -36,7 +36,7 @@ pub struct NewPurge {
     pub reason: Option<String>,
     /// What a preview said: start only if it would say so still.
     pub expect: Option<PreviewDigest>,
-    /// Whether it is to take what it removes out of the files as well, where a purge does not anyway.
+    /// Whether it is to take what it removes out of the files as well, where a purge does not anyway. Where that cannot be done, it is not started.
     pub erase_files: bool,
     /// The key of the digests of what it deletes: random bytes.
     pub digest_key: [u8; 32],
@@ -83,6 +83,17 @@ pub enum KickOff {
         /// What it would say.
         digest: PreviewDigest,
     },
+    /// It was asked to erase files as well, which it could not. Nothing changed.
+    CannotEraseFiles(CannotEraseFiles),
+}
+
+/// Why bytes cannot be taken out of files, known before anything is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotEraseFiles {
+    /// The role under which the database is used has not the rights.
+    Rights,
+    /// The database is spread over several machines, whose files are out of reach.
+    Spread,
 }
 
 /// How long a purge that failed before its plan was made keeps what it was asked for, so that it can be retried: seven days.

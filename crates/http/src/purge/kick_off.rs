@@ -7,9 +7,9 @@ use axum::{
     response::Response,
 };
 use lethe_auth::Scope;
-use lethe_fhir::LocalBases;
+use lethe_fhir::{IssueType, LocalBases};
 use lethe_purge::request::PurgeRequest;
-use lethe_store::{JobId, KickOff, NewPurge, PurgeJob};
+use lethe_store::{CannotEraseFiles, JobId, KickOff, NewPurge, PurgeJob};
 use uuid::Uuid;
 
 use super::{
@@ -53,10 +53,22 @@ pub async fn start(app: &App, owner: Scope, request: PurgeRequest, whose: Whose,
             Ok(*job)
         }
         KickOff::Conflict { running } => Err(conflict_with(app, &purge.owner, running).await),
+        KickOff::CannotEraseFiles(why) => Err(ApiError::bad(IssueType::NotSupported, cannot_erase_files(why))),
         KickOff::Changed { digest } => Err(ApiError::VersionMismatch(format!(
             "what would be removed is not what '_expect' stands for, so nothing was started: look at $purge-preview again; its digest is now {digest}"
         ))),
     }
+}
+
+fn cannot_erase_files(why: CannotEraseFiles) -> String {
+    let (because, otherwise) = match why {
+        CannotEraseFiles::Rights => (
+            "the database role of this server lacks rights that it takes",
+            ", or ask its operator to give them ('lethe erase-files' and the server's log say which)",
+        ),
+        CannotEraseFiles::Spread => ("the database of this server is spread over several machines, whose files it cannot reach", ""),
+    };
+    format!("'_eraseFiles' cannot be done here, so nothing was started: {because}. Leave '_eraseFiles' out{otherwise}")
 }
 
 /// 409: one job at a time. Who cannot see the job that runs is told who can.

@@ -20,7 +20,7 @@ use lethe_store::StoreError;
 use thiserror::Error;
 
 use self::session::Session;
-use crate::{address::Address, open::OpenError};
+use crate::{address::Address, open::OpenError, transaction::Tx};
 
 const MISSING_RIGHTS: &str = include_str!("../../sql/erase_files/missing_rights.sql");
 const SCHEMA_NUMBER: &str = include_str!("../../sql/migrations/schema_number.sql");
@@ -207,6 +207,16 @@ pub(crate) async fn erase(address: &Address, also: &str, patience: ErasePatience
         }
     }
     Ok(erased)
+}
+
+/// Why [`erase`] would refuse to begin, as far as that is known long before.
+pub(crate) async fn refused(tx: &Tx) -> crate::error::Result<Option<EraseFilesError>> {
+    if tx.row(IS_SPREAD, &[]).await?.try_get(0)? {
+        return Ok(Some(EraseFilesError::Spread));
+    }
+    let missing = tx.rows(MISSING_RIGHTS, &[]).await?;
+    let missing = missing.iter().map(|row| row.try_get(0)).collect::<std::result::Result<Vec<String>, _>>()?;
+    Ok((!missing.is_empty()).then_some(EraseFilesError::Rights(missing)))
 }
 
 /// Waits until nobody else is at it.

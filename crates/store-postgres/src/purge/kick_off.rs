@@ -1,7 +1,9 @@
 //! Kick-off: one short transaction, whatever is stored.
 
+use std::error::Error;
+
 use lethe_auth::Scope;
-use lethe_store::{JobId, KickOff, NewPurge, PreviewQuery, StoreError};
+use lethe_store::{CannotEraseFiles, JobId, KickOff, NewPurge, PreviewQuery, StoreError};
 
 use super::{
     Result, audit,
@@ -14,6 +16,7 @@ use crate::{
     PostgresStore,
     columns::{InstantColumn, SeqColumn, seq},
     connections::Durability,
+    erase_files::{self, EraseFilesError},
     resources::{lock_account, lock_accounts},
     transaction::Tx,
 };
@@ -29,6 +32,11 @@ const INSERT_JOB: &str = include_str!("../../sql/purge/insert_job.sql");
 const LOOKS_MAX: u32 = 5;
 
 pub(super) async fn kick_off(store: &PostgresStore, purge: &NewPurge) -> Result<KickOff> {
+    if purge.erase_files
+        && let Some(why) = cannot_erase_files(store, purge).await?
+    {
+        return Ok(KickOff::CannotEraseFiles(why));
+    }
     let Some(expected) = purge.expect else { return start_unless_changed(store, purge, None).await?.ok_or_else(changes_too_fast) };
     let owner = &purge.owner;
     if let Some(running) = store.connections.read(|tx| async move { in_progress(&tx, owner).await }).await? {
@@ -45,6 +53,17 @@ pub(super) async fn kick_off(store: &PostgresStore, purge: &NewPurge) -> Result<
         }
     }
     Err(changes_too_fast())
+}
+
+/// What would keep the job, hours later, from erasing files. Whoever operates the server reads what to do about it.
+async fn cannot_erase_files(store: &PostgresStore, purge: &NewPurge) -> Result<Option<CannotEraseFiles>> {
+    match store.connections.read(|tx| async move { erase_files::refused(&tx).await }).await? {
+        None => Ok(None),
+        Some(refused) => {
+            tracing::warn!(client = %purge.owner.client_id().0, error = &refused as &dyn Error, "a purge with _eraseFiles was refused");
+            Ok(Some(if matches!(refused, EraseFilesError::Spread) { CannotEraseFiles::Spread } else { CannotEraseFiles::Rights }))
+        }
+    }
 }
 
 fn changes_too_fast() -> StoreError {

@@ -8,9 +8,9 @@ use std::{
 use lethe_certificate::document::{Certificate, Level};
 use lethe_jobs::JobState;
 use lethe_purge::{Phase, Selection};
-use lethe_store::{JobId, KickOff, NewPurge, Store};
+use lethe_store::{CannotEraseFiles, JobId, KickOff, NewPurge, Store};
 use lethe_store_postgres::PostgresStore;
-use lethe_store_suite::Harness;
+use lethe_store_suite::{Backend, Harness};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -98,6 +98,14 @@ async fn a_purge_of_a_server_without_the_rights_is_successful_and_claims_rows() 
     client.batch_execute(&may_serve).await.unwrap();
     let url = harness.backend.url.replacen("postgres@", &format!("{role}@"), 1);
     let store: Arc<dyn Store> = Arc::new(PostgresStore::open_existing(&url, Arc::clone(&harness.clock) as _).await.unwrap());
+    // Its own server refuses at once; but here they were there at the kick-off.
+    let asked = |erase_files| NewPurge { erase_files, ..harness.new_purge(&harness.account, Selection::default()) };
+    let refused = store.kick_off(&asked(true)).await.unwrap();
+    assert!(matches!(refused, KickOff::CannotEraseFiles(CannotEraseFiles::Rights)), "{refused:?}");
+    assert_eq!(harness.backend.rows("purge_job").await + harness.backend.rows("purge_audit").await, 0, "nothing was started");
+    let started = store.kick_off(&asked(false)).await.unwrap();
+    let KickOff::Started(plain) = started else { panic!("the control: {started:?}") };
+    store.cancel_purge(&harness.account, plain.job_id).await.unwrap();
     let job_id = kick_off(&harness).await;
     let (_stop, shutdown) = watch::channel(false);
     assert!(harness.worker_over(store).run_one(&shutdown).await.unwrap(), "a job waits");
@@ -107,4 +115,15 @@ async fn a_purge_of_a_server_without_the_rights_is_successful_and_claims_rows() 
     let job = harness.job(job_id).await;
     assert_eq!((job.state, job.totals().deleted), (JobState::Successful, 1), "{job:?}");
     assert_eq!(certificate(&harness, job_id).await.method.level, Level::Rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_of_a_database_that_is_spread_over_machines_is_not_started_if_it_was_asked_to() {
+    let harness = Harness::<Postgres>::open().await;
+    // As far as the question goes, whatever is installed under this name is Citus.
+    harness.backend.client().await.batch_execute("update pg_extension set extname = 'citus' where extname = 'plpgsql'").await.unwrap();
+    let purge = NewPurge { erase_files: true, ..harness.new_purge(&harness.account, Selection::default()) };
+    let refused = harness.store().kick_off(&purge).await.unwrap();
+    assert!(matches!(refused, KickOff::CannotEraseFiles(CannotEraseFiles::Spread)), "{refused:?}");
+    assert_eq!(harness.backend.rows("purge_job").await, 0);
 }

@@ -74,8 +74,8 @@ const INCLUDE_DELETED: Parameter =
 const ERASE_FILES: Parameter = optional(
     "_eraseFiles",
     "boolean",
-    "true: the job also takes the bytes of what it removes out of the files of the database before it ends, where it can; its certificate says \
-     whether it did. The embedded store always does",
+    "true: the job also takes the bytes of what it removes out of the files of the database before it ends; its certificate says whether it \
+     did. Refused where the server knows that it cannot. The embedded store always does",
 );
 
 const REASON: Parameter = optional("_reason", "string", "Text of up to 1,000 characters that is kept with the job");
