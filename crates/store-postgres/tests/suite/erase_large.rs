@@ -58,7 +58,7 @@ async fn a_large_table_moves_beside_live_traffic_also_if_a_run_dies_in_the_middl
     let planted = [planted, plant_large(&harness, &harness.account, 20).await].concat();
     let fill = format!(
         "insert into version (account_id, type_id, seq, id, version_number, last_updated_ms, kind, body)
-        select {NO_ACCOUNT}, 1, n, '', 1, 0, 1, convert_to(repeat('x', 1000000), 'UTF8') from generate_series(1, 30) n;
+        select {NO_ACCOUNT}, 1, n, convert_to('x' || n, 'UTF8'), 1, 0, 1, convert_to(repeat('x', 1000000), 'UTF8') from generate_series(1, 30) n;
         grant select on version to public"
     );
     client.batch_execute(&fill).await.unwrap();
