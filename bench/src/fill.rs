@@ -33,13 +33,7 @@ pub fn scope(account_id: AccountId) -> Scope {
 pub async fn fill(place: &Place, resources: u64) -> anyhow::Result<Figures> {
     place.create().await?;
     let store = place.open().await?;
-    let client = NewClient {
-        client_id: ClientId("bench".to_owned()),
-        name: "bench".to_owned(),
-        auth: AuthMethods::Headers,
-        may_hold: false,
-        secret_hash: KeyedHash([0; 32]),
-    };
+    let client = client("bench");
     store.add_client(&client).await?;
     for account_id in std::iter::once(PURGED.0).chain(BESIDE) {
         match store.add_user(&client.client_id, &format!("user-{account_id}")).await? {
@@ -61,6 +55,31 @@ pub async fn fill(place: &Place, resources: u64) -> anyhow::Result<Figures> {
     place.settle().await?;
     figures.add("database", format!("{} MiB", place.bytes().await? >> 20));
     Ok(figures)
+}
+
+/// Adds accounts with a few resources each, of a client of their own.
+pub async fn add_beside(store: &Arc<dyn Store>, place: &Place, accounts: u64) -> anyhow::Result<()> {
+    if accounts == 0 {
+        return Ok(());
+    }
+    let client = client("beside");
+    store.add_client(&client).await?;
+    for number in 1..=accounts {
+        let added = store.add_user(&client.client_id, &format!("user-{number}")).await?;
+        let AddedUser::Added(user) = added else { anyhow::bail!("the database is not empty: {added:?}") };
+        write_population(store, &place.dir, user.account_id, number, BESIDE_RESOURCES).await?;
+    }
+    Ok(())
+}
+
+fn client(name: &str) -> NewClient {
+    NewClient {
+        client_id: ClientId(name.to_owned()),
+        name: name.to_owned(),
+        auth: AuthMethods::Headers,
+        may_hold: false,
+        secret_hash: KeyedHash([0; 32]),
+    }
 }
 
 /// Writes until the account has `resources` resources; returns their bytes as JSON. Generating and parsing run beside the writing.

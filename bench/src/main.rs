@@ -107,11 +107,17 @@ enum Step {
     #[command(hide = true)]
     ServeFill {
         /// Where.
-        dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
         /// Which account.
+        #[arg(long)]
         account_id: i64,
         /// How many resources.
+        #[arg(long)]
         resources: u64,
+        /// How many more accounts, each with a few resources.
+        #[arg(long)]
+        beside: u64,
     },
     /// The `lethe` command, so that what is measured is always of this build.
     #[command(hide = true)]
@@ -133,8 +139,8 @@ fn main() -> anyhow::Result<()> {
         Some(Step::Run { case, place }) => print(&runtime()?.block_on(scenario::run(*case, place))?),
         Some(Step::Serve(options)) => serve::drive(options),
         Some(Step::Quiet(options)) => serve::drive_quiet(options),
-        Some(Step::ServeFill { dir, account_id, resources }) => {
-            print(&runtime()?.block_on(serve::fill(dir, AccountId(*account_id), *resources))?)
+        Some(Step::ServeFill { place, account_id, resources, beside }) => {
+            print(&runtime()?.block_on(serve::fill(place, AccountId(*account_id), *resources, *beside))?)
         }
         Some(Step::Lethe { arguments: line }) => {
             let name = OsString::from("lethe");

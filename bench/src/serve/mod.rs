@@ -13,19 +13,18 @@ mod random;
 mod server;
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    ffi::OsString,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use lethe_auth::AccountId;
-use lethe_store::{Store, SystemClock};
-use lethe_store_sqlite::SqliteStore;
 
 use crate::{
-    fill::write_population,
+    fill::{add_beside, write_population},
     measure::{Figures, cpu_seconds, peak_mib, rate, thousands},
-    table,
+    place::Place,
+    runtime, table,
 };
 pub use quiet::{Options as QuietOptions, drive as drive_quiet};
 
@@ -48,6 +47,9 @@ pub struct Options {
     /// Directory for the databases; a temporary one if not given.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// A server of PostgreSQL instead, on which databases are made and dropped whose names begin with lethe_bench: postgres://USER@HOST:PORT/postgres.
+    #[arg(long)]
+    database_url: Option<String>,
     /// Only what has this in its name, for example 'read by id'.
     #[arg(long)]
     only: Option<String>,
@@ -62,41 +64,42 @@ pub fn drive(options: &Options) -> anyhow::Result<()> {
     let root = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
     let (mut columns, mut failures) = (Vec::new(), 0);
     for resources in &options.resources {
-        let dir = root.join(format!("served-{resources}"));
-        let figures = measure_size(options, &dir, *resources, &mut failures)?;
+        let place = Place::named(&root, options.database_url.as_deref(), &format!("served_{resources}"))?;
+        runtime()?.block_on(place.create())?;
+        let figures = measure_size(options, &place, *resources, &mut failures)?;
         columns.push((format!("{} resources", thousands(*resources)), figures));
-        std::fs::remove_dir_all(&dir)?;
+        runtime()?.block_on(place.remove())?;
     }
     println!("{}", table::render_named("over HTTP", &columns));
     anyhow::ensure!(failures == 0, "{failures} of the loads failed");
     Ok(())
 }
 
-/// Fills the account: a step of its own, so that its memory and processor time are not those of what follows.
-pub async fn fill(dir: &Path, account_id: AccountId, resources: u64) -> anyhow::Result<Figures> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir, Arc::new(SystemClock))?);
+/// Fills the account, and others beside it: a step of its own, so that its memory and processor time are not those of what follows.
+pub async fn fill(place: &Place, account_id: AccountId, resources: u64, beside: u64) -> anyhow::Result<Figures> {
+    let store = place.open().await?;
+    add_beside(&store, place, beside).await?;
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
-    let bytes = write_population(&store, dir, account_id, SEED, resources).await?;
+    let bytes = write_population(&store, &place.dir, account_id, SEED, resources).await?;
     let mut figures = Figures::default();
     figures.add("import through the port", rate(resources, start.elapsed()));
     figures.add("import, processor", format!("{:.1} s", cpu_seconds()? - cpu));
     figures.add("import, peak memory", format!("{} MiB", peak_mib()?));
     figures.add("JSON per resource", format!("{} B", thousands(bytes / resources)));
     drop(store);
-    let stored: u64 = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.metadata()?.len())).sum::<anyhow::Result<u64>>()?;
-    figures.add("database", format!("{} MiB", thousands(stored >> 20)));
+    place.settle().await?;
+    figures.add("database", format!("{} MiB", thousands(place.bytes().await? >> 20)));
     Ok(figures)
 }
 
-fn measure_size(options: &Options, dir: &Path, resources: u64, failures: &mut u64) -> anyhow::Result<Vec<Figures>> {
+fn measure_size(options: &Options, place: &Place, resources: u64, failures: &mut u64) -> anyhow::Result<Vec<Figures>> {
     let is_wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let size = thousands(resources);
     eprintln!("{size} resources: filling");
-    let tenant = Tenant::create(dir)?;
-    let account = tenant.account_id.to_string();
-    let imported = crate::step(&["serve-fill".as_ref(), dir.as_os_str(), account.as_ref(), resources.to_string().as_ref()])?;
+    let tenant = Tenant::create(place)?;
+    let imported = fill_step(place, &tenant, resources, 0)?;
     let filled = Filled::again(SEED, resources)?;
-    let server = Server::start(dir, &tenant)?;
+    let server = Server::start(place, &tenant)?;
     let time = RunFor { warm_up: WARM_UP, run: Duration::from_secs_f64(options.seconds) };
     let (mut figures, mut others) = (Figures::default(), Vec::new());
     let mut taken = |name: &str, measured: anyhow::Result<Measured>| match measured {
@@ -138,6 +141,15 @@ fn measure_size(options: &Options, dir: &Path, resources: u64, failures: &mut u6
     let mean = others.iter().sum::<f64>() / others.len().max(1) as f64;
     figures.add("processors that others used, mean", format!("{mean:.2}"));
     Ok(vec![imported, figures])
+}
+
+/// Runs [`fill`] in a process of its own.
+fn fill_step(place: &Place, tenant: &Tenant, resources: u64, beside: u64) -> anyhow::Result<Figures> {
+    let counts = [("account-id", tenant.account_id.unsigned_abs()), ("resources", resources), ("beside", beside)];
+    let mut arguments = vec!["serve-fill".into()];
+    arguments.extend(place.arguments());
+    arguments.extend(counts.map(|(name, count)| format!("--{name}={count}").into()));
+    crate::step(&arguments.iter().map(OsString::as_os_str).collect::<Vec<_>>())
 }
 
 /// One row: for what is asked by one client at a time.

@@ -1,9 +1,9 @@
-//! What live calls notice of a purge: readers, searchers and writers of one account at a steady rate, before another is purged and meanwhile.
+//! What live calls notice of a purge: readers, searchers and writers of one account of 1,000 at a steady rate, before another is purged and meanwhile.
 //!
 //! Latency counts from when a call was due, so that calls which wait for a slow one before them are seen, too.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -14,17 +14,21 @@ use serde_json::Value;
 use super::{
     SEED,
     connection::Connection,
+    fill_step,
     filled::Filled,
     random::Random,
     server::{Server, Tenant},
 };
 use crate::{
     measure::{Figures, ms, quantile, rate, thousands},
-    table,
+    place::Place,
+    runtime, table,
 };
 
 /// Resources in the account that is read and written.
 const LIVE_RESOURCES: u64 = 20_000;
+/// Accounts beside the two.
+const BESIDE: u64 = 998;
 /// How often the purge is asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// What the server takes to be warm, and to learn what is usual.
@@ -39,6 +43,9 @@ pub struct Options {
     /// Directory for the databases; a temporary one if not given.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// A server of PostgreSQL instead, on which databases are made and dropped whose names begin with lethe_bench: postgres://USER@HOST:PORT/postgres.
+    #[arg(long)]
+    database_url: Option<String>,
     /// Seconds of live calls without a purge.
     #[arg(long, default_value_t = 15.0)]
     seconds: f64,
@@ -62,31 +69,30 @@ type Sample = (Kind, Instant, Duration);
 pub fn drive(options: &Options) -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
     let root = options.dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let filled = root.join("quiet");
+    let place = |name: &str| Place::named(&root, options.database_url.as_deref(), name);
+    let (filled, copy) = (place("quiet")?, place("copy")?);
+    runtime()?.block_on(filled.create())?;
     let (purged, live) = (Tenant::create(&filled)?, Tenant::create(&filled)?);
     eprintln!("filling");
-    for (tenant, resources) in [(&purged, options.resources), (&live, LIVE_RESOURCES)] {
-        let account = tenant.account_id.to_string();
-        crate::step(&["serve-fill".as_ref(), filled.as_os_str(), account.as_ref(), resources.to_string().as_ref()])?;
-    }
+    fill_step(&filled, &purged, options.resources, 0)?;
+    fill_step(&filled, &live, LIVE_RESOURCES, BESIDE)?;
     let mut columns = Vec::new();
     for (name, arguments) in [("default bounds", &[][..]), ("no bounds", &["--live-read-factor", "1000", "--live-write-wait-ms", "60000"])]
     {
         eprintln!("{name}");
-        let copy = root.join("copy");
-        crate::place::copy_files(&filled, &copy)?;
+        runtime()?.block_on(filled.copy_to(&copy))?;
         columns.push((name.to_owned(), vec![measure(options, &copy, &purged, &live, arguments)?]));
-        std::fs::remove_dir_all(&copy)?;
+        runtime()?.block_on(copy.remove())?;
     }
-    std::fs::remove_dir_all(&filled)?;
+    runtime()?.block_on(filled.remove())?;
     let title = format!("a purge of {} beside live calls", thousands(options.resources));
     println!("{}", table::render_named(&title, &columns));
     Ok(())
 }
 
-fn measure(options: &Options, dir: &Path, purged: &Tenant, live: &Tenant, arguments: &[&str]) -> anyhow::Result<Figures> {
-    let token = purged.token(dir)?;
-    let server = Server::start_with(dir, live, arguments)?;
+fn measure(options: &Options, place: &Place, purged: &Tenant, live: &Tenant, arguments: &[&str]) -> anyhow::Result<Figures> {
+    let token = purged.token(place)?;
+    let server = Server::start_with(place, live, arguments)?;
     let filled = Filled::again(SEED, LIVE_RESOURCES)?;
     let is_over = AtomicBool::new(false);
     let interval = |connections: u32, per_second: f64| Duration::from_secs_f64(f64::from(connections) / per_second);

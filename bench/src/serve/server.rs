@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::Write,
     net::SocketAddr,
-    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -13,7 +12,10 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::measure::{cpu_seconds_of, peak_mib_of, written_bytes_of};
+use crate::{
+    measure::{cpu_seconds_of, peak_mib_of, written_bytes_of},
+    place::Place,
+};
 
 /// How long a start may take.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -27,31 +29,36 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Makes the store in `dir`, with its key, a client and a user.
-    pub fn create(dir: &Path) -> anyhow::Result<Self> {
-        let client = lethe(dir, &["client", "add", "bench", "--json"])?;
+    /// Makes a client and a user, and the store and its key if there are none.
+    pub fn create(place: &Place) -> anyhow::Result<Self> {
+        let client = lethe(place, &["client", "add", "bench", "--json"])?;
         let client_id = client["client_id"].as_str().context("a new client has an id")?.to_owned();
-        let user = lethe(dir, &["user", "add", "--client", &client_id, "measured", "--json"])?;
+        let user = lethe(place, &["user", "add", "--client", &client_id, "measured", "--json"])?;
         Ok(Self { account_id: user["oneup_user_id"].as_i64().context("a new user has a number")?, client_id })
     }
 
     /// A token for its user.
-    pub fn token(&self, dir: &Path) -> anyhow::Result<String> {
-        let token = lethe(dir, &["user", "token", &self.account_id.to_string(), "--json"])?;
+    pub fn token(&self, place: &Place) -> anyhow::Result<String> {
+        let token = lethe(place, &["user", "token", &self.account_id.to_string(), "--json"])?;
         Ok(token["access_token"].as_str().with_context(|| format!("a token for {}", self.client_id))?.to_owned())
     }
 }
 
 /// Runs the command to its end and reads what it prints.
-fn lethe(dir: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
-    let output = command(dir, arguments)?.output()?;
+fn lethe(place: &Place, arguments: &[&str]) -> anyhow::Result<Value> {
+    let output = command(place, arguments)?.output()?;
     ensure!(output.status.success(), "lethe {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn command(dir: &Path, arguments: &[&str]) -> anyhow::Result<Command> {
+fn command(place: &Place, arguments: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("lethe").args(arguments).args([OsStr::new("--data"), dir.as_os_str()]);
+    command.arg("lethe").args(arguments);
+    match &place.database_url {
+        Some(url) => command.args([OsStr::new("--database-url"), url.as_ref(), OsStr::new("--keys-dir")]),
+        None => command.arg("--data"),
+    };
+    command.arg(&place.dir);
     Ok(command)
 }
 
@@ -64,16 +71,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it over the store in `dir` and waits until it listens.
-    pub fn start(dir: &Path, tenant: &Tenant) -> anyhow::Result<Self> {
-        Self::start_with(dir, tenant, &[])
+    /// Starts it over a store and waits until it listens.
+    pub fn start(place: &Place, tenant: &Tenant) -> anyhow::Result<Self> {
+        Self::start_with(place, tenant, &[])
     }
 
     /// With more options.
-    pub fn start_with(dir: &Path, tenant: &Tenant, options: &[&str]) -> anyhow::Result<Self> {
-        let token = tenant.token(dir)?;
-        let log = dir.join(LOG_FILE);
-        let mut command = command(dir, &[&["serve", "--listen", "127.0.0.1:0"], options].concat())?;
+    pub fn start_with(place: &Place, tenant: &Tenant, options: &[&str]) -> anyhow::Result<Self> {
+        let token = tenant.token(place)?;
+        let log = place.dir.join(LOG_FILE);
+        let mut command = command(place, &[&["serve", "--listen", "127.0.0.1:0"], options].concat())?;
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let mut server = Self { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), token };
         let start = Instant::now();
