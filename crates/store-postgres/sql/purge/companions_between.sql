@@ -1,4 +1,4 @@
-select purge_listed.seq, version.id, version.replaced_by_seq is null
+select purge_listed.seq, version.id, version.replaced_by_seq is null, coalesce(cardinality(version.provenance_targets), 0)
 from purge_listed
 left join version
     on version.account_id = $2 and version.type_id = $4 and version.seq = purge_listed.seq

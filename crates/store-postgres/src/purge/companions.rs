@@ -19,6 +19,7 @@ use super::{
     batch::BatchRow,
     held,
     job::JobRow,
+    known::NEIGHBOURS_MAX,
     listed::{self, Role},
     neighbours::{Neighbourhood, Unlisted},
     plan::{BatchKind, insert_batches},
@@ -115,17 +116,17 @@ async fn add_provenances(planner: Planner<'_>, job: &JobRow, account_id: Account
     Ok(added)
 }
 
-/// The next current Provenances, and where the chunk behind them begins.
-async fn provenances_from(tx: &Tx, account_id: AccountId, after: Seq) -> crate::error::Result<(Vec<Seq>, Option<Seq>)> {
+/// The next current Provenances, each with how many targets it has, and where the chunk behind them begins.
+async fn provenances_from(tx: &Tx, account_id: AccountId, after: Seq) -> crate::error::Result<(Vec<(Seq, usize)>, Option<Seq>)> {
     let rows = tx
         .rows(
             SELECT_PROVENANCES,
             &[&account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(after), &at_most(CHUNK_COMPANIONS_MAX)],
         )
         .await?;
-    let seqs = rows.iter().map(|row| seq(row, 0)).collect::<crate::error::Result<Vec<Seq>>>()?;
-    let next = (seqs.len() == CHUNK_COMPANIONS_MAX).then(|| seqs.last().copied()).flatten();
-    Ok((seqs, next))
+    let found = rows.iter().map(|row| Ok((seq(row, 0)?, cardinality(row, 1)?))).collect::<crate::error::Result<Vec<_>>>()?;
+    let next = (found.len() == CHUNK_COMPANIONS_MAX).then(|| found.last().map(|(seq, _)| *seq)).flatten();
+    Ok((found, next))
 }
 
 /// One chunk of Provenances: those to list, and where the next chunk begins.
@@ -136,16 +137,19 @@ async fn scan_provenances(
     after: Seq,
     now: Instant,
 ) -> crate::error::Result<(Vec<Companion>, Option<Seq>)> {
-    let neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
-    let (seqs, next) = provenances_from(&tx, account_id, after).await?;
+    let mut neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+    let (provenances, next) = provenances_from(&tx, account_id, after).await?;
     let mut found = Vec::new();
-    for seq in seqs {
-        if !neighbourhood.may_be_listed(ResourceType::PROVENANCE, seq).await? {
-            continue;
-        }
-        let neighbours = neighbourhood.targets_of(seq, Unlisted::MayGo).await?;
-        if neighbours.contains(&Neighbour::Going) && !neighbours.contains(&Neighbour::Remaining) {
-            found.push((ResourceType::PROVENANCE, seq));
+    for group in groups(&provenances, |(_, targets)| *targets) {
+        look_up_provenances(&mut neighbourhood, group).await?;
+        for (seq, _) in group {
+            if !neighbourhood.may_be_listed(ResourceType::PROVENANCE, *seq).await? {
+                continue;
+            }
+            let neighbours = neighbourhood.targets_of(*seq, Unlisted::MayGo).await?;
+            if neighbours.contains(&Neighbour::Going) && !neighbours.contains(&Neighbour::Remaining) {
+                found.push((ResourceType::PROVENANCE, *seq));
+            }
         }
     }
     Ok((found, next))
@@ -180,15 +184,46 @@ async fn needed_provenances(
     after: Seq,
     now: Instant,
 ) -> crate::error::Result<(u64, Option<Seq>)> {
-    let neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
-    let (seqs, next) = provenances_from(&tx, account_id, after).await?;
+    let mut neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+    let (provenances, next) = provenances_from(&tx, account_id, after).await?;
     let mut needed = 0;
-    for seq in seqs {
-        // All targets are looked at: one that goes may come behind one that stays.
-        let goes = neighbourhood.goes(ResourceType::PROVENANCE, seq).await?;
-        needed += u64::from(!goes && neighbourhood.has_going_target(seq).await?);
+    for group in groups(&provenances, |(_, targets)| *targets) {
+        look_up_provenances(&mut neighbourhood, group).await?;
+        for (seq, _) in group {
+            // All targets are looked at: one that goes may come behind one that stays.
+            let goes = neighbourhood.goes(ResourceType::PROVENANCE, *seq).await?;
+            needed += u64::from(!goes && neighbourhood.has_going_target(*seq).await?);
+        }
     }
     Ok((needed, next))
+}
+
+async fn look_up_provenances(neighbourhood: &mut Neighbourhood<'_>, group: &[(Seq, usize)]) -> crate::error::Result<()> {
+    let of_few = group.iter().filter(|(_, targets)| *targets <= NEIGHBOURS_MAX);
+    neighbourhood.look_up(&of_few.map(|(seq, _)| *seq).collect::<Vec<_>>(), &[]).await
+}
+
+/// Groups of companions that have not too many neighbours together to be looked up at once, as far as `neighbours` tells; or one that has more by itself.
+fn groups<T>(companions: &[T], neighbours: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut groups, mut first, mut sum) = (Vec::new(), 0, 0);
+    for (place, companion) in companions.iter().enumerate() {
+        let more = neighbours(companion);
+        if place > first && sum + more > NEIGHBOURS_MAX {
+            groups.push(&companions[first..place]);
+            (first, sum) = (place, 0);
+        }
+        sum += more;
+    }
+    if first < companions.len() {
+        groups.push(&companions[first..]);
+    }
+    groups
+}
+
+/// How many elements an array has.
+fn cardinality(row: &Row, column: usize) -> crate::error::Result<usize> {
+    // OK because no array has a negative number of them.
+    Ok(row.try_get::<_, i32>(column)?.unsigned_abs() as usize)
 }
 
 /// The ids that rows begin with, and where the chunk behind them begins.
@@ -211,9 +246,10 @@ async fn needed_binaries(
     after: &Option<LogicalId>,
     now: Instant,
 ) -> crate::error::Result<(u64, Option<LogicalId>)> {
-    let neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+    let mut neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
     let (binary, limit) = (TypeColumn(ResourceType::BINARY), at_most(CHUNK_COMPANIONS_MAX));
     let (ids, next) = read_ids(&tx.rows(SELECT_BINARIES, &[&account_id.0, &binary, &stored_id(after), &limit]).await?)?;
+    neighbourhood.look_up(&[], &ids).await?;
     let mut needed = 0;
     for id in &ids {
         let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, id).await? else { continue };
@@ -264,7 +300,8 @@ async fn scan_binaries(
         }
     };
     let (ids, next) = read_ids(&rows)?;
-    let neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+    let mut neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+    neighbourhood.look_up(&[], &ids).await?;
     let mut found = Vec::new();
     for id in ids {
         let Some(seq) = neighbourhood.current_seq(ResourceType::BINARY, &id).await? else { continue };
@@ -299,8 +336,8 @@ async fn strike_out(planner: Planner<'_>, job: &JobRow, account_id: AccountId, n
                     let next = (listed.len() == CHUNK_COMPANIONS_MAX)
                         .then(|| listed.last().map(|last| (last.resource_type.code(), last.seq)))
                         .flatten();
-                    let neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
-                    Ok((Kept::among(listed, &neighbourhood).await?, next))
+                    let mut neighbourhood = Neighbourhood::new(&tx, job, account_id, now).await?;
+                    Ok((Kept::among(listed, &mut neighbourhood).await?, next))
                 })
                 .await?;
             after = next;
@@ -326,20 +363,31 @@ struct Kept {
 }
 
 impl Kept {
-    async fn among(listed: Vec<Listed>, neighbourhood: &Neighbourhood<'_>) -> crate::error::Result<Self> {
+    async fn among(listed: Vec<Listed>, neighbourhood: &mut Neighbourhood<'_>) -> crate::error::Result<Self> {
         let mut kept = Self::default();
-        for companion in listed {
-            let key = (companion.resource_type, companion.seq);
-            if !companion.still_goes(neighbourhood).await? {
-                kept.needed.push(key);
-                continue;
-            }
-            let holds = neighbourhood.holds_on(companion.resource_type, companion.seq).await?;
-            if !holds.is_empty() {
-                kept.held.push((key, holds));
+        for group in groups(&listed, |companion| companion.targets) {
+            let is_provenance = |companion: &&Listed| companion.resource_type == ResourceType::PROVENANCE;
+            let provenances = group.iter().filter(is_provenance).filter(|companion| companion.targets <= NEIGHBOURS_MAX);
+            let binaries = group.iter().filter(|companion| !is_provenance(companion)).filter_map(|companion| companion.id.clone());
+            neighbourhood.look_up(&provenances.map(|companion| companion.seq).collect::<Vec<_>>(), &binaries.collect::<Vec<_>>()).await?;
+            for companion in group {
+                kept.look_at(companion, neighbourhood).await?;
             }
         }
         Ok(kept)
+    }
+
+    async fn look_at(&mut self, companion: &Listed, neighbourhood: &Neighbourhood<'_>) -> crate::error::Result<()> {
+        let key = (companion.resource_type, companion.seq);
+        if !companion.still_goes(neighbourhood).await? {
+            self.needed.push(key);
+            return Ok(());
+        }
+        let holds = neighbourhood.holds_on(companion.resource_type, companion.seq).await?;
+        if !holds.is_empty() {
+            self.held.push((key, holds));
+        }
+        Ok(())
     }
 
     fn len(&self) -> usize {
@@ -371,6 +419,8 @@ struct Listed {
     id: Option<LogicalId>,
     is_current: bool,
     stored_bytes: u64,
+    /// Of a Provenance.
+    targets: usize,
 }
 
 impl Listed {
@@ -396,6 +446,7 @@ async fn listed_from(tx: &Tx, job: &JobRow, account_id: AccountId, after: (u8, S
             id: row.try_get::<_, Option<IdColumn>>(2)?.map(|id| id.0),
             is_current: row.try_get(3)?,
             stored_bytes: number(row, 4)?,
+            targets: cardinality(row, 5)?,
         })
     };
     rows.iter().map(listed).collect()
@@ -435,10 +486,11 @@ pub(super) async fn remove(tx: &Tx, job: &JobRow, row: BatchRow, now: Instant) -
             id: found.try_get::<_, Option<IdColumn>>(1)?.map(|id| id.0),
             is_current: found.try_get(2)?,
             stored_bytes: 0,
+            targets: cardinality(&found, 3)?,
         });
     }
-    let neighbourhood = Neighbourhood::new(tx, job, row.account_id, now).await?;
-    let kept = Kept::among(on_list, &neighbourhood).await?;
+    let mut neighbourhood = Neighbourhood::new(tx, job, row.account_id, now).await?;
+    let kept = Kept::among(on_list, &mut neighbourhood).await?;
     unlist(tx, job, row.account_id, &kept).await?;
     let removed = listed::remove(tx, job, Role::Companion, row).await?;
     Ok(Removed { held: kept.held.len() as u64, ..removed })

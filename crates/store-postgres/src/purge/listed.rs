@@ -40,7 +40,7 @@ const BATCH_SHRINK: u64 = 8;
 const CLEARED_MAX: i64 = 10_000;
 
 /// As what a resource is on the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     /// It is selected.
     Target,

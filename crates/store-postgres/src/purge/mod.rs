@@ -12,6 +12,7 @@ mod finish;
 mod held;
 mod job;
 mod kick_off;
+mod known;
 mod lease;
 mod list_targets;
 mod listed;

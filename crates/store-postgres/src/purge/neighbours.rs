@@ -1,14 +1,16 @@
 //! What surrounds a possible companion: the targets of a Provenance, the resources that refer to a Binary, and the fate of each.
 
+use std::borrow::Cow;
+
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
 use lethe_search::ProvenanceTarget;
-use tokio_postgres::Row;
 
 use super::{
     held,
     job::JobRow,
+    known::{Known, Looking},
     listed::{self, Role},
 };
 use crate::{
@@ -45,12 +47,21 @@ pub(super) struct Neighbourhood<'a> {
     holds: HoldsInForce<i64>,
     /// Whether targets of the account were found to be on hold.
     has_held: bool,
+    /// What was looked up beforehand.
+    known: Known,
 }
 
 /// The current version of a neighbour, without its content.
-struct Head {
-    seq: Seq,
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) seq: Seq,
     candidate: Candidate,
+}
+
+impl Head {
+    pub(super) fn of(resource_type: ResourceType, seq: Seq, kind: i16, last_updated: Instant) -> Self {
+        Self { seq, candidate: Candidate { resource_type, last_updated, seq, is_deletion: kind == KIND_DELETE } }
+    }
 }
 
 impl<'a> Neighbourhood<'a> {
@@ -63,7 +74,14 @@ impl<'a> Neighbourhood<'a> {
         }
         let holds = holds::in_force(tx, account_id, now).await?;
         let has_held = tx.row(HAS_HELD, &[&job.number, &account_id.0]).await?.try_get(0)?;
-        Ok(Self { tx, job, account_id, binary_sources, holds, has_held })
+        Ok(Self { tx, job, account_id, binary_sources, holds, has_held, known: Known::default() })
+    }
+
+    /// Looks up what is asked about these Provenances and Binaries, in place of what was looked up before.
+    pub(super) async fn look_up(&mut self, provenances: &[Seq], binaries: &[LogicalId]) -> Result<()> {
+        let looking = Looking { tx: self.tx, job: self.job, account_id: self.account_id, binary_sources: &self.binary_sources };
+        self.known = looking.up(provenances, binaries).await?;
+        Ok(())
     }
 
     pub(super) fn binary_sources(&self) -> Vec<ResourceType> {
@@ -94,20 +112,23 @@ impl<'a> Neighbourhood<'a> {
     pub(super) async fn goes(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
         let Some(last_updated) = self.stored_on(resource_type, seq).await? else { return Ok(false) };
         let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
-        let is_held = self.has_held && held::is_noted(self.tx, self.job, self.account_id, resource_type, seq).await?;
+        let is_held = self.has_held && self.is_held(resource_type, seq).await?;
         Ok((is_target && !is_held) || self.is_listed(resource_type, seq).await?)
     }
 
     /// When a current version was stored.
     async fn stored_on(&self, resource_type: ResourceType, seq: Seq) -> Result<Option<Instant>> {
+        if let Some(stored_on) = self.known.stored_on.get(&(resource_type, seq)) {
+            return Ok(Some(*stored_on));
+        }
         let row = self.tx.row_if_any(SELECT_VERSION_TIME, &[&self.account_id.0, &TypeColumn(resource_type), &SeqColumn(seq)]).await?;
         Ok(row.map(|row| row.try_get::<_, InstantColumn>(0)).transpose()?.map(|column| column.0))
     }
 
     /// Whether a Provenance is about something that goes.
     pub(super) async fn has_going_target(&self, provenance: Seq) -> Result<bool> {
-        for target in self.provenance_targets(provenance).await? {
-            if self.target(&target, Unlisted::Remains).await? == Neighbour::Going {
+        for target in self.provenance_targets(provenance).await?.iter() {
+            if self.target(target, Unlisted::Remains).await? == Neighbour::Going {
                 return Ok(true);
             }
         }
@@ -116,27 +137,34 @@ impl<'a> Neighbourhood<'a> {
 
     /// Whether something that goes refers to a Binary.
     pub(super) async fn has_going_referrer(&self, binary: &LogicalId) -> Result<bool> {
-        for source in &self.binary_sources {
-            for row in self.sources(*source, binary).await? {
-                if self.neighbour(*source, &row.try_get::<_, IdColumn>(1)?.0, Unlisted::Remains).await? == Neighbour::Going {
-                    return Ok(true);
-                }
+        for (source, _, id) in self.sources(binary).await?.iter() {
+            if self.neighbour(*source, id, Unlisted::Remains).await? == Neighbour::Going {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The versions of a type that refer to a Binary: their places and ids.
-    async fn sources(&self, source: ResourceType, binary: &LogicalId) -> Result<Vec<Row>> {
-        let key = IdColumn(binary.clone());
-        self.tx.rows(SELECT_SOURCES, &[&self.account_id.0, &TypeColumn(source), &TypeColumn(ResourceType::BINARY), &key]).await
+    /// The versions that refer to a Binary: their types, places and ids.
+    async fn sources(&self, binary: &LogicalId) -> Result<Cow<'_, [(ResourceType, Seq, LogicalId)]>> {
+        if let Some(sources) = self.known.sources.get(binary) {
+            return Ok(Cow::Borrowed(sources));
+        }
+        let (target, key) = (TypeColumn(ResourceType::BINARY), IdColumn(binary.clone()));
+        let mut sources = Vec::new();
+        for source in &self.binary_sources {
+            for row in self.tx.rows(SELECT_SOURCES, &[&self.account_id.0, &TypeColumn(*source), &target, &key]).await? {
+                sources.push((*source, seq(&row, 0)?, row.try_get::<_, IdColumn>(1)?.0));
+            }
+        }
+        Ok(Cow::Owned(sources))
     }
 
     /// The targets of a Provenance.
     pub(super) async fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
         let mut neighbours = Vec::new();
-        for target in self.provenance_targets(provenance).await? {
-            let neighbour = self.target(&target, unlisted).await?;
+        for target in self.provenance_targets(provenance).await?.iter() {
+            let neighbour = self.target(target, unlisted).await?;
             neighbours.push(neighbour);
             if neighbour == Neighbour::Remaining {
                 break;
@@ -145,10 +173,13 @@ impl<'a> Neighbourhood<'a> {
         Ok(neighbours)
     }
 
-    async fn provenance_targets(&self, provenance: Seq) -> Result<Vec<ProvenanceTarget>> {
+    async fn provenance_targets(&self, provenance: Seq) -> Result<Cow<'_, [ProvenanceTarget]>> {
+        if let Some(targets) = self.known.targets.get(&provenance) {
+            return Ok(Cow::Borrowed(targets));
+        }
         let key: Values<'_> = &[&self.account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(provenance)];
-        let Some(row) = self.tx.row_if_any(SELECT_TARGETS, key).await? else { return Ok(Vec::new()) };
-        Ok(row.try_get::<_, Option<TargetsColumn>>(0)?.map_or_else(Vec::new, |targets| targets.0))
+        let Some(row) = self.tx.row_if_any(SELECT_TARGETS, key).await? else { return Ok(Cow::Owned(Vec::new())) };
+        Ok(Cow::Owned(row.try_get::<_, Option<TargetsColumn>>(0)?.map_or_else(Vec::new, |targets| targets.0)))
     }
 
     /// One target of a Provenance.
@@ -162,17 +193,12 @@ impl<'a> Neighbourhood<'a> {
     /// The resources of which some version refers to a Binary.
     pub(super) async fn referrers(&self, binary: &LogicalId, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
         let mut neighbours = Vec::new();
-        for source in &self.binary_sources {
-            for row in self.sources(*source, binary).await? {
-                let neighbour = if seq(&row, 0)? > self.job.job.watermark {
-                    Neighbour::Remaining
-                } else {
-                    self.neighbour(*source, &row.try_get::<_, IdColumn>(1)?.0, unlisted).await?
-                };
-                neighbours.push(neighbour);
-                if neighbour == Neighbour::Remaining {
-                    return Ok(neighbours);
-                }
+        for (source, seq, id) in self.sources(binary).await?.iter() {
+            let neighbour =
+                if *seq > self.job.job.watermark { Neighbour::Remaining } else { self.neighbour(*source, id, unlisted).await? };
+            neighbours.push(neighbour);
+            if neighbour == Neighbour::Remaining {
+                break;
             }
         }
         Ok(neighbours)
@@ -184,7 +210,7 @@ impl<'a> Neighbourhood<'a> {
             return Ok(Neighbour::Remaining);
         }
         if self.is_target(head.candidate).await? {
-            let is_held = self.has_held && held::is_noted(self.tx, self.job, self.account_id, resource_type, head.seq).await?;
+            let is_held = self.has_held && self.is_held(resource_type, head.seq).await?;
             return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
         }
         let can_be_companion = [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&resource_type) && !head.candidate.is_deletion;
@@ -209,14 +235,11 @@ impl<'a> Neighbourhood<'a> {
     }
 
     async fn head(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Head>> {
+        if let Some(head) = self.known.heads.get(&(resource_type, id.clone())) {
+            return Ok(*head);
+        }
         let row = self.tx.row_if_any(SELECT_HEAD, &[&self.account_id.0, &TypeColumn(resource_type), &IdColumn(id.clone())]).await?;
-        row.map(|row| {
-            let seq = seq(&row, 0)?;
-            let is_deletion = row.try_get::<_, i16>(2)? == KIND_DELETE;
-            let last_updated = row.try_get::<_, InstantColumn>(3)?.0;
-            Ok(Head { seq, candidate: Candidate { resource_type, last_updated, seq, is_deletion } })
-        })
-        .transpose()
+        row.map(|row| Ok(Head::of(resource_type, seq(&row, 0)?, row.try_get(2)?, row.try_get::<_, InstantColumn>(3)?.0))).transpose()
     }
 
     /// Whether a current version is a target. One of a listed type that is on hold is not on the list.
@@ -226,14 +249,29 @@ impl<'a> Neighbourhood<'a> {
             return Ok(false);
         }
         if selection.is_listed(resource_type) {
-            return listed::contains(self.tx, self.job, self.account_id, Role::Target, resource_type, candidate.seq).await;
+            return self.is_on_list(Role::Target, resource_type, candidate.seq).await;
         }
         Ok(true)
     }
 
     /// Whether it is on the list of companions.
     async fn is_listed(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
-        listed::contains(self.tx, self.job, self.account_id, Role::Companion, resource_type, seq).await
+        self.is_on_list(Role::Companion, resource_type, seq).await
+    }
+
+    async fn is_on_list(&self, role: Role, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        if self.known.stored_on.contains_key(&(resource_type, seq)) {
+            return Ok(self.known.listed.contains(&(role, (resource_type, seq))));
+        }
+        listed::contains(self.tx, self.job, self.account_id, role, resource_type, seq).await
+    }
+
+    /// Whether a target was found to be on hold.
+    async fn is_held(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        if self.known.stored_on.contains_key(&(resource_type, seq)) {
+            return Ok(self.known.held.contains(&(resource_type, seq)));
+        }
+        held::is_noted(self.tx, self.job, self.account_id, resource_type, seq).await
     }
 }
 

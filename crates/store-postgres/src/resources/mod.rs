@@ -22,6 +22,7 @@ use crate::{
 
 pub(crate) use list::types_of;
 pub(crate) use read::{RowVersion, SELECT_VERSION_AT, content_of, current_row, demand_json, values_of};
+pub(crate) use stretch::SELECT_HEADS;
 pub(crate) use write::{SELECT_HEAD, SELECT_VERSION_TIME, add_to_total, encode, write_all};
 
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");

@@ -15,7 +15,8 @@ use crate::{
     transaction::Tx,
 };
 
-const SELECT_HEADS: &str = include_str!("../../sql/resources/current_heads.sql");
+/// Current versions of several resources, without their content: place among them, seq, version_number, kind, last_updated_ms.
+pub(crate) const SELECT_HEADS: &str = include_str!("../../sql/resources/current_heads.sql");
 const REPLACE_VERSIONS: &str = include_str!("../../sql/resources/replace_versions.sql");
 const COPY_VERSIONS: &str = include_str!("../../sql/resources/copy_versions.sql");
 const INSERT_REFERENCES: &str = include_str!("../../sql/resources/insert_references.sql");
