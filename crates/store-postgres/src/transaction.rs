@@ -134,6 +134,16 @@ impl Tx {
         Ok(())
     }
 
+    /// One statement without values and rows that is given up soon. What comes of it is known when this returns: PostgreSQL looks once more whether the time is up
+    /// between the statement and the end of its message. To statements that are sent as [`Tx::run`] does, it would say so when it waits for the
+    /// next, as if that one had taken too long, or unasked.
+    pub(crate) async fn run_in_haste(&self, sql: &str) -> Result<()> {
+        let values: [(i64, Type); 0] = [];
+        let mut rows = Rows(Box::pin(self.client()?.query_typed_raw(sql, values).await?));
+        while rows.next().await?.is_some() {}
+        Ok(())
+    }
+
     /// Statements without values, as they stand.
     pub(crate) async fn run(&self, sql: &str) -> Result<()> {
         Ok(self.client()?.batch_execute(sql).await?)

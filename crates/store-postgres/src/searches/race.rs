@@ -98,7 +98,7 @@ pub(super) async fn attempt<T>(
         done => {
             let done = done?;
             // What is done is done; but rows that nobody asked for may have been given up meanwhile, and this may be, too.
-            match tx.run(&format!("set local statement_timeout = {}", left.as_millis())).await {
+            match tx.run_in_haste(&format!("set local statement_timeout = {}", left.as_millis())).await {
                 Ok(()) => tx.run("release savepoint attempt").await?,
                 Err(_) => give_up(tx).await?,
             }
@@ -112,7 +112,7 @@ async fn give_up(tx: &Tx) -> Result<()> {
     // The limit of the attempt holds for this as well, until it is done.
     let mut tries = 0;
     loop {
-        match tx.run("rollback to savepoint attempt").await {
+        match tx.run_in_haste("rollback to savepoint attempt").await {
             Err(error) if error.is_canceled() && tries < GIVE_UP_TRIES_MAX => tries += 1,
             done => {
                 done?;
@@ -124,6 +124,10 @@ async fn give_up(tx: &Tx) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use lethe_search_sql::{Param, Statement};
+
     use super::{super::test_database::with_database, *};
     use crate::time_limit::within;
 
@@ -149,6 +153,32 @@ mod tests {
             tx.run("rollback; begin").await
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn time_that_is_up_at_any_moment_of_an_attempt_ends_nothing_but_the_attempt() {
+        let seen = Mutex::new([0; 2]);
+        let try_often = async |tx: Tx| {
+            let (tried_for, deadline) = (Some(Duration::from_millis(1)), Deadline::after(Duration::from_secs(60)));
+            let mut rows = 3_000_i64;
+            for asked in 0..1_000_i64 {
+                let counting = Statement { sql: "select count(*) from generate_series(1, $1)".to_owned(), params: vec![Param::Int(rows)] };
+                // As searches do, of which some ask for no more rows than they need.
+                let counted = async { Ok(tx.stream(&counting).await?.next().await?.is_some()) };
+                let done = attempt(&tx, tried_for, deadline, counted).await?;
+                // So that the time is up in the middle of it, shortly after it, or not quite.
+                rows = if done.is_some() { rows + asked % 20 } else { rows - 20 };
+                seen.lock().unwrap()[usize::from(done.is_some())] += 1;
+                let answer: String =
+                    tx.row("select concat($1::bigint, ' ', current_setting('statement_timeout'))", &[&asked]).await?.try_get(0)?;
+                assert!(answer.starts_with(&format!("{asked} ")) && !answer.ends_with(" 1ms"), "{answer}");
+            }
+            Ok(())
+        };
+        let runs = || with_database("", try_often);
+        tokio::join!(runs(), runs(), runs(), runs());
+        let [given_up, done] = *seen.lock().unwrap();
+        assert!(given_up > 20 && done > 20, "the control: {given_up}, {done}");
     }
 
     #[test]
