@@ -3,8 +3,9 @@
 use std::{
     env, fs,
     net::TcpListener,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -68,14 +69,28 @@ struct Cluster {
     binaries: PathBuf,
     folder: PathBuf,
     port: u16,
+    /// `None` until the folder is there.
+    warden: Option<Child>,
 }
+
+/// Waits for the end of its input, which comes with the end of the process that has the other side, however that ends. Then it runs what stops the server, its
+/// arguments, if there is one, and removes the folder.
+const WARDEN: &str = r#"
+trap '' INT TERM HUP
+read -r _
+folder=$1
+shift
+if [ -f "$folder/data/postmaster.pid" ]; then "$@" || exit 1; fi
+rm -rf "$folder"
+"#;
 
 impl Cluster {
     fn start(binaries: &Path) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let folder = env::temp_dir().join(format!("lethe-test-postgres-{}-{port}", std::process::id()));
         fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        let cluster = Self { binaries: binaries.to_owned(), folder, port };
+        let mut cluster = Self { binaries: binaries.to_owned(), folder, port, warden: None };
+        cluster.warden = Some(cluster.start_warden()?);
         if is_root()? {
             run(Command::new("chown").arg("postgres").arg(&cluster.folder))?;
         }
@@ -91,6 +106,16 @@ impl Cluster {
             bail!("{error:#}\n{log}");
         }
         Ok(cluster)
+    }
+
+    /// In a group of its own: Ctrl-C is for the group of whoever runs the tests.
+    fn start_warden(&self) -> Result<Child> {
+        let mut stop = self.command("pg_ctl")?;
+        stop.arg("stop").arg("--mode=immediate").arg("--wait").arg("--pgdata").arg(self.data());
+        let mut warden = Command::new("sh");
+        warden.args(["-c", WARDEN, "sh"]).arg(&self.folder).arg(stop.get_program()).args(stop.get_args());
+        warden.process_group(0).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        warden.spawn().context("sh cannot be run")
     }
 
     fn data(&self) -> PathBuf {
@@ -114,12 +139,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let stopped = self.command("pg_ctl").and_then(|mut stop| {
-            run(stop.arg("stop").arg("--mode=immediate").arg("--wait").arg("--pgdata").arg(self.data()))?;
-            Ok(fs::remove_dir_all(&self.folder)?)
-        });
-        if let Err(error) = stopped {
-            eprintln!("the PostgreSQL for tests in {} could not be stopped: {error:#}", self.folder.display());
+        // Waiting closes its input.
+        let stopped = self.warden.as_mut().map(Child::wait);
+        if !matches!(stopped, Some(Ok(status)) if status.success()) {
+            eprintln!("the PostgreSQL for tests in {} could not be stopped: {stopped:?}", self.folder.display());
         }
     }
 }
@@ -172,9 +195,44 @@ fn installed() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
+    use std::{
+        io::{BufRead, BufReader},
+        net::TcpStream,
+        time::{Duration, Instant},
+    };
 
     use super::*;
+
+    /// Tells the test below where its cluster is.
+    const TOLD: &str = "cluster: ";
+
+    #[test]
+    #[ignore = "is run and interrupted by the test below"]
+    fn waits_with_a_cluster_to_be_interrupted() {
+        let cluster = Cluster::start(&binaries().unwrap()).unwrap();
+        println!("\n{TOLD}{} {}", cluster.port, cluster.folder.display());
+        drop(std::io::stdin().lines().next());
+    }
+
+    #[test]
+    fn a_cluster_stops_when_whoever_started_it_is_interrupted() {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "postgres::tests::waits_with_a_cluster_to_be_interrupted", "--ignored", "--nocapture"]);
+        let mut tests = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(tests.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let told = lines.find_map(|line| line.strip_prefix(TOLD).map(str::to_owned)).unwrap();
+        let (port, folder) = told.split_once(' ').unwrap();
+        let address = ("127.0.0.1", port.parse().unwrap());
+        assert!(Path::new(folder).exists() && TcpStream::connect(address).is_ok(), "the control");
+        let group = format!("-{}", tests.id());
+        assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+        assert!(!tests.wait().unwrap().success(), "it has no time to do anything");
+        let began = Instant::now();
+        while Path::new(folder).exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{folder} is there still");
+        }
+        assert!(TcpStream::connect(address).is_err());
+    }
 
     #[test]
     fn a_cluster_answers_until_it_is_dropped_and_leaves_nothing() {
