@@ -72,7 +72,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        unless_unreadable(verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms))
     }
 
     fn verify_tls13_signature(
@@ -81,11 +81,22 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        unless_unreadable(verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A certificate of an old form, as Citus makes one for itself (X.509 version 1), is not read: its key proves nothing then, to nobody in particular. A
+/// proof that is wrong stays an error.
+fn unless_unreadable(checked: Result<HandshakeSignatureValid, rustls::Error>) -> Result<HandshakeSignatureValid, rustls::Error> {
+    match checked {
+        Err(rustls::Error::InvalidCertificate(CertificateError::BadEncoding | CertificateError::Other(_))) => {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+        checked => checked,
     }
 }
 
@@ -129,5 +140,22 @@ fn advice_on(fault: &rustls::Error) -> &'static str {
              Creating Certificates, has the commands); one that signed itself is none"
         }
         _ => "look whether it is PostgreSQL that answers there, with TLS 1.2 or later",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_cannot_be_read_proves_nothing_and_a_wrong_proof_is_an_error() {
+        let unreadable = CertificateError::Other(OtherError(Arc::new(std::io::Error::other("of the first version"))));
+        for (fault, is_taken) in [(unreadable, true), (CertificateError::BadEncoding, true), (CertificateError::BadSignature, false)] {
+            let taken = unless_unreadable(Err(rustls::Error::InvalidCertificate(fault.clone())));
+            assert_eq!(taken.is_ok(), is_taken, "{fault:?}");
+        }
+        assert!(unless_unreadable(Err(rustls::Error::DecryptError)).is_err());
     }
 }
