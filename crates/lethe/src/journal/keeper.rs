@@ -1,7 +1,7 @@
 //! Who writes the journal: the process that serves an embedded store, or all that serve a database, one after the other.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ use super::{
     Digested,
     entry::{Entry, FORMAT, PurgeEnd, part_entry, write_line},
     parts::digest_of,
-    scan::{JournalError, scan},
+    scan::{JournalError, Scan, scan_on},
 };
 
 /// How long a record waits for another process to end its own, which takes milliseconds.
@@ -58,7 +58,8 @@ struct Open {
     last: Option<JournalMark>,
     /// On which the database is written to.
     line: Option<Uuid>,
-    recorded: HashSet<JobId>,
+    /// What was read of it. What this process has written since is read as well, when it has to be read on.
+    scan: Scan,
     /// Jobs on record whose end the database did not come to know: what each had removed.
     unacknowledged: HashMap<JobId, [u8; 32]>,
 }
@@ -84,7 +85,7 @@ impl JournalKeeper {
             bytes: None,
             last: None,
             line: None,
-            recorded: HashSet::new(),
+            scan: Scan::default(),
             unacknowledged: HashMap::new(),
         };
         let keeper = Self { path: path.to_owned(), clock, store, writers, lock, open: Mutex::new(open) };
@@ -131,10 +132,14 @@ impl JournalKeeper {
         let failed = |source| JournalError::File { path: self.path.clone(), source };
         let mut open = self.open.lock().await;
         let turn = self.turn().await.map_err(failed)?;
-        let bytes = open.file.metadata().await.map_err(failed)?.len();
+        let metadata = open.file.metadata().await.map_err(failed)?;
+        let bytes = metadata.len();
+        if !is_same(&tokio::fs::metadata(&self.path).await.map_err(failed)?, &metadata) {
+            return Err(failed(io::Error::other("another file has taken its place since it was opened: start this server again")));
+        }
         if open.bytes != Some(bytes) {
             // Another has written, or an attempt of this process broke off.
-            self.read_again(&mut open).await?;
+            self.read_on(&mut open).await?;
         }
         if open.bytes != Some(bytes) {
             open.file.set_len(open.bytes.unwrap_or_default()).await.map_err(failed)?;
@@ -160,12 +165,14 @@ impl JournalKeeper {
         }
     }
 
-    async fn read_again(&self, open: &mut Open) -> Result<(), JournalError> {
+    /// From where it was read last: it may be long, and others write at any time.
+    async fn read_on(&self, open: &mut Open) -> Result<(), JournalError> {
         let failed = |source| JournalError::File { path: self.path.clone(), source };
         let lineage = self.store.lineage().await.map_err(|error| failed(io::Error::other(error)))?;
-        let path = self.path.clone();
+        open.bytes = None;
+        let (path, earlier) = (self.path.clone(), std::mem::take(&mut open.scan));
         let read = tokio::task::spawn_blocking(move || {
-            let scanned = scan(&path, &lineage)?.unwrap_or_default();
+            let scanned = scan_on(&path, &lineage, earlier)?.unwrap_or_default();
             let mut unacknowledged = HashMap::new();
             for recorded in &scanned.unknown {
                 unacknowledged.insert(recorded.end.job, digest_of(&path, recorded)?);
@@ -184,7 +191,7 @@ impl JournalKeeper {
             bytes: Some(scanned.whole_bytes),
             last: scanned.last,
             line: lineage.line,
-            recorded: scanned.recorded,
+            scan: scanned,
             unacknowledged,
         };
         Ok(())
@@ -214,7 +221,7 @@ impl PurgeJournal for JournalKeeper {
         }
         let digested = digested.finish();
         let is_known = if parts == 0 {
-            draft.open.recorded.contains(&job.job_id)
+            draft.open.scan.recorded.contains(&job.job_id)
         } else {
             draft.open.unacknowledged.get(&job.job_id) == Some(&digested)
         };
@@ -225,7 +232,7 @@ impl PurgeJournal for JournalKeeper {
         let end = PurgeEnd::new(job, event, draft.open.line, self.clock.now(), (parts, versions));
         draft.push(&Entry::Purge(end)).map_err(|error| self.failed(&error))?;
         let mark = draft.commit().await.map_err(|error| self.failed(&error))?;
-        draft.open.recorded.insert(job.job_id);
+        draft.open.scan.recorded.insert(job.job_id);
         Ok(mark)
     }
 }
@@ -280,6 +287,19 @@ fn open_file(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Whether both are of one file, as far as this system tells.
+fn is_same(there: &fs::Metadata, here: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (there.dev(), there.ino()) == (here.dev(), here.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        there.len() == here.len()
+    }
 }
 
 /// A file that was made is there after a power cut only if its directory is on the disk.

@@ -9,6 +9,9 @@ mod keeper;
 mod lines;
 mod parts;
 mod scan;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use entry::Digested;
 

@@ -1,20 +1,23 @@
 //! Reading a whole journal: is it what was written, and what of it does a database not know yet.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use lethe_purge::Seq;
 use lethe_store::{JobId, JournalMark, Lineage};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::{
     entry::{BadLine, Entry, FORMAT, LINE_BYTES_MAX, PurgeEnd, read_line},
     lines::Lines,
 };
+
+const READ_BYTES: usize = 1 << 18;
 
 /// Why a journal cannot be used with a database.
 #[derive(Debug, Error)]
@@ -66,6 +69,13 @@ pub(crate) struct Scan {
     pub(crate) recorded: HashSet<JobId>,
     /// The purges of which the database does not know, in order.
     pub(crate) unknown: Vec<RecordedEnd>,
+    /// How far the journal goes with each record that is no part of a purge: what a database may know.
+    marks: HashMap<u64, [u8; 32]>,
+    /// Where the last record begins, and the mark before it.
+    last_at: u64,
+    before_last: Option<JournalMark>,
+    /// Whose it is.
+    store: Option<Uuid>,
 }
 
 /// Reads the journal at `path` to its end, and compares it with what a database knows of it. `None` if there is no journal.
@@ -73,28 +83,31 @@ pub(crate) struct Scan {
 /// # Errors
 /// It is not what was written, or not the database's.
 pub(crate) fn scan(path: &Path, lineage: &Lineage) -> Result<Option<Scan>, JournalError> {
-    let failed = |source| JournalError::File { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
+        Err(source) => return Err(JournalError::File { path: path.to_owned(), source }),
     };
-    let mut reader = Reader { path, lineage, scan: Scan::default(), before: None, read_bytes: 0, run: None, has_met_mark: false };
-    let mut input = BufReader::with_capacity(1 << 18, file);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut input).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)? as u64;
-        if line.last() != Some(&b'\n') {
-            reader.scan.torn_bytes = reader.read_bytes - reader.scan.whole_bytes + read;
-            if read == LINE_BYTES_MAX {
-                return Err(reader.damaged(format!("is longer than {LINE_BYTES_MAX} bytes")));
-            }
-            break;
-        }
-        reader.take(&line[..line.len() - 1], read)?;
+    let reader = Reader { path, lineage, scan: Scan::default(), before: None, read_bytes: 0, run: None, has_met_mark: false };
+    reader.read(BufReader::with_capacity(READ_BYTES, file)).map(Some)
+}
+
+/// The same, for somebody who has read it earlier: goes on behind the last record that he knows. From the beginning if that is not where it was: the file
+/// was cut off, or is another.
+///
+/// # Errors
+/// As [`scan`].
+pub(crate) fn scan_on(path: &Path, lineage: &Lineage, earlier: Scan) -> Result<Option<Scan>, JournalError> {
+    match Reader::behind(path, lineage, earlier) {
+        Some((reader, input)) => reader.read(input).map(Some),
+        None => scan(path, lineage),
     }
-    reader.finish().map(Some)
+}
+
+/// The next line with its end, or what there is of one.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    line.clear();
+    Ok(input.take(LINE_BYTES_MAX).read_until(b'\n', line)? as u64)
 }
 
 struct Reader<'a> {
@@ -109,7 +122,46 @@ struct Reader<'a> {
     has_met_mark: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// One that has read as far as `earlier`, and the file from there on; `None` if the record that was the last does not end there, or if the database
+    /// knows another record before it than was read.
+    fn behind(path: &'a Path, lineage: &'a Lineage, mut earlier: Scan) -> Option<(Self, BufReader<File>)> {
+        let last = earlier.last?;
+        let known = lineage.mark.filter(|known| known.record <= last.record);
+        if earlier.store != Some(lineage.store_id) || known.is_some_and(|known| earlier.marks.get(&known.record) != Some(&known.hash)) {
+            return None;
+        }
+        let mut file = File::open(path).ok()?;
+        file.seek(SeekFrom::Start(earlier.last_at)).ok()?;
+        let (mut input, mut line) = (BufReader::with_capacity(READ_BYTES, file), Vec::new());
+        let read = next_line(&mut input, &mut line).ok()?;
+        let (mark, _) = read_line(earlier.before_last, line.strip_suffix(b"\n")?).ok()?;
+        if mark != last || earlier.last_at + read != earlier.whole_bytes {
+            return None;
+        }
+        earlier.unknown.retain(|recorded| lineage.mark.is_none_or(|known| recorded.mark.record > known.record));
+        earlier.torn_bytes = 0;
+        let read_bytes = earlier.whole_bytes;
+        let reader = Self { path, lineage, scan: earlier, before: Some(last), read_bytes, run: None, has_met_mark: known.is_some() };
+        Some((reader, input))
+    }
+
+    /// Reads to the end.
+    fn read(mut self, mut input: impl BufRead) -> Result<Scan, JournalError> {
+        let mut line = Vec::new();
+        loop {
+            let read = next_line(&mut input, &mut line).map_err(|source| JournalError::File { path: self.path.to_owned(), source })?;
+            let Some(whole) = line.strip_suffix(b"\n") else {
+                self.scan.torn_bytes = self.read_bytes - self.scan.whole_bytes + read;
+                if read == LINE_BYTES_MAX {
+                    return Err(self.damaged(format!("is longer than {LINE_BYTES_MAX} bytes")));
+                }
+                return self.finish();
+            };
+            self.take(whole, read)?;
+        }
+    }
+
     fn take(&mut self, line: &[u8], bytes: u64) -> Result<(), JournalError> {
         let (mark, entry) = read_line(self.before, line).map_err(|bad| {
             self.damaged(match bad {
@@ -130,7 +182,10 @@ impl Reader<'_> {
                 self.before = Some(mark);
                 return Ok(());
             }
-            Entry::Journal { format, store, .. } => self.check_journal(mark, *format, *store)?,
+            Entry::Journal { format, store, .. } => {
+                self.check_journal(mark, *format, *store)?;
+                self.scan.store = Some(*store);
+            }
             Entry::Line { line, after_line, after_seq, .. } => {
                 if !self.scan.lines.add(*line, *after_line, Seq(*after_seq)) {
                     return Err(self.damaged("begins a line that no record explains".to_owned()));
@@ -154,10 +209,12 @@ impl Reader<'_> {
         self.before = Some(mark);
         self.scan.last = Some(mark);
         self.scan.whole_bytes = self.read_bytes;
+        (self.scan.last_at, self.scan.before_last) = (start, before);
+        self.scan.marks.insert(mark.record, mark.hash);
         self.check_mark(mark)
     }
 
-    fn check_journal(&self, mark: JournalMark, format: u32, store: uuid::Uuid) -> Result<(), JournalError> {
+    fn check_journal(&self, mark: JournalMark, format: u32, store: Uuid) -> Result<(), JournalError> {
         if mark.record != 1 {
             return Err(self.damaged("begins another journal".to_owned()));
         }
