@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fmt::Write, fs};
+use std::{collections::BTreeMap, fmt::Write, fs, process::Stdio};
 
 use lethe::population::{GeneratedKind, Population};
 use serde_json::Value;
@@ -115,4 +115,43 @@ async fn a_copied_store_has_everything_and_goes_on_where_it_was() {
     let held: Value = serde_json::from_str(&purge(&workplace, &server, &held, &["start", "--yes", "--watch", "--json"]).stdout).unwrap();
     assert_eq!(held["job"]["deletedCount"], 0, "the hold came along: {held}");
     assert_eq!(database.run(&workplace, &["check"]).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_store_that_is_written_to_meanwhile_is_refused_and_leaves_nothing() {
+    let (database, workplace) = (Database::create().await, Workplace::new());
+    let (client_id, _, user) = workplace.add_user();
+    fill(&workplace, &user, 1);
+    database.said(&workplace, &["migrate"]);
+    let copy = || {
+        let mut command = workplace.lethe(&["copy", "--from", "lethe-data", "--keys-dir", "keys"]);
+        command.env("LETHE_TO", &database.url);
+        command
+    };
+    // It stands still when it comes to the versions, and meanwhile a command adds a user.
+    let client = database.client().await;
+    client.batch_execute("begin; lock table version in share mode").await.unwrap();
+    let mut stopped = copy();
+    let running = stopped.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waiting = "select count(*) from pg_locks where relation = 'version'::regclass and not granted";
+    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    workplace.json(&["user", "add", "--client", &client_id, "carol", "--json"]);
+    client.batch_execute("commit").await.unwrap();
+    let refused = Done::from(running.wait_with_output().unwrap());
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("something was written to lethe-data meanwhile; nothing was copied"),
+        "{refused:?}"
+    );
+
+    let tables = client.query("select tablename::text from pg_tables where schemaname = 'lethe'", &[]).await.unwrap();
+    assert!(tables.len() > 20, "the control");
+    for table in tables.iter().map(|row| row.get::<_, String>(0)) {
+        let rows: i64 = client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0);
+        // As in every empty store: its name, and its line.
+        assert_eq!(rows, i64::from(["store_identity", "lineage"].contains(&table.as_str())), "{table}");
+    }
+    let left = fs::read_dir(workplace.path("keys")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "files of a store that is not there");
+    let done = Done::from(copy().output().unwrap());
+    assert!(done.code == Some(0) && fs::exists(workplace.path("keys/secret.key")).unwrap(), "{done:?}");
 }

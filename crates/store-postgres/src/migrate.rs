@@ -160,4 +160,42 @@ mod tests {
         })
         .await;
     }
+
+    /// What of Citus a migration asks, under its names: it notes which tables are to be spread.
+    const LIKE_CITUS: &str = "
+        create schema if not exists lethe;
+        create table lethe.pg_dist_partition (logicalrelid regclass, colocated text);
+        create function lethe.create_distributed_table (spread text, by text, colocate_with text) returns void language sql
+        as 'insert into lethe.pg_dist_partition values (spread::regclass, colocate_with)';
+        update pg_extension set extname = 'citus' where extname = 'plpgsql'";
+
+    async fn spread_tables(connections: &Connections) -> i64 {
+        let count = "select count(*) from lethe.pg_dist_partition where colocated in ('none', 'lethe.commit_order')";
+        connections.read(|tx| async move { Ok(tx.row(count, &[]).await?.try_get(0)?) }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn tables_are_spread_when_they_are_made_and_those_that_may_have_rows_never() {
+        for citus_comes_first in [true, false] {
+            with_empty_database(async |address| {
+                let connections = Connections::new(&address, Duration::from_secs(9), 1).unwrap();
+                let add_citus = async || connections.write(Durability::OnDisk, |tx| async move { tx.run(LIKE_CITUS).await }).await.unwrap();
+                if citus_comes_first {
+                    add_citus().await;
+                    assert_eq!(migrate(&connections, IfNone::Make).await.unwrap(), Schema::Spread);
+                } else {
+                    assert_eq!(migrate(&connections, IfNone::Make).await.unwrap(), Schema::Here);
+                    add_citus().await;
+                }
+                let expected = if citus_comes_first { Schema::Spread } else { Schema::Here };
+                let (before, later) =
+                    (spread_tables(&connections).await, [MIGRATIONS[0], "create table lethe.later (only_row bigint primary key)"]);
+                assert_eq!(migrate(&connections, IfNone::Make).await.unwrap(), expected, "there is nothing to do");
+                assert_eq!(migrate_by(&connections, IfNone::Make, &later).await.unwrap(), expected, "a later schema, over rows");
+                let after = spread_tables(&connections).await;
+                assert!(before == after && (after > 5) == citus_comes_first && (after == 0) != citus_comes_first, "{before} and {after}");
+            })
+            .await;
+        }
+    }
 }

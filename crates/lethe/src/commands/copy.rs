@@ -78,9 +78,17 @@ impl Copy {
         let Some(moved) = target.begin_move_in().await? else {
             bail!(Advice::new(format!("{} has a store already", to.place()), "name an empty database: createdb makes one"));
         };
-        let files = self.copy_files()?;
+        self.refuse_other_files()?;
         let (last_seq, copied) = copy(dump, &moved).await?;
-        self.refuse_change(last_seq, &copied)?;
+        let mut made = Vec::new();
+        let files = self.copy_files(&mut made).and_then(|files| self.refuse_change(last_seq, &copied).map(|()| files));
+        if files.is_err() {
+            // Of another moment than those of the next attempt.
+            for path in made {
+                fs::remove_file(&path).with_context(|| format!("{} is left over, and cannot be removed", path.display()))?;
+            }
+        }
+        let files = files?;
         moved.finish().await?;
         drop(source);
         self.tell(&to, &copied, &files);
@@ -103,9 +111,19 @@ impl Copy {
         Ok(())
     }
 
-    /// Those that there are, by name. One that is there already must be the same.
-    fn copy_files(&self) -> Result<Vec<&'static str>> {
-        let cannot = |path: &Path, what: &str| format!("{} cannot be {what}", path.display());
+    /// What belongs to another store is told before anything is copied, which may take long.
+    fn refuse_other_files(&self) -> Result<()> {
+        for name in FILES {
+            let (from, to) = (self.from.join(name), self.keys_dir.join(name));
+            if fs::exists(&from).with_context(|| cannot(&from, "read"))? && fs::exists(&to).with_context(|| cannot(&to, "read"))? {
+                refuse_other(&from, &to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that there are, by name; `made` gets those of them that were not there before. One that is there already must be the same.
+    fn copy_files(&self, made: &mut Vec<PathBuf>) -> Result<Vec<&'static str>> {
         private_file::make_directory(&self.keys_dir)
             .with_context(|| Advice::new(cannot(&self.keys_dir, "made"), "choose a directory that this user may write, with --keys-dir"))?;
         let mut copied = Vec::new();
@@ -115,13 +133,9 @@ impl Copy {
                 continue;
             }
             let bytes = fs::read(&from).with_context(|| cannot(&from, "read"))?;
+            made.extend((!fs::exists(&to).with_context(|| cannot(&to, "read"))?).then(|| to.clone()));
             private_file::create(&self.keys_dir, name, &bytes).with_context(|| cannot(&to, "written"))?;
-            if fs::read(&to).with_context(|| cannot(&to, "read"))? != bytes {
-                bail!(Advice::new(
-                    format!("{} is there already, and is another than {}", to.display(), from.display()),
-                    "choose an empty directory with --keys-dir",
-                ));
-            }
+            refuse_other(&from, &to)?;
             copied.push(name);
         }
         Ok(copied)
@@ -144,6 +158,20 @@ impl Copy {
         }
         println!("Serve it with lethe serve{}; {} still holds everything, until you remove it.", to.flag(), self.from.display());
     }
+}
+
+fn cannot(path: &Path, what: &str) -> String {
+    format!("{} cannot be {what}", path.display())
+}
+
+fn refuse_other(from: &Path, to: &Path) -> Result<()> {
+    if fs::read(to).with_context(|| cannot(to, "read"))? != fs::read(from).with_context(|| cannot(from, "read"))? {
+        bail!(Advice::new(
+            format!("{} is there already, and is another than {}", to.display(), from.display()),
+            "choose an empty directory with --keys-dir",
+        ));
+    }
+    Ok(())
 }
 
 /// Copies all tables, and compares; the last place in the order of commits, and the rows of each table.
