@@ -112,17 +112,27 @@ fn a_journal_that_is_not_what_it_was_is_read_from_its_beginning() {
     let first = journal.purge();
     let before = fs::read(journal.path()).unwrap();
     journal.purge();
-    let earlier = || journal.scan();
-
     // Cut off.
-    let (known, whole) = (earlier(), fs::read(journal.path()).unwrap());
+    let (known, whole) = (journal.scan(), fs::read(journal.path()).unwrap());
     fs::write(journal.path(), &before).unwrap();
     let cut = journal.scan_on(known).unwrap();
     assert_eq!(cut.recorded, [first].into());
     fs::write(journal.path(), &whole).unwrap();
 
+    // Cut off, and another record of the same length written there.
+    let line = |line| Entry::Line { line, after_line: None, after_seq: 0, on: String::new() };
+    let [cut_off, instead] = [1, 2].map(Uuid::from_u128);
+    journal.push(&[line(cut_off)]);
+    let known = journal.scan();
+    fs::write(journal.path(), &whole).unwrap();
+    journal.marks.pop();
+    journal.push(&[line(instead)]);
+    let on = journal.scan_on(known).unwrap();
+    assert_eq!((on.lines.knows(Some(cut_off)), on.lines.knows(Some(instead)), on.last), (false, true, journal.marks.last().copied()));
+    fs::write(journal.path(), &whole).unwrap();
+
     // Torn by a writer that died: a line without an end counts for nothing.
-    let known = earlier();
+    let known = journal.scan();
     fs::write(journal.path(), [&whole[..], b"{\"n\":"].concat()).unwrap();
     let torn = journal.scan_on(known).unwrap();
     assert_eq!((torn.whole_bytes, torn.torn_bytes), (whole.len() as u64, 5));
@@ -134,17 +144,17 @@ fn a_journal_that_is_not_what_it_was_is_read_from_its_beginning() {
     (other.marks, _) = (Vec::new(), fs::remove_file(other.path()).unwrap());
     other.push(&[Entry::Journal { format: FORMAT, store: journal.lineage.store_id, on: "later".to_owned() }]);
     let jobs = [other.purge(), other.purge(), other.purge()];
-    let known = earlier();
+    let known = journal.scan();
     fs::copy(other.path(), journal.path()).unwrap();
     assert_eq!(journal.scan_on(known).unwrap().recorded, jobs.into());
     fs::write(journal.path(), &whole).unwrap();
-    let known = earlier();
+    let known = journal.scan();
     fs::copy(Journal::new().path(), journal.path()).unwrap();
     assert!(matches!(journal.scan_on(known), Err(JournalError::Foreign { .. })));
     fs::write(journal.path(), &whole).unwrap();
 
     // The database knows another record than was read.
-    let known = earlier();
+    let known = journal.scan();
     let foreign = JournalMark { hash: [9; 32], ..journal.marks[2] };
     let lineage = Lineage { mark: Some(foreign), ..journal.lineage.clone() };
     assert!(matches!(scan_on(&journal.path(), &lineage, known), Err(JournalError::Foreign { .. })));
