@@ -156,7 +156,7 @@ fn a_journal_that_is_not_what_it_was_is_read_from_its_beginning() {
     // The database knows another record than was read.
     let known = journal.scan();
     let foreign = JournalMark { hash: [9; 32], ..journal.marks[2] };
-    let lineage = Lineage { mark: Some(foreign), ..journal.lineage.clone() };
+    let lineage = Lineage { mark: Some(foreign), ..journal.lineage };
     assert!(matches!(scan_on(&journal.path(), &lineage, known), Err(JournalError::Foreign { .. })));
 }
 
