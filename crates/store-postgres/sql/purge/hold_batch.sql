@@ -9,4 +9,4 @@ where
     and purge_batch.batch = $3
     and purge_batch.attempts = $4
     and purge_batch.state = 'running'
-returning purge_batch.job_number
+returning purge_batch.job_number, purge_batch.is_shared

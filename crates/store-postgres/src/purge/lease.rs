@@ -69,7 +69,13 @@ pub(super) async fn hold(tx: &Tx, lease: Lease<JobId>, times: LeaseTimes) -> cra
 async fn hold_batch(tx: &Tx, lease: Lease<JobId>, batch: ClaimedBatch, times: LeaseTimes) -> crate::error::Result<JobRow> {
     let (fence, number, attempts) = (NumberColumn(lease.fence.0), NumberColumn(batch.batch), NumberColumn(batch.attempts.into()));
     match tx.row_if_any(HOLD_BATCH, &[&lease.job_id, &fence, &number, &attempts, &InstantColumn(times.ends)]).await? {
-        Some(row) => job::row(tx, row.try_get(0)?).await,
+        Some(row) => {
+            // What a crash of the database takes back of it would be nobody's until its lease ends; what the job's own worker runs is his again at once.
+            if row.try_get(1)? {
+                tx.run("set local synchronous_commit = on").await?;
+            }
+            job::row(tx, row.try_get(0)?).await
+        }
         None => Err(StoreError::LeaseLost.into()),
     }
 }
