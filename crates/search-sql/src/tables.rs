@@ -71,6 +71,6 @@ impl Tables {
 pub(crate) fn by_id<D: Dialect>(dialect: &D, row: &str) -> (&'static str, Option<String>) {
     match dialect.index() {
         Index::Rows => ("resource", None),
-        Index::Keys => ("version", Some(format!("{row}.replaced_by_seq is null"))),
+        Index::Keys => ("version", Some(format!("coalesce({row}.replaced_by_seq, 0) = 0"))),
     }
 }

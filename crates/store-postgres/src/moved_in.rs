@@ -28,6 +28,7 @@ const SET_PLACE: &str = include_str!("../sql/moved_in/set_place.sql");
 const SET_NUMBER: &str = include_str!("../sql/moved_in/set_number.sql");
 const ADD_TARGETS: &str = include_str!("../sql/moved_in/add_targets.sql");
 const COUNT_TARGETS: &str = include_str!("../sql/moved_in/count_targets.sql");
+const ANALYZE: &str = include_str!("../sql/moved_in/analyze.sql");
 const SELECT_BODY_BYTES: &str = include_str!("../sql/moved_in/body_bytes.sql");
 
 /// It has another form here: each account has its own row.
@@ -172,7 +173,8 @@ impl MovedIn {
             .await?)
     }
 
-    /// One statement for each Provenance: there are few of them, and the rows of one come together, but not always all at once.
+    /// One statement for each Provenance, found by its key: without statistics, one for many of them would look at all of the account each time. The rows
+    /// of one come together, but not always all at once.
     async fn add_targets(&self, rows: Vec<StoredRow>) -> Result<()> {
         let mut of_provenances: BTreeMap<(i64, i64), Vec<Vec<u8>>> = BTreeMap::new();
         for row in rows {
@@ -243,11 +245,12 @@ impl MovedIn {
         Ok(self.number(SELECT_BODY_BYTES).await?)
     }
 
-    /// Makes it stay.
+    /// Makes it stay, with statistics, so that the first searches are planned by them.
     ///
     /// # Errors
     /// PostgreSQL's; then nothing of it is there.
     pub async fn finish(self) -> std::result::Result<(), StoreError> {
+        self.tx.run(ANALYZE).await?;
         Ok(self.tx.commit().await?)
     }
 

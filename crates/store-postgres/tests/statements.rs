@@ -143,6 +143,77 @@ async fn statements_search_large_tables_by_account_and_never_walk_them() {
     assert!(across.is_empty(), "there is no such statement: {across:?}");
 }
 
+/// Statements that look at all of an account's type in `version`, and why.
+const WHOLE_TYPES: [(&str, &str); 2] =
+    [("preview/count_staying.sql", "a preview counts what stays of a type"), ("preview/last_seq_of_type.sql", "one row, from the end")];
+
+/// Many small accounts and a large one: when a plan is made, nobody knows which it will be for.
+const MANY_ACCOUNTS: &str = "
+insert into version (account_id, type_id, seq, id, version_number, last_updated_ms, kind, body)
+select greatest(number / 60 - 300, 1), case when number < 18000 then 96 else 90 + number % 15 end, number, convert_to('v' || number, 'UTF8'), 1, number, 1, decode(repeat('00', 100), 'hex')
+from generate_series(1, 30000) number;
+insert into reference select account_id, type_id, 9, id, seq from version where seq % 10 = 0;
+analyze version, reference";
+
+/// The largest account must not be read type by type for each row of another table, or for each batch.
+#[tokio::test]
+async fn statements_look_up_versions_by_place_or_id_whatever_is_known_of_accounts() {
+    let client = connect().await;
+    client
+        .batch_execute("set local join_collapse_limit = 1; set local plan_cache_mode = force_generic_plan; set local jit = off")
+        .await
+        .unwrap();
+    client.batch_execute(MANY_ACCOUNTS).await.unwrap();
+    let control = "select count(*) from version where account_id = $1 and type_id = $2 and kind <> $3";
+    assert!(!by_type_alone(&plan(&client, control).await).is_empty(), "the control");
+    let (mut wrong, mut whole) = (Vec::new(), WHOLE_TYPES.to_vec());
+    for (file, sql) in statements() {
+        let is_planned = ["select", "update", "delete", "insert", "with", "--"].iter().any(|verb| sql.starts_with(verb));
+        if !is_planned || file.starts_with("preview/hide_") || ACROSS_ACCOUNTS.iter().any(|(across, _, _)| *across == file) {
+            continue;
+        }
+        let plan = plan(&client, &sql).await;
+        if by_type_alone(&plan).is_empty() {
+            continue;
+        }
+        match whole.iter().position(|(exempt, _)| *exempt == file) {
+            Some(at) => _ = whole.swap_remove(at),
+            None => wrong.push(format!("{file}:\n{}", plan.join("\n"))),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(whole.is_empty(), "these look up what they need: {whole:?}");
+}
+
+/// The conditions by which a plan goes into `version` that name neither a place nor an id.
+fn by_type_alone(plan: &[String]) -> Vec<&str> {
+    let looks = plan.iter().enumerate().filter(|(_, line)| line.contains("version_pkey") || line.contains("version_by_id"));
+    let walks = plan.iter().filter(|line| line.contains("Seq Scan on version")).map(String::as_str);
+    let condition = |at: usize| plan[at + 1..].iter().take_while(|line| !line.contains("->")).find(|line| line.contains("Index Cond"));
+    looks
+        .filter_map(|(at, _)| condition(at).map(String::as_str))
+        .filter(|condition| !condition.contains("(seq ") && !condition.contains("(id ") && !condition.contains("ROW(seq"))
+        .chain(walks)
+        .collect()
+}
+
+#[test]
+fn every_statement_is_used() {
+    let (mut folders, mut sources) = (vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")], String::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let unused: Vec<String> =
+        statements().into_iter().map(|(file, _)| file).filter(|file| !sources.contains(&format!("sql/{file}\""))).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
 /// What a statement takes that holds up others in all accounts.
 fn locks_of_all(sql: &str, large: &[&str]) -> bool {
     let locks_rows = ["for update", "for no key update", "for share", "for key share"].iter().any(|lock| sql.contains(lock));

@@ -29,6 +29,10 @@ from (
     from old join pg_attribute on attrelid = old.oid
     where attnum > 0 and not attisdropped and attstattarget >= 0
     union all
+    select 7, attnum, format('alter table %s alter column %I set (%s)', name, attname, array_to_string(attoptions, ', '))
+    from old join pg_attribute on attrelid = old.oid
+    where attnum > 0 and not attisdropped and attoptions is not null
+    union all
     select 8, 0, format('alter table %s owner to %I', name, pg_get_userbyid(relowner)) from old
     union all
     select 9, 0, format('grant %s on %s to %s', privilege_type, name, case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)

@@ -100,13 +100,18 @@ alter table version set (
     autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02
 );
 
+-- Plans are made before the account is known. With one distinct value the estimate is the share of the most common one, so plans are for the largest
+-- account: by those for the average one, all of its types would be read where places can be asked for.
+alter table version alter column account_id set (n_distinct = 1), alter column type_id set (n_distinct = 1);
+
 -- Values of search parameters → current versions (docs/adr/0040). No row but the version's own has to go when a version goes. The account is hashed
 -- into every key. What was written last is kept apart until it is worth sorting in, and each search looks through it: little enough for that.
 create index version_by_key on version using gin (index_keys) with (gin_pending_list_limit = 512)
 where index_keys is not null;
 
 -- Logical id → current version (docs/adr/0044): the embedded store has a table for it, whose rows a purge would have to mark one by one.
-create unique index version_by_id on version (account_id, type_id, id) where replaced_by_seq is null;
+-- Its condition is written so that only who looks for an id uses it: whoever looks for places would read all of a type by it.
+create unique index version_by_id on version (account_id, type_id, id) where coalesce(replaced_by_seq, 0) = 0;
 
 -- What searches ask of values has its words here where SQL has none (crates/store-postgres/src/searches/dialect.rs). How values are written is told in
 -- crates/search/src/value.rs.
@@ -230,6 +235,12 @@ create table reference (
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_vacuum_threshold = 5000
 );
+
+-- As of version.
+alter table reference
+    alter column account_id set (n_distinct = 1),
+    alter column source_type_id set (n_distinct = 1),
+    alter column target_type_id set (n_distinct = 1);
 
 -- How many current resources of a type there are, deleted ones left out.
 create table type_total (

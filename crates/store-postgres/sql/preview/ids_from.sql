@@ -1,4 +1,4 @@
 select id from version
-where account_id = $1 and type_id = $2 and id > $3 and replaced_by_seq is null
+where account_id = $1 and type_id = $2 and id > $3 and coalesce(replaced_by_seq, 0) = 0
 order by id
 limit $4

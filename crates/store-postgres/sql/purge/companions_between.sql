@@ -1,7 +1,11 @@
-select purge_listed.seq, version.id, version.replaced_by_seq is null, coalesce(cardinality(version.provenance_targets), 0)
+select purge_listed.seq, stored.id, coalesce(stored.is_current, false), coalesce(stored.targets, 0)
 from purge_listed
-left join version
-    on version.account_id = $2 and version.type_id = $4 and version.seq = purge_listed.seq
+left join lateral (
+    select version.id, version.replaced_by_seq is null as is_current, cardinality(version.provenance_targets) as targets
+    from version
+    where version.account_id = $2 and version.type_id = $4 and version.seq = purge_listed.seq
+    limit 1
+) as stored on true
 where
     purge_listed.job_number = $1
     and purge_listed.account_id = $2

@@ -1,2 +1,4 @@
-delete from version where account_id = $1 and type_id = $2 and seq = any($3)
-returning seq, previous_seq
+delete from version
+using unnest($3::bigint[]) as entry (seq)
+where version.account_id = $1 and version.type_id = $2 and version.seq = entry.seq
+returning version.seq, version.previous_seq

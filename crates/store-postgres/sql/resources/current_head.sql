@@ -1,2 +1,2 @@
 select seq, version_number, kind, last_updated_ms from version
-where account_id = $1 and type_id = $2 and id = $3 and replaced_by_seq is null
+where account_id = $1 and type_id = $2 and id = $3 and coalesce(replaced_by_seq, 0) = 0

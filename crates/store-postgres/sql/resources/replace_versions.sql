@@ -4,6 +4,5 @@ from unnest($3::bigint[], $4::bigint[]) as entry (seq, by_seq)
 where
     version.account_id = $1
     and version.type_id = $2
-    and version.seq = any($3::bigint[])
     and version.seq = entry.seq
     and version.replaced_by_seq is null

@@ -29,13 +29,16 @@ pub(super) const NEIGHBOURS_MAX: usize = if cfg!(debug_assertions) { 3 } else { 
 /// A version by its type and place.
 type Place = (ResourceType, Seq);
 
+/// A version that refers to a Binary: its type, place and id.
+pub(super) type Source = (ResourceType, Seq, LogicalId);
+
 /// Facts. Whatever is in none of them has to be looked up.
 #[derive(Default)]
 pub(super) struct Known {
     /// The targets of current Provenances.
     pub(super) targets: HashMap<Seq, Vec<ProvenanceTarget>>,
-    /// The versions that refer to a Binary, of all types that refer to any: type, place and id.
-    pub(super) sources: HashMap<LogicalId, Vec<(ResourceType, Seq, LogicalId)>>,
+    /// The versions that refer to a Binary, of all types that refer to any.
+    pub(super) sources: HashMap<LogicalId, Vec<Source>>,
     /// Current versions; `None`: there is none.
     pub(super) heads: HashMap<(ResourceType, LogicalId), Option<Head>>,
     /// When current versions were stored. Of these the next two tell all.
@@ -62,7 +65,22 @@ impl Looking<'_> {
         let mut known = Known::default();
         self.provenances(provenances, &mut known).await?;
         self.sources(binaries, &mut known).await?;
-        self.heads(binaries, &mut known).await?;
+        let mut ids: BTreeSet<(ResourceType, LogicalId)> = binaries.iter().map(|id| (ResourceType::BINARY, id.clone())).collect();
+        for target in known.targets.values().flatten() {
+            if let ProvenanceTarget::Local(local) = target {
+                ids.insert((local.resource_type, local.id.clone()));
+            }
+        }
+        ids.extend(known.sources.values().flatten().map(|(source, _, id)| (*source, id.clone())));
+        self.heads(ids, &mut known).await?;
+        self.lists(&mut known).await?;
+        Ok(known)
+    }
+
+    /// The current versions of these resources, and what the lists say of them.
+    pub(super) async fn about(self, ids: impl Iterator<Item = (ResourceType, &LogicalId)>) -> Result<Known> {
+        let mut known = Known::default();
+        self.heads(ids.map(|(of_type, id)| (of_type, id.clone())).collect(), &mut known).await?;
         self.lists(&mut known).await?;
         Ok(known)
     }
@@ -101,18 +119,11 @@ impl Looking<'_> {
         Ok(())
     }
 
-    async fn heads(self, binaries: &[LogicalId], known: &mut Known) -> Result<()> {
-        let mut ids: BTreeSet<(ResourceType, &LogicalId)> = binaries.iter().map(|id| (ResourceType::BINARY, id)).collect();
-        for target in known.targets.values().flatten() {
-            if let ProvenanceTarget::Local(local) = target {
-                ids.insert((local.resource_type, &local.id));
-            }
-        }
-        ids.extend(known.sources.values().flatten().map(|(source, _, id)| (*source, id)));
+    async fn heads(self, ids: BTreeSet<(ResourceType, LogicalId)>, known: &mut Known) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<(ResourceType, LogicalId)> = ids.into_iter().map(|(of_type, id)| (of_type, id.clone())).collect();
+        let ids: Vec<(ResourceType, LogicalId)> = ids.into_iter().collect();
         let (types, stored): (Vec<_>, Vec<_>) = ids.iter().map(|(of_type, id)| (TypeColumn(*of_type), IdColumn(id.clone()))).unzip();
         let rows = self.tx.rows(SELECT_HEADS, &[&self.account_id.0, &types, &stored]).await?;
         known.heads = ids.iter().cloned().map(|key| (key, None)).collect();

@@ -1,20 +1,19 @@
 //! What surrounds a possible companion: the targets of a Provenance, the resources that refer to a Binary, and the fate of each.
 
-use std::borrow::Cow;
-
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, LogicalId, ResourceType};
 use lethe_purge::{Seq, companions::Neighbour, holds::HoldsInForce, selection::Candidate};
 use lethe_search::ProvenanceTarget;
+use tokio_postgres::Row;
 
 use super::{
     held,
     job::JobRow,
-    known::{Known, Looking},
+    known::{Known, Looking, NEIGHBOURS_MAX, Source},
     listed::{self, Role},
 };
 use crate::{
-    columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn, seq},
+    columns::{IdColumn, InstantColumn, KIND_DELETE, SeqColumn, TypeColumn, at_most, seq},
     error::Result,
     holds,
     index_columns::TargetsColumn,
@@ -79,9 +78,12 @@ impl<'a> Neighbourhood<'a> {
 
     /// Looks up what is asked about these Provenances and Binaries, in place of what was looked up before.
     pub(super) async fn look_up(&mut self, provenances: &[Seq], binaries: &[LogicalId]) -> Result<()> {
-        let looking = Looking { tx: self.tx, job: self.job, account_id: self.account_id, binary_sources: &self.binary_sources };
-        self.known = looking.up(provenances, binaries).await?;
+        self.known = self.looking().up(provenances, binaries).await?;
         Ok(())
+    }
+
+    fn looking(&self) -> Looking<'_> {
+        Looking { tx: self.tx, job: self.job, account_id: self.account_id, binary_sources: &self.binary_sources }
     }
 
     pub(super) fn binary_sources(&self) -> Vec<ResourceType> {
@@ -95,7 +97,7 @@ impl<'a> Neighbourhood<'a> {
 
     /// The place of the current version, if there is one with content.
     pub(super) async fn current_seq(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Seq>> {
-        Ok(self.head(resource_type, id).await?.filter(|head| !head.candidate.is_deletion).map(|head| head.seq))
+        Ok(self.head(&self.known, resource_type, id).await?.filter(|head| !head.candidate.is_deletion).map(|head| head.seq))
     }
 
     /// Whether this current version of a Provenance or Binary may be put on the list: below the watermark, not a target, not listed.
@@ -104,16 +106,16 @@ impl<'a> Neighbourhood<'a> {
             return Ok(false);
         }
         let Some(last_updated) = self.stored_on(resource_type, seq).await? else { return Ok(false) };
-        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
-        Ok(!is_target && !self.is_listed(resource_type, seq).await?)
+        let is_target = self.is_target(&self.known, Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
+        Ok(!is_target && !self.is_on_list(&self.known, Role::Companion, resource_type, seq).await?)
     }
 
     /// Whether a current version of a Provenance or Binary goes, as a target or along.
     pub(super) async fn goes(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
         let Some(last_updated) = self.stored_on(resource_type, seq).await? else { return Ok(false) };
-        let is_target = self.is_target(Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
-        let is_held = self.has_held && self.is_held(resource_type, seq).await?;
-        Ok((is_target && !is_held) || self.is_listed(resource_type, seq).await?)
+        let is_target = self.is_target(&self.known, Candidate { resource_type, last_updated, seq, is_deletion: false }).await?;
+        let is_held = self.has_held && self.is_held(&self.known, resource_type, seq).await?;
+        Ok((is_target && !is_held) || self.is_on_list(&self.known, Role::Companion, resource_type, seq).await?)
     }
 
     /// When a current version was stored.
@@ -127,97 +129,125 @@ impl<'a> Neighbourhood<'a> {
 
     /// Whether a Provenance is about something that goes.
     pub(super) async fn has_going_target(&self, provenance: Seq) -> Result<bool> {
-        for target in self.provenance_targets(provenance).await?.iter() {
-            if self.target(target, Unlisted::Remains).await? == Neighbour::Going {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.targets(provenance, Unlisted::Remains, Neighbour::Going).await?.contains(&Neighbour::Going))
     }
 
     /// Whether something that goes refers to a Binary.
     pub(super) async fn has_going_referrer(&self, binary: &LogicalId) -> Result<bool> {
-        for (source, _, id) in self.sources(binary).await?.iter() {
-            if self.neighbour(*source, id, Unlisted::Remains).await? == Neighbour::Going {
+        Ok(self.sources(binary, Unlisted::Remains, Neighbour::Going).await?.contains(&Neighbour::Going))
+    }
+
+    /// The targets of a Provenance, up to the first that remains.
+    pub(super) async fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
+        self.targets(provenance, unlisted, Neighbour::Remaining).await
+    }
+
+    /// The resources of which some version refers to a Binary, up to the first that remains.
+    pub(super) async fn referrers(&self, binary: &LogicalId, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
+        self.sources(binary, unlisted, Neighbour::Remaining).await
+    }
+
+    /// The targets of a Provenance, up to the first of which `last` is true.
+    async fn targets(&self, provenance: Seq, unlisted: Unlisted, last: Neighbour) -> Result<Vec<Neighbour>> {
+        let mut neighbours = Vec::new();
+        if let Some(targets) = self.known.targets.get(&provenance) {
+            self.judge_targets(&self.known, targets, unlisted, last, &mut neighbours).await?;
+            return Ok(neighbours);
+        }
+        let key: Values<'_> = &[&self.account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(provenance)];
+        let Some(row) = self.tx.row_if_any(SELECT_TARGETS, key).await? else { return Ok(neighbours) };
+        let targets = row.try_get::<_, Option<TargetsColumn>>(0)?.map_or_else(Vec::new, |targets| targets.0);
+        for chunk in targets.chunks(NEIGHBOURS_MAX) {
+            let known = self.looking().about(chunk.iter().filter_map(local_key)).await?;
+            if self.judge_targets(&known, chunk, unlisted, last, &mut neighbours).await? {
+                break;
+            }
+        }
+        Ok(neighbours)
+    }
+
+    /// Adds what these targets are; whether the last one was met.
+    async fn judge_targets(
+        &self,
+        known: &Known,
+        targets: &[ProvenanceTarget],
+        unlisted: Unlisted,
+        last: Neighbour,
+        neighbours: &mut Vec<Neighbour>,
+    ) -> Result<bool> {
+        for target in targets {
+            let neighbour = match local_key(target) {
+                None => Neighbour::Remaining,
+                Some((resource_type, id)) => self.neighbour(known, resource_type, id, unlisted).await?,
+            };
+            neighbours.push(neighbour);
+            if neighbour == last {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The versions that refer to a Binary: their types, places and ids.
-    async fn sources(&self, binary: &LogicalId) -> Result<Cow<'_, [(ResourceType, Seq, LogicalId)]>> {
+    /// The resources of which some version refers to a Binary, up to the first of which `last` is true.
+    async fn sources(&self, binary: &LogicalId, unlisted: Unlisted, last: Neighbour) -> Result<Vec<Neighbour>> {
+        let mut neighbours = Vec::new();
         if let Some(sources) = self.known.sources.get(binary) {
-            return Ok(Cow::Borrowed(sources));
+            self.judge_sources(&self.known, sources, unlisted, last, &mut neighbours).await?;
+            return Ok(neighbours);
         }
-        let (target, key) = (TypeColumn(ResourceType::BINARY), IdColumn(binary.clone()));
-        let mut sources = Vec::new();
+        // There are too many to look at all of them at once.
+        let (target, key, limit) = (TypeColumn(ResourceType::BINARY), IdColumn(binary.clone()), at_most(NEIGHBOURS_MAX));
         for source in &self.binary_sources {
-            for row in self.tx.rows(SELECT_SOURCES, &[&self.account_id.0, &TypeColumn(*source), &target, &key]).await? {
-                sources.push((*source, seq(&row, 0)?, row.try_get::<_, IdColumn>(1)?.0));
-            }
-        }
-        Ok(Cow::Owned(sources))
-    }
-
-    /// The targets of a Provenance.
-    pub(super) async fn targets_of(&self, provenance: Seq, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
-        let mut neighbours = Vec::new();
-        for target in self.provenance_targets(provenance).await?.iter() {
-            let neighbour = self.target(target, unlisted).await?;
-            neighbours.push(neighbour);
-            if neighbour == Neighbour::Remaining {
-                break;
+            let mut after = Some(Seq(0));
+            while let Some(start) = after {
+                let values: Values<'_> = &[&self.account_id.0, &TypeColumn(*source), &target, &key, &SeqColumn(start), &limit];
+                let rows = self.tx.rows(SELECT_SOURCES, values).await?;
+                let of_row = |row: &Row| Ok((*source, seq(row, 0)?, row.try_get::<_, IdColumn>(1)?.0));
+                let page = rows.iter().map(of_row).collect::<Result<Vec<Source>>>()?;
+                after = page.last().filter(|_| page.len() == NEIGHBOURS_MAX).map(|(_, seq, _)| *seq);
+                let known = self.looking().about(page.iter().map(|(source, _, id)| (*source, id))).await?;
+                if self.judge_sources(&known, &page, unlisted, last, &mut neighbours).await? {
+                    return Ok(neighbours);
+                }
             }
         }
         Ok(neighbours)
     }
 
-    async fn provenance_targets(&self, provenance: Seq) -> Result<Cow<'_, [ProvenanceTarget]>> {
-        if let Some(targets) = self.known.targets.get(&provenance) {
-            return Ok(Cow::Borrowed(targets));
-        }
-        let key: Values<'_> = &[&self.account_id.0, &TypeColumn(ResourceType::PROVENANCE), &SeqColumn(provenance)];
-        let Some(row) = self.tx.row_if_any(SELECT_TARGETS, key).await? else { return Ok(Cow::Owned(Vec::new())) };
-        Ok(Cow::Owned(row.try_get::<_, Option<TargetsColumn>>(0)?.map_or_else(Vec::new, |targets| targets.0)))
-    }
-
-    /// One target of a Provenance.
-    pub(super) async fn target(&self, target: &ProvenanceTarget, unlisted: Unlisted) -> Result<Neighbour> {
-        match target {
-            ProvenanceTarget::Foreign => Ok(Neighbour::Remaining),
-            ProvenanceTarget::Local(local) => self.neighbour(local.resource_type, &local.id, unlisted).await,
-        }
-    }
-
-    /// The resources of which some version refers to a Binary.
-    pub(super) async fn referrers(&self, binary: &LogicalId, unlisted: Unlisted) -> Result<Vec<Neighbour>> {
-        let mut neighbours = Vec::new();
-        for (source, seq, id) in self.sources(binary).await?.iter() {
-            let neighbour =
-                if *seq > self.job.job.watermark { Neighbour::Remaining } else { self.neighbour(*source, id, unlisted).await? };
+    /// Adds what these sources are; whether the last one was met.
+    async fn judge_sources(
+        &self,
+        known: &Known,
+        sources: &[Source],
+        unlisted: Unlisted,
+        last: Neighbour,
+        neighbours: &mut Vec<Neighbour>,
+    ) -> Result<bool> {
+        for (source, seq, id) in sources {
+            let is_later = *seq > self.job.job.watermark;
+            let neighbour = if is_later { Neighbour::Remaining } else { self.neighbour(known, *source, id, unlisted).await? };
             neighbours.push(neighbour);
-            if neighbour == Neighbour::Remaining {
-                break;
+            if neighbour == last {
+                return Ok(true);
             }
         }
-        Ok(neighbours)
+        Ok(false)
     }
 
-    async fn neighbour(&self, resource_type: ResourceType, id: &LogicalId, unlisted: Unlisted) -> Result<Neighbour> {
-        let Some(head) = self.head(resource_type, id).await? else { return Ok(Neighbour::Absent) };
+    async fn neighbour(&self, known: &Known, resource_type: ResourceType, id: &LogicalId, unlisted: Unlisted) -> Result<Neighbour> {
+        let Some(head) = self.head(known, resource_type, id).await? else { return Ok(Neighbour::Absent) };
         if head.seq > self.job.job.watermark {
             return Ok(Neighbour::Remaining);
         }
-        if self.is_target(head.candidate).await? {
-            let is_held = self.has_held && self.is_held(resource_type, head.seq).await?;
+        if self.is_target(known, head.candidate).await? {
+            let is_held = self.has_held && self.is_held(known, resource_type, head.seq).await?;
             return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
         }
         let can_be_companion = [ResourceType::PROVENANCE, ResourceType::BINARY].contains(&resource_type) && !head.candidate.is_deletion;
         if !can_be_companion {
             return Ok(Neighbour::Remaining);
         }
-        if self.is_listed(resource_type, head.seq).await? {
+        if self.is_on_list(known, Role::Companion, resource_type, head.seq).await? {
             // A hold that was set since the list was looked through keeps it, and whatever it needs.
             let is_held = !self.holds_on(resource_type, head.seq).await?.is_empty();
             return Ok(if is_held { Neighbour::Remaining } else { Neighbour::Going });
@@ -234,8 +264,8 @@ impl<'a> Neighbourhood<'a> {
         held::holds_on(self.tx, self.job, &self.holds, self.account_id, resource_type, seq).await
     }
 
-    async fn head(&self, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Head>> {
-        if let Some(head) = self.known.heads.get(&(resource_type, id.clone())) {
+    async fn head(&self, known: &Known, resource_type: ResourceType, id: &LogicalId) -> Result<Option<Head>> {
+        if let Some(head) = known.heads.get(&(resource_type, id.clone())) {
             return Ok(*head);
         }
         let row = self.tx.row_if_any(SELECT_HEAD, &[&self.account_id.0, &TypeColumn(resource_type), &IdColumn(id.clone())]).await?;
@@ -243,35 +273,38 @@ impl<'a> Neighbourhood<'a> {
     }
 
     /// Whether a current version is a target. One of a listed type that is on hold is not on the list.
-    async fn is_target(&self, candidate: Candidate) -> Result<bool> {
+    async fn is_target(&self, known: &Known, candidate: Candidate) -> Result<bool> {
         let (selection, resource_type) = (&self.job.job.selection, candidate.resource_type);
         if !selection.selects(candidate, self.job.job.watermark) {
             return Ok(false);
         }
         if selection.is_listed(resource_type) {
-            return self.is_on_list(Role::Target, resource_type, candidate.seq).await;
+            return self.is_on_list(known, Role::Target, resource_type, candidate.seq).await;
         }
         Ok(true)
     }
 
-    /// Whether it is on the list of companions.
-    async fn is_listed(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
-        self.is_on_list(Role::Companion, resource_type, seq).await
-    }
-
-    async fn is_on_list(&self, role: Role, resource_type: ResourceType, seq: Seq) -> Result<bool> {
-        if self.known.stored_on.contains_key(&(resource_type, seq)) {
-            return Ok(self.known.listed.contains(&(role, (resource_type, seq))));
+    async fn is_on_list(&self, known: &Known, role: Role, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        if known.stored_on.contains_key(&(resource_type, seq)) {
+            return Ok(known.listed.contains(&(role, (resource_type, seq))));
         }
         listed::contains(self.tx, self.job, self.account_id, role, resource_type, seq).await
     }
 
     /// Whether a target was found to be on hold.
-    async fn is_held(&self, resource_type: ResourceType, seq: Seq) -> Result<bool> {
-        if self.known.stored_on.contains_key(&(resource_type, seq)) {
-            return Ok(self.known.held.contains(&(resource_type, seq)));
+    async fn is_held(&self, known: &Known, resource_type: ResourceType, seq: Seq) -> Result<bool> {
+        if known.stored_on.contains_key(&(resource_type, seq)) {
+            return Ok(known.held.contains(&(resource_type, seq)));
         }
         held::is_noted(self.tx, self.job, self.account_id, resource_type, seq).await
+    }
+}
+
+/// Type and id of a target that a purge here can remove.
+fn local_key(target: &ProvenanceTarget) -> Option<(ResourceType, &LogicalId)> {
+    match target {
+        ProvenanceTarget::Local(local) => Some((local.resource_type, &local.id)),
+        ProvenanceTarget::Foreign => None,
     }
 }
 

@@ -1,0 +1,1 @@
+analyze version, reference

@@ -1,1 +1,0 @@
-select exists (select 1 from version where account_id = $1 and type_id = $2 and seq >= $3 and seq < $4)
