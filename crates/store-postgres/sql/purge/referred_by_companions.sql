@@ -10,16 +10,14 @@ cross join lateral (
     where version.account_id = $2 and version.type_id = $3 and version.id = source.id and coalesce(version.replaced_by_seq, 0) = 0
     limit 1
 ) as latest
-cross join lateral (
-    select 1 from purge_listed
-    where
+-- In a preview this table is a local one, which Citus joins, but not laterally.
+join purge_listed
+    on
         purge_listed.job_number = $1
         and purge_listed.account_id = $2
         and purge_listed.role = 'companion'
         and purge_listed.type_id = $3
         and purge_listed.seq = latest.seq
-    limit 1
-) as listed
 where reference.account_id = $2 and reference.source_type_id = $3 and reference.target_type_id = $4 and reference.target_id > $5
 order by reference.target_id
 limit $6
