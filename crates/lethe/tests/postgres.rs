@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 use support::{
     database::Database,
+    recorder::Recorder,
     scene::{Api, Scene},
 };
 
@@ -45,11 +46,13 @@ async fn a_fresh_database_is_served_written_searched_purged_and_certified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_ends_no_lease_of_another() {
     let scene = Scene::new().await;
-    scene.fill(&scene.purged.0, 1, 40);
-    let (mut first, server) = scene.database.serve(&scene.workplace, &[]);
+    scene.fill(&scene.purged.0, 1, 3);
+    let recorder = Recorder::install(scene.database.client().await, 0).await;
+    let (mut first, server) = scene.database.serve_as("first", &scene.workplace, &[]);
     let api = Api::new(&server, &scene.purged.1);
+    recorder.close_gate().await;
     let address = api.kick_off().await;
-    while api.get(&address).await["job"]["initializedOn"].is_null() {}
+    recorder.until_at_gate(&["first"]).await;
     // Nobody renews the lease any more, and it lasts for minutes.
     first.signal("KILL");
     first.wait();
@@ -60,59 +63,54 @@ async fn a_server_that_starts_ends_no_lease_of_another() {
     assert_eq!(scene.number(leases).await, 1);
 }
 
-/// Purges at the first of two servers, which gets `signal` in the middle; until the second one has taken a job over. Each round has a purge of its own.
+/// Purges at the first of two servers, which gets `signal` in the middle of a batch; the second one takes the job over.
 async fn taken_over(signal: &str) {
     let scene = Scene::new().await;
     scene.fill(&scene.bystander.0, 2, 3);
-    let (mut taken_over, mut bystander_before) = (false, None);
-    for round in 1..=10 {
-        scene.fill(&scene.purged.0, 100 + round, 40);
-        let lease = ["--lease-seconds", "2"];
-        let ((mut first, first_url), (mut second, second_url)) =
-            (scene.database.serve(&scene.workplace, &lease), scene.database.serve(&scene.workplace, &lease));
-        let (api, other) = (Api::new(&second_url, &scene.purged.1), Api::new(&second_url, &scene.bystander.1));
-        let stored = api.count("Observation").await;
-        assert!(stored > 0, "the control");
-        bystander_before.get_or_insert(other.count("Observation").await);
-        // It looks for jobs all the time: the first one is to have this.
-        second.signal("STOP");
-        let at_first = Api::new(&first_url, &scene.purged.1);
-        let address = at_first.kick_off().await;
-        while at_first.get(&address).await["job"]["initializedOn"].is_null() {}
-        first.signal(signal);
-        second.signal("CONT");
-        let late = json!({"resourceType": "Basic", "id": format!("late-{round}")});
-        api.call(Method::PUT, &format!("Basic/late-{round}"), Some(late)).await;
-        let job = api.ended(&address).await;
-        assert_eq!(job["status"], "successful", "{job}");
-        let certificate = api.get(&format!("{address}/certificate")).await;
-        let sum =
-            ["deletedCount", "sparedCount", "heldCount", "failedCount"].map(|count| job[count].as_u64().unwrap_or(0)).iter().sum::<u64>();
-        assert_eq!(sum, job["resourceCount"].as_u64().unwrap(), "{job}");
+    scene.fill(&scene.purged.0, 1, 10);
+    let recorder = Recorder::install(scene.database.client().await, 0).await;
+    let lease = ["--lease-seconds", "2"];
+    let ((mut first, first_url), (mut second, second_url)) =
+        (scene.database.serve_as("first", &scene.workplace, &lease), scene.database.serve_as("second", &scene.workplace, &lease));
+    let (api, other) = (Api::new(&second_url, &scene.purged.1), Api::new(&second_url, &scene.bystander.1));
+    let stored = api.count("Observation").await;
+    assert!(stored > 0, "the control");
+    let bystander_before = other.count("Observation").await;
+    // It looks for jobs all the time: the first one is to have this.
+    second.signal("STOP");
+    let at_first = Api::new(&first_url, &scene.purged.1);
+    recorder.close_gate().await;
+    let address = at_first.kick_off().await;
+    recorder.until_at_gate(&["first"]).await;
+    first.signal(signal);
+    recorder.open_gate().await;
+    second.signal("CONT");
+    let late = json!({"resourceType": "Basic", "id": "late"});
+    api.call(Method::PUT, "Basic/late", Some(late)).await;
+    let job = api.ended(&address).await;
+    assert_eq!(job["status"], "successful", "{job}");
+    let certificate = api.get(&format!("{address}/certificate")).await;
+    let sum = ["deletedCount", "sparedCount", "heldCount", "failedCount"].map(|count| job[count].as_u64().unwrap_or(0)).iter().sum::<u64>();
+    assert_eq!(sum, job["resourceCount"].as_u64().unwrap(), "{job}");
 
-        // Who was stopped goes on, and finds that the job is another's.
-        if signal == "STOP" {
-            first.signal("CONT");
-            assert_eq!(Api::new(&first_url, &scene.purged.1).get(&address).await["job"], job);
-            first.signal("TERM");
-            assert_eq!(first.wait(), Some(0));
-        } else {
-            first.wait();
-        }
-        assert_eq!(api.get(&address).await["job"], job, "late writes change nothing");
-        assert_eq!(api.get(&format!("{address}/certificate")).await, certificate);
-        assert_eq!((api.count("Observation").await, api.count("Basic").await), (0, 1));
-        assert_eq!(Some(other.count("Observation").await), bystander_before);
-        second.signal("TERM");
-        assert_eq!(second.wait(), Some(0));
-        scene.assert_sound();
-        taken_over = scene.number("select max(fence) from purge_job").await > 1;
-        if taken_over {
-            break;
-        }
+    // Who was stopped goes on, and finds that the job is another's.
+    if signal == "STOP" {
+        first.signal("CONT");
+        assert_eq!(Api::new(&first_url, &scene.purged.1).get(&address).await["job"], job);
+        first.signal("TERM");
+        assert_eq!(first.wait(), Some(0));
+    } else {
+        first.wait();
     }
-    assert!(taken_over, "the control: no job was taken over");
-    assert_eq!(scene.number("select count(*) from purge_certificate").await, scene.number("select count(*) from purge_job").await);
+    assert_eq!(api.get(&address).await["job"], job, "late writes change nothing");
+    assert_eq!(api.get(&format!("{address}/certificate")).await, certificate);
+    assert_eq!((api.count("Observation").await, api.count("Basic").await), (0, 1));
+    assert_eq!(other.count("Observation").await, bystander_before);
+    second.signal("TERM");
+    assert_eq!(second.wait(), Some(0));
+    scene.assert_sound();
+    assert!(scene.number("select max(fence) from purge_job").await > 1, "the control: it was taken over");
+    assert_eq!(scene.number("select count(*) from purge_certificate").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,11 @@ impl Error {
         matches!(self, Self::Postgres(error) if is_conflict(error))
     }
 
+    /// Whether others have kept a lock for longer than the session waits.
+    pub(crate) fn is_locked(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+
     /// Whether the server has given the statement up, because it took too long or because somebody asked.
     pub(crate) fn is_canceled(&self) -> bool {
         matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::QUERY_CANCELED))

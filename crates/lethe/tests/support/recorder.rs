@@ -1,19 +1,28 @@
-//! Who works at a purge, as the database itself sees it: triggers that note what was committed, by whom and when, and make batches slow.
+//! Who works at a purge, as the database itself sees it: triggers that note what was committed, by whom and when, make batches slow, and stop them where
+//! they begin.
+
+use std::{collections::BTreeSet, time::Instant};
 
 use tokio_postgres::Client;
+
+use super::DEADLINE;
 
 /// Notes each claim of a batch, its beginning and its end, and each change of a job.
 const TRIGGERS: &str = "
 create table public.slowness (ms integer not null);
 create table public.noted (at_ms bigint not null, who text not null, what text not null, job bigint not null, batch bigint);
 
-create function public.note_batch() returns trigger language plpgsql as $$
+-- Waits for whoever has closed the gate, without a limit of its own.
+create function public.note_batch() returns trigger language plpgsql set lock_timeout = 0 as $$
 begin
     if new.state = 'running' then
         insert into public.noted values (
             extract(epoch from clock_timestamp()) * 1000, current_setting('application_name'),
             case when new.attempts = old.attempts then 'begin' else 'claim' end, new.job_number, new.batch
         );
+        if new.attempts = old.attempts then
+            perform pg_advisory_xact_lock_shared(1);
+        end if;
     elsif old.state = 'running' then
         perform pg_sleep(ms / 1000.0) from public.slowness;
         insert into public.noted values (
@@ -61,6 +70,55 @@ impl Recorder {
 
     pub async fn set_slowness(&self, slow_ms: i32) {
         self.0.execute("update public.slowness set ms = $1", &[&slow_ms]).await.unwrap();
+    }
+
+    /// From now on batches begin and go no further. Whoever is there has neither changed a row nor taken a lock but that of the batch.
+    pub async fn close_gate(&self) {
+        self.0.execute("select pg_advisory_lock(1)", &[]).await.unwrap();
+    }
+
+    /// All go on.
+    pub async fn open_gate(&self) {
+        self.0.execute("select pg_advisory_unlock(1)", &[]).await.unwrap();
+    }
+
+    /// Waits until each of these processes stands at the gate with a batch.
+    pub async fn until_at_gate(&self, names: &[&str]) {
+        let (began, names) = (Instant::now(), names.iter().copied().collect::<BTreeSet<_>>());
+        let waiting = "select distinct application_name from pg_locks join pg_stat_activity using (pid)
+            where locktype = 'advisory' and not granted and datname = current_database()";
+        loop {
+            let rows = self.0.query(waiting, &[]).await.unwrap();
+            if rows.iter().map(|row| row.get(0)).collect::<BTreeSet<&str>>().is_superset(&names) {
+                return;
+            }
+            self.assert_goes_on(began, &self.noted().await);
+        }
+    }
+
+    /// Waits until what was noted is so. What a job that has ended will never do is not waited for.
+    pub async fn until(&self, is_so: impl Fn(&[Noted]) -> bool) -> Vec<Noted> {
+        let began = Instant::now();
+        loop {
+            let noted = self.noted().await;
+            if is_so(&noted) {
+                return noted;
+            }
+            self.assert_goes_on(began, &noted);
+        }
+    }
+
+    /// Waits until so many more batches have ended.
+    pub async fn until_more_are_done(&self, more: usize) {
+        let before = self.done().await;
+        self.until(|noted| noted.iter().filter(|noted| noted.what == "done").count() >= before + more).await;
+    }
+
+    fn assert_goes_on(&self, began: Instant, noted: &[Noted]) {
+        let ends = ["successful ", "failed ", "canceled "];
+        let has_ended = noted.iter().any(|noted| ends.iter().any(|end| noted.what.starts_with(end)));
+        assert!(!has_ended, "the job has ended before: {noted:?}");
+        assert!(began.elapsed() < DEADLINE, "{noted:?}");
     }
 
     /// Everything so far, in order.

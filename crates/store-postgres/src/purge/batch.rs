@@ -40,6 +40,10 @@ const SETTLE: &str = include_str!("../../sql/purge/settle_batch.sql");
 const FAIL: &str = include_str!("../../sql/purge/fail_batch.sql");
 const DELETE_CURRENT: &str = include_str!("../../sql/purge/delete_current_versions.sql");
 
+/// A claim takes milliseconds, so whoever waits for longer waits for a step of the job's own worker, or for somebody who is silent. The worker that asks looks
+/// for jobs of its own by the same loop, and keeps the job's row from others while it waits for the row of a batch.
+const CLAIM_SHARED_WAIT: &str = "set local lock_timeout = '1s'";
+
 /// Until batches that others run are looked at again.
 const OTHERS_PAUSE_MS: i64 = 50;
 
@@ -58,15 +62,19 @@ pub(super) async fn claim_shared(store: &PostgresStore) -> Result<Option<(Lease<
             Ok(row.map(|row| row.try_get::<_, i64>(0)).transpose()?)
         };
         let Some(number) = store.work.read(look).await? else { return Ok(None) };
-        if let Some(claimed) = store.work.write(Durability::InOrder, |tx| claim_shared_of(tx, number, times)).await? {
-            return Ok(Some(claimed));
+        match store.work.write(Durability::InOrder, |tx| claim_shared_of(tx, number, times)).await {
+            Ok(Some(claimed)) => return Ok(Some(claimed)),
+            // Others have what it had, or it waits for what they run; or somebody keeps its row for longer, and another job may have work meanwhile.
+            Ok(None) => {}
+            Err(error) if error.is_locked() => {}
+            Err(error) => return Err(error.into()),
         }
-        // Others have what it had, or it waits for what they run.
         behind = number;
     }
 }
 
 async fn claim_shared_of(tx: Tx, number: i64, times: LeaseTimes) -> crate::error::Result<Option<(Lease<JobId>, ClaimedBatch)>> {
+    tx.run(CLAIM_SHARED_WAIT).await?;
     // As the job's own worker claims, under the lock of its row: what is left, and whether somebody canceled it, changes for nobody meanwhile.
     let job = job::locked_row(&tx, number).await?;
     if job.job.state != JobState::Running || job.job.phase != Phase::Execute {

@@ -1,6 +1,11 @@
 //! Who gets what waits, when several ask at once.
 
-use std::{collections::HashSet, future::Future, sync::Arc};
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lethe_jobs::{Fence, Lease};
 use lethe_store::{Clock, ExportKickOff, ExportSelection, JobId, NewExport, Store};
@@ -117,4 +122,25 @@ async fn who_shares_work_goes_on_to_the_next_job_where_the_oldest_has_nothing_fo
         assert_eq!(store.claim_shared_batch().await.unwrap().expect("a batch waits").0.job_id, purges[1]);
     }
     assert_eq!(store.claim_shared_batch().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shares_work_goes_on_to_the_next_job_where_another_keeps_the_lock_of_the_oldest() {
+    let (harness, purges, _) = many().await;
+    let (store, other) = (harness.store(), harness.backend.client().await);
+    for _ in 0..2 {
+        let lease = store.claim_purge().await.unwrap().unwrap().lease;
+        harness.plan(&lease).await;
+    }
+    // A long step of its own worker; and a batch that runs for longer than its lease lasts.
+    let abandoned = "update purge_batch set state = 'running', lease_expires_on_ms = 0, is_shared = true where job_number = 1";
+    let locks = [("purge_job", "select"), ("purge_batch", abandoned)];
+    for (table, before) in locks {
+        other.batch_execute(&format!("{before}; begin; select from {table} where job_number = 1 for update")).await.unwrap();
+        let began = Instant::now();
+        assert_eq!(store.claim_shared_batch().await.unwrap().expect("a batch waits").0.job_id, purges[1]);
+        assert!(began.elapsed() < Duration::from_secs(9), "it has waited as long as any session may: {:?}", began.elapsed());
+        other.batch_execute("commit").await.unwrap();
+    }
+    assert_eq!(store.claim_shared_batch().await.unwrap().expect("it is free again").0.job_id, purges[0]);
 }
