@@ -71,6 +71,9 @@ pub(crate) enum Error {
     /// What a write was refused for.
     #[error(transparent)]
     Write(WriteError),
+    /// Others have changed since what a write looked at.
+    #[error("others were writing the same at the same time")]
+    LostRace,
 }
 
 impl Error {
@@ -82,6 +85,15 @@ impl Error {
     /// Whether others have kept a lock for longer than the session waits.
     pub(crate) fn is_locked(&self) -> bool {
         matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+
+    /// Whether others, who write to the same account at the same time, have done what this write wanted to.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        match self {
+            Self::LostRace => true,
+            Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
+            _ => false,
+        }
     }
 
     /// Whether the server has given the statement up, because it took too long or because somebody asked.
@@ -102,6 +114,7 @@ impl From<Error> for StoreError {
             Error::Store(error) => error,
             Error::Write(WriteError::Store(error)) => error,
             Error::Write(refused) => Self::Failed(Box::new(refused)),
+            error @ Error::LostRace => Self::Unavailable(Box::new(error)),
         }
     }
 }

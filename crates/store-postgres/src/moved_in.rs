@@ -205,7 +205,7 @@ impl MovedIn {
     pub async fn put_orders(&self, last_updated_ms: &[(AccountId, i64)], last_seq: u64) -> std::result::Result<(), StoreError> {
         let (accounts, times): (Vec<i64>, Vec<i64>) = last_updated_ms.iter().map(|(account_id, ms)| (account_id.0, *ms)).unzip();
         let put = async || -> Result<()> {
-            self.tx.execute(INSERT_ORDERS, &[&accounts, &times, &NumberColumn(last_seq)]).await?;
+            self.tx.execute(INSERT_ORDERS, &[&accounts, &times]).await?;
             if last_seq > 0 {
                 self.tx.row(SET_PLACE, &[&NumberColumn(last_seq)]).await?;
             }

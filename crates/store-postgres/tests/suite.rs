@@ -311,7 +311,7 @@ async fn many_that_start_at_once_make_one_schema_and_a_later_one_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kick_off_waits_for_whoever_has_a_place_or_adds_an_account_already() {
-    let write = "select last_updated_ms from commit_order where account_id = $account for no key update; select nextval('place')";
+    let write = "select 1 from commit_order where account_id = $account for share; select nextval('place')";
     let add =
         "insert into user_account (client_id, app_user_id, active, created_on_ms) values ('c1', 'new', true, 0); select nextval('place')";
     for (is_of_client, begun) in [(false, write), (true, write), (true, add)] {

@@ -1,12 +1,13 @@
 select
     (
-        select count(*) from type_total
+        select count(*)
+        from (select account_id, type_id, sum(resources) as resources from type_total group by account_id, type_id) as total
         where
-            resources <> (
+            total.resources <> (
                 select count(*) from version
                 where
-                    version.account_id = type_total.account_id
-                    and version.type_id = type_total.type_id
+                    version.account_id = total.account_id
+                    and version.type_id = total.type_id
                     and version.replaced_by_seq is null
                     and version.kind <> 3
             )

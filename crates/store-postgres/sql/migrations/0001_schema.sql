@@ -52,13 +52,11 @@ create index token_by_account on token (account_id, expires_on_ms);
 -- The order of commits (docs/adr/0036): one series for the whole store, of which a transaction takes numbers while it holds its account's lock.
 create sequence place cache 1;
 
--- Each account's lock: whoever writes to the account updates its row before anything else. One row for each account.
+-- Each account's lock: writers take its row shared, kick-offs have it alone. One row for each account.
 create table commit_order (
     account_id bigint primary key,
-    -- of the account
-    last_seq bigint not null default 0,
-    -- Time of the newest version: meta.lastUpdated never goes backwards within an account.
-    last_updated_ms bigint not null default 0
+    -- No version is stored with an earlier time from now on. Only who has the lock alone raises it.
+    times_from_ms bigint not null default 0
 ) with (fillfactor = 50);
 
 -- Every version of every resource. A logical id that is a UUID is kept as the byte ff and its 16 bytes, any other as its text:
@@ -242,12 +240,19 @@ alter table reference
     alter column source_type_id set (n_distinct = 1),
     alter column target_type_id set (n_distinct = 1);
 
--- How many current resources of a type there are, deleted ones left out.
+-- How many current resources of a type there are, deleted ones left out: the sum over the lanes. Each connection has its lane, so that writers of an
+-- account do not wait for each other's commits.
 create table type_total (
     account_id bigint not null,
     type_id smallint not null,
-    resources bigint not null check (resources >= 0),
-    primary key (account_id, type_id)
+    lane smallint not null default 0,
+    -- Those that were added in this lane, without those that were taken away in it: may be below zero.
+    resources bigint not null,
+    -- How many transactions have changed anything of the type.
+    changes bigint not null default 0,
+    -- Time of the newest version.
+    last_updated_ms bigint not null default 0,
+    primary key (account_id, type_id, lane)
 ) with (
     -- Each transaction changes its row, which then stays on its page.
     fillfactor = 50

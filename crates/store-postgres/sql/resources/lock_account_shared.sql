@@ -1,1 +1,1 @@
-select last_updated_ms from commit_order where account_id = $1 for share
+select times_from_ms, (pg_backend_pid() % 16)::smallint from commit_order where account_id = $1 for share

@@ -1,1 +1,1 @@
-select type_id, resources from type_total where account_id = $1 order by type_id
+select type_id, sum(resources)::bigint from type_total where account_id = $1 group by type_id order by type_id

@@ -113,7 +113,7 @@ pub(super) async fn store_batch(
     let account = async |tx: Tx| Ok(tx.row_if_any(SELECT_ACCOUNT, &[&lease.job_id]).await?.ok_or(StoreError::LeaseLost)?.try_get(0)?);
     let account_id = AccountId(store.connections.read(account).await?);
     let encoded = &resources::encode(account_id, batch.writes).await?;
-    let work = |tx: Tx| async move {
+    let work = |tx: Tx, beside| async move {
         let number = hold(&tx, lease, times).await?;
         let job = job(&tx, number).await?;
         if job.state == JobState::Canceling {
@@ -121,7 +121,7 @@ pub(super) async fn store_batch(
         }
         let mut counts = (0_u64, 0_u64);
         if !encoded.is_empty() {
-            for outcome in resources::write_all(&tx, job.account_id, encoded, now).await? {
+            for outcome in resources::write_all(&tx, job.account_id, encoded, now, beside).await? {
                 match outcome.kind {
                     Some(ChangeKind::Create) => counts.0 += 1,
                     // An import deletes nothing.
@@ -134,7 +134,7 @@ pub(super) async fn store_batch(
         Ok(ImportProgress::Stored(Box::new(self::job(&tx, number).await?)))
     };
     // A batch and its count are lost together or not at all; the caller is told of them by the end, which is on disk.
-    Ok(store.connections.write(Durability::InOrder, work).await?)
+    Ok(resources::write_beside_others(&store.connections, Durability::InOrder, work).await?)
 }
 
 pub(super) async fn finish(store: &PostgresStore, lease: Lease<JobId>, event: JobEvent, failure: Option<&str>) -> Result<ImportJob> {

@@ -20,7 +20,7 @@ use crate::{
     connections::Durability,
     holds,
     lease_times::LeaseTimes,
-    resources::{add_to_total, lock_account, lock_account_shared},
+    resources::{lock_account, lock_account_shared, take_from_total},
     transaction::{Tx, Values},
 };
 
@@ -171,12 +171,12 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
     if state != BatchState::Running {
         return Err(StoreError::LeaseLost.into());
     }
-    // Nobody writes to the account, and nobody sets a hold in it, until this transaction has ended; but other batches of targets, which are other
-    // ranges. Companions look at each other.
-    match kind {
+    // Nobody sets a hold in the account until this transaction has ended. Others may write to it, and remove other batches of targets: a target that
+    // one of them replaces first is none any more. Companions look at each other, and at everything that refers to them.
+    let lock = match kind {
         "targets" | "listed" => lock_account_shared(tx, row.account_id).await?,
-        _ => lock_account(tx, row.account_id).await.map(drop)?,
-    }
+        _ => lock_account(tx, row.account_id).await?,
+    };
     let removed = match kind {
         "targets" => remove_targets(tx, job, row, now).await?,
         "listed" => listed::remove_targets(tx, job, row, now).await?,
@@ -189,7 +189,7 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
         removed::note(tx, job.number, batch.batch, &row, &removed.seqs).await?;
     }
     if removed.live > 0 {
-        add_to_total(tx, row.account_id, row.resource_type, -(removed.live as i64)).await?;
+        take_from_total(tx, row.account_id, lock, row.resource_type, removed.live).await?;
     }
     let deleted = removed.live + removed.deletions;
     let held = held_before + removed.held;

@@ -22,7 +22,7 @@ use crate::{
     PostgresStore,
     columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, at_most, number, seq},
     holds,
-    resources::{ACCOUNT_FIRST, accounts_of, types_of},
+    resources::{ACCOUNT_FIRST, DISORDER_MAX_MS, accounts_of, types_of},
     transaction::{Tx, Values},
 };
 
@@ -180,7 +180,8 @@ async fn scan_held(
     held::held_in_range(tx, job, &in_force, BatchRow { account_id, resource_type, first_seq, last_seq }).await
 }
 
-/// The last place up to `watermark` that was stored before `before`, by bisection. OK because time never goes backwards within an account.
+/// A place up to `watermark` behind which nothing was stored before `before`, by bisection. OK because within an account time goes back by less than
+/// [`DISORDER_MAX_MS`]. Before it there may be what was stored later.
 pub(super) async fn last_seq_before(
     tx: &Tx,
     account_id: AccountId,
@@ -188,13 +189,14 @@ pub(super) async fn last_seq_before(
     before: Instant,
     watermark: Seq,
 ) -> crate::error::Result<Seq> {
+    let later = before.plus_ms(DISORDER_MAX_MS);
     let (mut low, mut high) = (0, watermark.0);
     while low < high {
         let middle = low + (high - low) / 2 + 1;
         let range: Values<'_> = &[&account_id.0, &TypeColumn(resource_type), &SeqColumn(Seq(middle)), &SeqColumn(watermark)];
         let first = tx.row_if_any(SELECT_SEQ_FROM_TIME, range).await?;
         match first.map(|row| -> crate::error::Result<_> { Ok((seq(&row, 0)?, row.try_get::<_, InstantColumn>(1)?.0)) }).transpose()? {
-            Some((seq, stored_on)) if stored_on < before => low = seq.0,
+            Some((seq, stored_on)) if stored_on <= later => low = seq.0,
             _ => high = middle - 1,
         }
     }

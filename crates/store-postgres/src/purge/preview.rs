@@ -6,7 +6,7 @@ use lethe_auth::{AccountId, Scope};
 use lethe_fhir::{Instant, ResourceType};
 use lethe_jobs::JobState;
 use lethe_purge::{
-    Phase, Seq,
+    Phase,
     plan::BatchLimits,
     preview::{PreviewCounts, PreviewHasher, Stays},
 };
@@ -30,7 +30,7 @@ use crate::{
 };
 
 const SELECT_NEXT_BATCH: &str = include_str!("../../sql/preview/batches.sql");
-const SELECT_LAST_SEQ: &str = include_str!("../../sql/preview/last_seq_of_type.sql");
+const SELECT_CHANGES: &str = include_str!("../../sql/preview/changes.sql");
 const SELECT_HOLDS_STAMP: &str = include_str!("../../sql/preview/holds_stamp.sql");
 const SELECT_LAST_JOB: &str = include_str!("../../sql/preview/last_job.sql");
 const SELECT_GOING_TARGETS: &str = include_str!("../../sql/preview/going_targets.sql");
@@ -47,8 +47,8 @@ const NO_JOB: i64 = 0;
 /// Everything that what a purge removes depends on, in a few numbers: as long as they stay, so does that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// By account: the last version, the last hold, and how many are in force.
-    accounts: Vec<(AccountId, Seq, i64, i64)>,
+    /// By account: how many changes there were, the last hold, and how many are in force.
+    accounts: Vec<(AccountId, i64, i64, i64)>,
     /// The last purge of the client.
     last_job: i64,
 }
@@ -58,13 +58,9 @@ impl Stamp {
     pub(super) async fn of(tx: &Tx, owner: &Scope, now: Instant) -> crate::error::Result<Self> {
         let mut accounts = Vec::new();
         for account_id in accounts_of(tx, owner, ACCOUNT_FIRST).await? {
-            let mut last = Seq(0);
-            for resource_type in types_of(tx, account_id).await? {
-                let row = tx.row(SELECT_LAST_SEQ, &[&account_id.0, &TypeColumn(resource_type)]).await?;
-                last = last.max(read_seq(&row, 0)?);
-            }
+            let changes = tx.row(SELECT_CHANGES, &[&account_id.0]).await?.try_get(0)?;
             let holds = tx.row(SELECT_HOLDS_STAMP, &[&account_id.0, &InstantColumn(now)]).await?;
-            accounts.push((account_id, last, holds.try_get(0)?, holds.try_get(1)?));
+            accounts.push((account_id, changes, holds.try_get(0)?, holds.try_get(1)?));
         }
         let last_job = tx.row(SELECT_LAST_JOB, &[&owner.client_id().0]).await?.try_get(0)?;
         Ok(Self { accounts, last_job })

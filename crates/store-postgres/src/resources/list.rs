@@ -40,9 +40,7 @@ pub(super) async fn count(tx: Tx, scope: &Scope, resource_type: ResourceType, qu
     let mut count = 0;
     for account_id in accounts_of(&tx, scope, ACCOUNT_FIRST).await? {
         if query.ids.is_none() && query.last_updated.is_empty() {
-            let row = tx.row_if_any(SELECT_TOTAL, &[&account_id.0, &TypeColumn(resource_type)]).await?;
-            // OK because a type without a row has no resources.
-            count += row.map_or(Ok(0), |row| number(&row, 0))?;
+            count += number(&tx.row(SELECT_TOTAL, &[&account_id.0, &TypeColumn(resource_type)]).await?, 0)?;
         } else {
             walk(&tx, account_id, resource_type, query, Seq(0), |_| {
                 count += 1;

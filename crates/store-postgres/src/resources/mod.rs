@@ -23,11 +23,13 @@ use crate::{
 pub(crate) use list::types_of;
 pub(crate) use read::{RowVersion, SELECT_VERSION_AT, content_of, current_row, demand_json, values_of};
 pub(crate) use stretch::SELECT_HEADS;
-pub(crate) use write::{SELECT_HEAD, SELECT_VERSION_TIME, add_to_total, encode, write_all};
+pub(crate) use write::{DISORDER_MAX_MS, SELECT_HEAD, SELECT_VERSION_TIME, encode, take_from_total, write_all, write_beside_others};
 
+pub(crate) const SELECT_NEWEST_SEQ: &str = include_str!("../../sql/resources/newest_seq.sql");
 const SELECT_ACCOUNTS: &str = include_str!("../../sql/resources/accounts_of_client.sql");
 const TAKE_TURN: &str = include_str!("../../sql/resources/take_turn.sql");
 const TAKE_TURN_SHARED: &str = include_str!("../../sql/resources/take_turn_shared.sql");
+const TAKE_TURNS: &str = include_str!("../../sql/resources/take_turns.sql");
 const LOCK_ACCOUNT_SHARED: &str = include_str!("../../sql/resources/lock_account_shared.sql");
 const LOCK_ACCOUNTS: &str = include_str!("../../sql/resources/lock_accounts.sql");
 const LOCK_ACCOUNT: &str = include_str!("../../sql/resources/lock_account.sql");
@@ -103,28 +105,44 @@ pub(crate) async fn accounts_of(tx: &Tx, scope: &Scope, first: AccountId) -> Res
 /// Accounts are numbered from 1.
 pub(crate) const ACCOUNT_FIRST: AccountId = AccountId(0);
 
-/// Takes an account's lock until the transaction ends: nobody else writes to it, and no version of it is on its way (docs/adr/0036). Must come before
-/// any other look at what the account holds. Returns when its newest version was stored.
-pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Instant> {
-    // A row's lock goes to whoever asks first once it is free, and a purge asks again at once: so who waits for it stands in line before.
-    tx.row(TAKE_TURN, &[&account_id.0]).await?;
-    let row = tx.row_if_any(LOCK_ACCOUNT, &[&account_id.0]).await?;
-    let row = row.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
-    Ok(row.try_get::<_, InstantColumn>(0)?.0)
+/// An account's lock, as it was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lock {
+    /// No version is stored with an earlier time.
+    times_from: Instant,
+    /// Of `type_total`: others who have the lock have other ones, or wait for each other's commits.
+    lane: i16,
 }
 
-/// Takes an account's lock beside others who take it so: nobody writes to it until the transaction ends but them, and they see to it that they are not
-/// in each other's way.
-pub(crate) async fn lock_account_shared(tx: &Tx, account_id: AccountId) -> Result<()> {
-    tx.row(TAKE_TURN_SHARED, &[&account_id.0]).await?;
-    tx.row_if_any(LOCK_ACCOUNT_SHARED, &[&account_id.0]).await?.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
-    Ok(())
+/// So many turns are taken at a time: PostgreSQL keeps all locks of all sessions in one table, which has room for some thousands. Of a client with more
+/// accounts the others are locked without: then a kick-off waits for a moment in which nobody writes to one of them.
+const TURNS_MAX: usize = 1_000;
+
+/// Takes an account's lock until the transaction ends: nobody else writes to it, and no version of it is on its way (docs/adr/0036). Must come before
+/// any other look at what the account holds.
+pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Lock> {
+    lock(tx, account_id, TAKE_TURN, LOCK_ACCOUNT).await
+}
+
+/// Takes an account's lock beside others who take it so: nobody has it alone until the transaction ends. They see to it that they are not in each
+/// other's way.
+pub(crate) async fn lock_account_shared(tx: &Tx, account_id: AccountId) -> Result<Lock> {
+    lock(tx, account_id, TAKE_TURN_SHARED, LOCK_ACCOUNT_SHARED).await
+}
+
+async fn lock(tx: &Tx, account_id: AccountId, take_turn: &str, lock: &str) -> Result<Lock> {
+    // A row's lock goes to whoever asks first once it is free, and to whoever shares it before anybody who waits for it alone: so they stand in line
+    // before.
+    tx.row(take_turn, &[&account_id.0]).await?;
+    let row = tx.row_if_any(lock, &[&account_id.0]).await?.ok_or(Error::Write(WriteError::NoAccount(account_id)))?;
+    Ok(Lock { times_from: row.try_get::<_, InstantColumn>(0)?.0, lane: row.try_get(1)? })
 }
 
 /// The same for all accounts of a client, which gets no further one meanwhile.
 pub(crate) async fn lock_accounts(tx: &Tx, client_id: &ClientId) -> Result<()> {
     let accounts = accounts_of(tx, &Scope::Client { client_id: client_id.clone() }, ACCOUNT_FIRST).await?;
     let accounts: Vec<i64> = accounts.into_iter().map(|account_id| account_id.0).collect();
+    tx.rows(TAKE_TURNS, &[&accounts.get(..TURNS_MAX).unwrap_or(&accounts)]).await?;
     tx.execute(LOCK_ACCOUNTS, &[&accounts]).await?;
     Ok(())
 }

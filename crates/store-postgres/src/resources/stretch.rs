@@ -11,7 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::write::EncodedWrite;
 use crate::{
     columns::{IdColumn, InstantColumn, NumberColumn, SeqColumn, TypeColumn, kind_code, kind_from_code, number, seq},
-    error::Result,
+    error::{Error, Result},
     transaction::Tx,
 };
 
@@ -74,6 +74,11 @@ impl<'a> Heads<'a> {
         Ok(Self(heads))
     }
 
+    /// When the newest of them was stored.
+    pub fn newest(&self) -> Instant {
+        self.0.values().map(|head| head.last_updated).max().unwrap_or(Instant::from_unix_ms(0))
+    }
+
     /// The current version that a write finds.
     pub fn of(&self, write: &'a EncodedWrite) -> Option<Head> {
         self.0.get(&(write.resource_type, &write.id)).copied()
@@ -91,8 +96,8 @@ pub(super) struct Stretch<'a> {
     stored_on: Instant,
     /// In the order of their places.
     versions: Vec<NewVersion<'a>>,
-    /// Of each type, the stored versions that are current no longer, and what takes their place.
-    replaced: BTreeMap<ResourceType, (Vec<SeqColumn>, Vec<SeqColumn>)>,
+    /// The stored versions that are current no longer, and what takes their place: in the order in which batches go through them, too.
+    replaced: BTreeMap<ResourceType, BTreeMap<Seq, Seq>>,
 }
 
 struct NewVersion<'a> {
@@ -116,9 +121,7 @@ impl<'a> Stretch<'a> {
             match self.versions.binary_search_by_key(&head.seq, |version| version.seq) {
                 Ok(place) => self.versions[place].replaced_by = Some(seq),
                 Err(_) => {
-                    let (replaced, by) = self.replaced.entry(write.resource_type).or_default();
-                    replaced.push(SeqColumn(head.seq));
-                    by.push(SeqColumn(seq));
+                    self.replaced.entry(write.resource_type).or_default().insert(head.seq, seq);
                 }
             }
         }
@@ -139,8 +142,13 @@ impl<'a> Stretch<'a> {
     }
 
     async fn replace(&mut self, tx: &Tx) -> Result<()> {
-        for (resource_type, (replaced, by)) in std::mem::take(&mut self.replaced) {
-            tx.execute(REPLACE_VERSIONS, &[&self.account_id.0, &TypeColumn(resource_type), &replaced, &by]).await?;
+        for (resource_type, replaced) in std::mem::take(&mut self.replaced) {
+            let (seqs, by): (Vec<_>, Vec<_>) = replaced.into_iter().map(|(seq, by)| (SeqColumn(seq), SeqColumn(by))).unzip();
+            let changed = tx.execute(REPLACE_VERSIONS, &[&self.account_id.0, &TypeColumn(resource_type), &seqs, &by]).await?;
+            // Somebody else has replaced or purged one since it was looked at.
+            if changed != seqs.len() as u64 {
+                return Err(Error::LostRace);
+            }
         }
         Ok(())
     }

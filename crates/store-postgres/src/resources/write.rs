@@ -1,20 +1,25 @@
 //! Writing: one transaction, one place in the order of commits for each version.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+};
 
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
 use lethe_search::DistinctWords;
 use lethe_store::{Change, ChangeKind, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
 
+use tokio_postgres::types::ToSql;
+
 use super::{
-    lock_account,
+    Lock, lock_account, lock_account_shared,
     stretch::{Head, Heads, Stretch},
 };
 use crate::{
     PostgresStore,
-    columns::{InstantColumn, NumberColumn, SeqColumn, TypeColumn, encode_body, seq},
-    connections::Durability,
+    columns::{InstantColumn, NumberColumn, TypeColumn, encode_body, seq},
+    connections::{Connections, Durability},
     error::{Error, Result},
     index_columns::{IndexValuesColumn, TargetsColumn, WordsColumn},
     index_keys::keys_of,
@@ -28,9 +33,33 @@ pub(crate) const SELECT_HEAD: &str = include_str!("../../sql/resources/current_h
 /// When a current version was stored.
 pub(crate) const SELECT_VERSION_TIME: &str = include_str!("../../sql/resources/version_time.sql");
 const TAKE_SEQS: &str = include_str!("../../sql/resources/take_seqs.sql");
-const SET_ORDER: &str = include_str!("../../sql/resources/set_commit_order.sql");
-const CHANGE_TOTAL: &str = include_str!("../../sql/resources/change_total.sql");
-const INSERT_TOTAL: &str = include_str!("../../sql/resources/insert_total.sql");
+const SELECT_NEWEST_TIME: &str = include_str!("../../sql/resources/newest_time.sql");
+const RAISE_TIMES: &str = include_str!("../../sql/resources/raise_times.sql");
+const CHANGE_TOTALS: &str = include_str!("../../sql/resources/change_totals.sql");
+const INSERT_TOTALS: &str = include_str!("../../sql/resources/insert_totals.sql");
+
+/// Writers who share an account's lock may get their places in another order than their times, if their times are no further apart than this: whoever
+/// would be later takes the lock alone, and raises what times begin from.
+pub(crate) const DISORDER_MAX_MS: i64 = 3_600_000;
+
+/// Who else may write to the account at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Others,
+    Nobody,
+}
+
+/// Runs `work`, which writes to an account, beside others who do; once more beside nobody if they were in its way.
+pub(crate) async fn write_beside_others<T, F, Done>(connections: &Connections, durability: Durability, work: F) -> Result<T>
+where
+    F: Fn(Tx, Beside) -> Done,
+    Done: Future<Output = Result<T>>,
+{
+    match connections.write(durability, |tx| work(tx, Beside::Others)).await {
+        Err(error) if error.is_lost_race() => connections.write(durability, |tx| work(tx, Beside::Nobody)).await,
+        done => done,
+    }
+}
 
 pub(super) async fn write(
     store: &PostgresStore,
@@ -39,18 +68,15 @@ pub(super) async fn write(
     writes: Vec<Write>,
 ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
     let encoded = encode(account_id, writes).await?;
-    let now = store.clock.now();
-    Ok(store.connections.write(Durability::OnDisk, |tx| write_guarded(tx, account_id, &guards, &encoded, now)).await?)
-}
-
-async fn write_guarded(
-    tx: Tx,
-    account_id: AccountId,
-    guards: &[Guard],
-    writes: &[EncodedWrite],
-    now: Instant,
-) -> Result<Vec<WriteOutcome>> {
-    write_in_turn(&tx, account_id, writes, now, Guards::of(guards)).await
+    let (connections, now) = (&store.connections, store.clock.now());
+    let (guards, encoded) = (&guards, &encoded);
+    let write = |tx: Tx, beside| async move { write_in_turn(&tx, account_id, encoded, now, beside, Guards::of(guards)).await };
+    Ok(if guards.is_empty() {
+        write_beside_others(connections, Durability::OnDisk, write).await?
+    } else {
+        // What a guard has looked at must stay so.
+        connections.write(Durability::OnDisk, |tx| write(tx, Beside::Nobody)).await?
+    })
 }
 
 /// Guards that wait for their turn.
@@ -124,8 +150,17 @@ impl EncodedWrite {
 }
 
 /// Does all of `writes` within a transaction that the caller commits or gives up.
-pub(crate) async fn write_all(tx: &Tx, account_id: AccountId, writes: &[EncodedWrite], now: Instant) -> Result<Vec<WriteOutcome>> {
-    write_in_turn(tx, account_id, writes, now, Guards::of(&[])).await
+///
+/// # Errors
+/// Beside others, that they were in the way ([`Error::is_lost_race`]).
+pub(crate) async fn write_all(
+    tx: &Tx,
+    account_id: AccountId,
+    writes: &[EncodedWrite],
+    now: Instant,
+    beside: Beside,
+) -> Result<Vec<WriteOutcome>> {
+    write_in_turn(tx, account_id, writes, now, beside, Guards::of(&[])).await
 }
 
 /// As [`write_all`]; before each write, the guards whose turn it is are looked at.
@@ -134,23 +169,33 @@ async fn write_in_turn(
     account_id: AccountId,
     writes: &[EncodedWrite],
     now: Instant,
+    beside: Beside,
     mut guards: Guards<'_>,
 ) -> Result<Vec<WriteOutcome>> {
-    let account_last_updated = lock_account(tx, account_id).await?;
-    let stored_on = now.max(account_last_updated);
-    let seqs = tx.rows(TAKE_SEQS, &[&NumberColumn(writes.len() as u64)]).await?;
+    let lock = match beside {
+        Beside::Others => lock_account_shared(tx, account_id).await?,
+        Beside::Nobody => lock_account(tx, account_id).await?,
+    };
+    // Places are taken behind the look at what they replace: whatever of it has changed since is found when it is replaced.
     let mut heads = Heads::read(tx, account_id, writes).await?;
+    let (newest, places) = ([&account_id.0 as &(dyn ToSql + Sync)], NumberColumn(writes.len() as u64));
+    let (newest, seqs) = tokio::try_join!(tx.row(SELECT_NEWEST_TIME, &newest), async { tx.rows(TAKE_SEQS, &[&places]).await })?;
+    let newest = newest.try_get::<_, InstantColumn>(0)?.0.max(heads.newest());
+    let stored_on = now.max(lock.times_from).max(newest);
+    match beside {
+        Beside::Others if stored_on > lock.times_from.plus_ms(DISORDER_MAX_MS) => return Err(Error::LostRace),
+        Beside::Others => (),
+        Beside::Nobody => drop(tx.execute(RAISE_TIMES, &[&account_id.0, &InstantColumn(stored_on)]).await?),
+    }
     let mut stretch = Stretch::new(account_id, stored_on);
     let mut totals = BTreeMap::new();
     let mut outcomes = Vec::with_capacity(writes.len());
-    let mut last_seq = None;
     for ((index, write), row) in writes.iter().enumerate().zip(&seqs) {
         if guards.has_turn(index) {
             stretch.store(tx).await?;
             guards.look(tx, account_id, index).await?;
         }
         let seq = seq(row, 0)?;
-        last_seq = Some(seq);
         let head = heads.of(write);
         let outcome = match kind_of(write, head, index)? {
             Some(kind) => {
@@ -172,12 +217,7 @@ async fn write_in_turn(
         outcomes.push(outcome);
     }
     stretch.store(tx).await?;
-    for (resource_type, change) in totals {
-        add_to_total(tx, account_id, resource_type, change).await?;
-    }
-    if let Some(last_seq) = last_seq {
-        tx.execute(SET_ORDER, &[&account_id.0, &SeqColumn(last_seq), &InstantColumn(stored_on)]).await?;
-    }
+    change_totals(tx, account_id, lock, &totals, stored_on).await?;
     guards.look(tx, account_id, usize::MAX).await?;
     Ok(outcomes)
 }
@@ -201,10 +241,31 @@ fn kind_of(write: &Write, head: Option<Head>, index: usize) -> Result<Option<Cha
     })
 }
 
-/// Adds to the number of current resources of a type.
-pub(crate) async fn add_to_total(tx: &Tx, account_id: AccountId, resource_type: ResourceType, change: i64) -> Result<()> {
-    if tx.execute(CHANGE_TOTAL, &[&account_id.0, &TypeColumn(resource_type), &change]).await? == 0 {
-        tx.execute(INSERT_TOTAL, &[&account_id.0, &TypeColumn(resource_type), &change]).await?;
+/// Adds to the numbers of current resources of some types, when the newest of them was stored on `stored_on`. What each connection does last: others who
+/// have its lane wait from here on.
+async fn change_totals(
+    tx: &Tx,
+    account_id: AccountId,
+    lock: Lock,
+    changes: &BTreeMap<ResourceType, i64>,
+    stored_on: Instant,
+) -> Result<()> {
+    let stored_on = InstantColumn(stored_on);
+    let (types, numbers): (Vec<_>, Vec<_>) = changes.iter().map(|(of_type, change)| (TypeColumn(*of_type), *change)).unzip();
+    let changed = tx.rows(CHANGE_TOTALS, &[&account_id.0, &lock.lane, &types, &numbers, &stored_on]).await?;
+    if changed.len() == changes.len() {
+        return Ok(());
     }
+    let changed = changed.iter().map(|row| Ok(row.try_get::<_, TypeColumn>(0)?.0)).collect::<Result<BTreeSet<_>>>()?;
+    let missing = changes.iter().filter(|(of_type, _)| !changed.contains(of_type));
+    let (types, numbers): (Vec<_>, Vec<_>) = missing.map(|(of_type, change)| (TypeColumn(*of_type), *change)).unzip();
+    tx.execute(INSERT_TOTALS, &[&account_id.0, &lock.lane, &types, &numbers, &stored_on]).await?;
     Ok(())
+}
+
+/// Takes from the number of current resources of a type.
+pub(crate) async fn take_from_total(tx: &Tx, account_id: AccountId, lock: Lock, resource_type: ResourceType, resources: u64) -> Result<()> {
+    // No version is newer for it.
+    let stored_on = Instant::from_unix_ms(0);
+    change_totals(tx, account_id, lock, &[(resource_type, -(resources as i64))].into(), stored_on).await
 }

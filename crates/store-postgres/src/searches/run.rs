@@ -18,11 +18,10 @@ use super::{
 use crate::{
     columns::{NumberColumn, TypeColumn, number, seq},
     error::Result,
-    resources::{ACCOUNT_FIRST, RowVersion, accounts_of},
+    resources::{ACCOUNT_FIRST, RowVersion, SELECT_NEWEST_SEQ, accounts_of},
     transaction::{Rows, Tx},
 };
 
-const SELECT_NEWEST: &str = include_str!("../../sql/resources/newest_seq.sql");
 const SELECT_TOTAL: &str = include_str!("../../sql/resources/type_total.sql");
 
 /// How searches are planned: where each statement looks first and next is written into it, so that what is left to choose is how it looks into one table.
@@ -51,10 +50,7 @@ pub(super) async fn search(tx: &Tx, scope: &Scope, resource_type: ResourceType, 
     let accounts = accounts_of(tx, scope, ACCOUNT_FIRST).await?;
     let newest = match query.newest {
         Some(newest) => newest,
-        None => {
-            let numbers: Vec<i64> = accounts.iter().map(|account_id| account_id.0).collect();
-            seq(&tx.row(SELECT_NEWEST, &[&numbers]).await?, 0)?
-        }
+        None => seq(&tx.row(SELECT_NEWEST_SEQ, &[]).await?, 0)?,
     };
     let (sort, direction) = order(&query.sort, accounts.len());
     // One more than asked for tells whether there is a next page.
@@ -96,9 +92,7 @@ pub(super) async fn count(tx: &Tx, scope: &Scope, resource_type: ResourceType, c
     let mut total = 0;
     for account_id in accounts_of(tx, scope, ACCOUNT_FIRST).await? {
         if criteria.is_empty() && newest.is_none() {
-            let row = tx.row_if_any(SELECT_TOTAL, &[&account_id.0, &TypeColumn(resource_type)]).await?;
-            // OK because a type without a row has no resources.
-            total += row.map_or(Ok(0), |row| number(&row, 0))?;
+            total += number(&tx.row(SELECT_TOTAL, &[&account_id.0, &TypeColumn(resource_type)]).await?, 0)?;
             continue;
         }
         let account = Account { tx, account_id, resource_type, newest: newest.unwrap_or(NEWEST), deadline };

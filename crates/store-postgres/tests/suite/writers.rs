@@ -65,11 +65,11 @@ async fn begin_raw(client: &Client, account: i64, number: usize) {
     let basic = "Basic".parse::<lethe_fhir::ResourceType>().unwrap().code();
     let write = format!(
         "begin;
-        select 1 from commit_order where account_id = {account} for no key update;
+        select 1 from commit_order where account_id = {account} for share;
         insert into version (account_id, type_id, seq, id, version_number, last_updated_ms, kind, body)
         select {account}, {basic}, nextval('place'), 'raw-{number}', 1, 0, 1, '\\x007d7d';
-        insert into type_total values ({account}, {basic}, 1)
-        on conflict (account_id, type_id) do update set resources = type_total.resources + 1"
+        insert into type_total (account_id, type_id, lane, resources) values ({account}, {basic}, 16, 1)
+        on conflict (account_id, type_id, lane) do update set resources = type_total.resources + 1"
     );
     client.batch_execute(&write).await.unwrap();
 }

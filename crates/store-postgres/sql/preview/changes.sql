@@ -1,0 +1,1 @@
+select coalesce(sum(changes), 0)::bigint from type_total where account_id = $1

@@ -1,1 +1,0 @@
-insert into type_total (account_id, type_id, resources) values ($1, $2, $3)
