@@ -14,6 +14,8 @@ mod erase_on_a_job;
 mod several;
 #[path = "suite/shared_batches.rs"]
 mod shared_batches;
+#[path = "suite/shared_lock.rs"]
+mod shared_lock;
 #[path = "suite/writers.rs"]
 mod writers;
 
@@ -53,6 +55,15 @@ async fn waiting(client: &Client, wanted: i64) {
     while client.query_one(count, &[]).await.unwrap().get::<_, i64>(0) < wanted {
         client.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
     }
+}
+
+/// Whether the database is spread by account, and so has no triggers: then the test that asks is skipped.
+async fn is_spread(client: &Client) -> bool {
+    let is_spread = client.query_opt("select 1 from pg_extension where extname = 'citus'", &[]).await.unwrap().is_some();
+    if is_spread {
+        eprintln!("skipped: this test stops or notes statements by triggers, which a database that is spread by account does not have");
+    }
+    is_spread
 }
 
 /// The address of the server.

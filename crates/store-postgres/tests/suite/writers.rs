@@ -1,4 +1,5 @@
-//! Hundreds of writers beside repeated purges, held to a model: what has its place behind a watermark stays, everything else goes.
+//! Hundreds of writers beside repeated purges, held to a model: what has its place behind a watermark stays, or its time not before a date; everything
+//! else goes.
 
 use std::sync::{
     Arc,
@@ -7,26 +8,27 @@ use std::sync::{
 
 use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::JobState;
-use lethe_store::{Clock, Expect, KickOff, PurgeJob, Write};
+use lethe_purge::Selection;
+use lethe_store::{Clock, Expect, KickOff, PurgeJob, Store, Write};
 use lethe_store_postgres::PostgresStore;
-use lethe_store_suite::Harness;
+use lethe_store_suite::{Harness, TestClock};
 use serde_json::json;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_postgres::Client;
 
-use super::Postgres;
+use super::{Postgres, is_spread};
 
 const WRITERS: u64 = 200;
-const WRITES_EACH: u64 = 6;
+const WRITES_EACH: u64 = 20;
 /// Some of which many write.
 const SHARED_IDS: u64 = 10;
 
 /// Notes what was written, and where, for as long as the test lasts; and lets some writes take their time between their place and their commit.
 const NOTING: &str = "
-create table public.written (id bytea not null, seq bigint not null, account_id bigint not null);
+create table public.written (id bytea not null, seq bigint not null, account_id bigint not null, at_ms bigint not null);
 create function public.note_written() returns trigger language plpgsql as $$
 begin
-    insert into public.written values (new.id, new.seq, new.account_id);
+    insert into public.written values (new.id, new.seq, new.account_id, new.last_updated_ms);
     if new.seq % 7 = 0 then
         perform pg_sleep(0.01);
     end if;
@@ -46,18 +48,21 @@ impl Random {
     }
 }
 
-/// Those that are on the wrong side of the watermark, and how many are on each. Of what many write, only what is current is told from the rest.
-async fn on_the_wrong_side(client: &Client, account: i64, watermark: i64) -> (Vec<(String, i64, bool)>, i64, i64) {
+/// Those that are on the wrong side of the watermark or the date, and how many had to go and to stay. Of what many write, only what is current is told
+/// from the rest.
+async fn on_the_wrong_side(client: &Client, account: i64, watermark: i64, before: i64) -> (Vec<(String, i64, bool)>, i64, i64) {
     let sides = "
-        select convert_from(written.id, 'UTF8'), written.seq, version.seq is not null
-        from (select id, account_id, max(seq) as seq from public.written group by id, account_id) as written
+        select convert_from(written.id, 'UTF8'), written.seq, version.seq is not null, written.seq > $2 or written.at_ms >= $3
+        from (
+            select distinct on (id, account_id) id, account_id, seq, at_ms from public.written order by id, account_id, seq desc
+        ) as written
         left join version on version.account_id = written.account_id and version.seq = written.seq
         where written.account_id = $1";
-    let rows = client.query(sides, &[&account]).await.unwrap();
-    let rows: Vec<(String, i64, bool)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-    let behind = rows.iter().filter(|row| row.1 > watermark).count() as i64;
-    let (all, wrong) = (rows.len() as i64, rows.into_iter().filter(|(_, seq, is_there)| *is_there != (*seq > watermark)).collect());
-    (wrong, all - behind, behind)
+    let rows = client.query(sides, &[&account, &watermark, &before]).await.unwrap();
+    let rows: Vec<(String, i64, bool, bool)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let stay = rows.iter().filter(|row| row.3).count() as i64;
+    let wrong = rows.iter().filter(|row| row.2 != row.3).map(|row| (row.0.clone(), row.1, row.2)).collect();
+    (wrong, rows.len() as i64 - stay, stay)
 }
 
 /// A transaction that has its place already, and commits while somebody kicks off.
@@ -81,9 +86,7 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
     let harness = Arc::new(Harness::<Postgres>::open().await.with_batches_of(20));
     let account = harness.account.account_id().unwrap();
     let (client, raw) = (harness.backend.client().await, harness.backend.client().await);
-    // It notes by triggers, which a spread database does not have.
-    if client.query_opt("select 1 from pg_extension where extname = 'citus'", &[]).await.unwrap().is_some() {
-        eprintln!("skipped: this test notes by triggers, which a database that is spread by account does not have");
+    if is_spread(&client).await {
         return;
     }
     client.batch_execute(NOTING).await.unwrap();
@@ -95,16 +98,24 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
     workers.spawn(harness.worker().run(stopped.clone()));
     workers.spawn(harness.worker_over(Arc::new(other)).run(stopped));
 
+    // Its clock goes behind: times come in another order than places.
+    let behind = Arc::new(TestClock::default());
+    behind.advance_ms(-1_200_000);
+    let behind = PostgresStore::open(&harness.backend.url, behind).await.unwrap();
+    let behind: Arc<dyn Store> = Arc::new(behind);
+
     let (written, are_writing) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
-        let (store, written) = (harness.store(), Arc::clone(&written));
+        let store = if writer % 2 == 0 { harness.store() } else { Arc::clone(&behind) };
+        let (clock, written) = (Arc::clone(&harness.clock), Arc::clone(&written));
         let mut random = Random((seed ^ (writer + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1);
         writers.spawn(async move {
             for number in 0..WRITES_EACH {
                 let id = if random.below(5) == 0 { format!("shared-{}", random.below(SHARED_IDS)) } else { format!("w{writer}-{number}") };
                 let resource = Resource::from_json(json!({"resourceType": "Patient", "id": id, "active": true})).unwrap();
                 let put = Write::put(&resource, resource.id.clone().unwrap(), &LocalBases::new([]), Expect::Anything).unwrap();
+                clock.advance_ms(1);
                 store.write(account, vec![put]).await.unwrap();
                 written.fetch_add(1, Ordering::SeqCst);
             }
@@ -124,7 +135,8 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
     loop {
         let is_last = !are_writing.load(Ordering::SeqCst);
         begin_raw(&raw, account.0, purges).await;
-        let purge = harness.new_purge(&harness.account, Default::default());
+        let before = (!is_last && purges % 2 == 1).then(|| harness.clock.now().plus_ms(-20));
+        let purge = harness.new_purge(&harness.account, Selection { before, ..Selection::default() });
         let store = harness.store();
         let (committed, kicked_off) = tokio::join!(raw.batch_execute("select pg_sleep(0.02); commit"), store.kick_off(&purge));
         committed.unwrap();
@@ -136,8 +148,9 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
             }
         };
         assert!(job.state == JobState::Successful && job.totals().is_balanced(), "seed {seed}: {job:?}");
-        let (wrong, gone, left) = on_the_wrong_side(&client, account.0, job.watermark.0 as i64).await;
-        assert!(wrong.is_empty(), "seed {seed}, purge {purges}: watermark {:?}, {wrong:?}", job.watermark);
+        let (wrong, gone, left) =
+            on_the_wrong_side(&client, account.0, job.watermark.0 as i64, before.map_or(i64::MAX, lethe_fhir::Instant::as_unix_ms)).await;
+        assert!(wrong.is_empty(), "seed {seed}, purge {purges}: watermark {:?}, before {before:?}, {wrong:?}", job.watermark);
         purges += 1;
         gone_while_writing = gone_while_writing.max(if is_last { 0 } else { gone });
         left_while_writing = left_while_writing.max(left);
@@ -154,6 +167,10 @@ async fn whatever_many_write_beside_repeated_purges_lies_on_one_side_of_each_wat
         purges > 3 && gone_while_writing > 0 && left_while_writing > 0,
         "the control: {purges} {gone_while_writing} {left_while_writing}"
     );
+    let disorder = "select count(*) from (select at_ms < lag(at_ms) over (order by seq) as is_older from public.written where account_id = $1) as compared \
+        where is_older";
+    let disorder: i64 = client.query_one(disorder, &[&account.0]).await.unwrap().get(0);
+    assert!(disorder > 0, "the control: times were in the order of places");
     let counted = "select (select count(*) from public.written where account_id = $1), \
         (select count(*) from version where account_id = $1), (select sum(deleted_versions)::bigint from purge_batch)";
     let counted = client.query_one(counted, &[&account.0]).await.unwrap();
