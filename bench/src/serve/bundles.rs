@@ -6,22 +6,31 @@ use lethe::population::{GeneratedChange, GeneratedKind, Population, PopulationRe
 
 use super::{filled::Filled, server::Server};
 
-/// What it is called.
-pub const NAME: &str = "transactions of 33";
-/// Entries of a Bundle.
-pub const ENTRIES: usize = 33;
-/// How many are sent at once.
-pub const CONNECTIONS: usize = 8;
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// What it is called.
+    pub name: &'static str,
+    /// Entries of a Bundle.
+    pub entries: usize,
+    /// How many are sent at once.
+    pub connections: usize,
+}
+
+/// Small ones tell how many commits an account gets, large ones how much fits into one.
+pub const KINDS: [Kind; 2] =
+    [Kind { name: "transactions of 1", entries: 1, connections: 16 }, Kind { name: "transactions of 33", entries: 33, connections: 8 }];
 
 /// Bundles of patients that the account does not hold yet, none of them twice.
 pub struct Bundles {
+    pub kind: Kind,
     records: std::iter::Skip<PopulationRecords>,
 }
 
 impl Bundles {
     /// Of the patients that follow those in the account. Their practitioners and organizations are there.
-    pub fn behind(filled: &Filled) -> Self {
-        Self { records: Population::new(filled.seed, u64::MAX).records().skip(filled.records) }
+    pub fn behind(filled: &Filled, kind: Kind) -> Self {
+        Self { kind, records: Population::new(filled.seed, u64::MAX).records().skip(filled.records) }
     }
 
     /// The next `count` as whole requests.
@@ -34,12 +43,12 @@ impl Iterator for Bundles {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        self.records.find_map(bundle)
+        self.records.find_map(|record| bundle(record, self.kind.entries))
     }
 }
 
-/// The first [`ENTRIES`] resources of a record, which refer to nothing behind them; `None` if it has fewer.
-fn bundle(record: Vec<GeneratedChange>) -> Option<String> {
+/// The first `wanted` resources of a record, which refer to nothing behind them; `None` if it has fewer.
+fn bundle(record: Vec<GeneratedChange>, wanted: usize) -> Option<String> {
     let mut seen = HashSet::new();
     let mut first = Vec::new();
     for GeneratedChange { resource_type, id, kind } in record {
@@ -48,7 +57,7 @@ fn bundle(record: Vec<GeneratedChange>) -> Option<String> {
         {
             first.push((resource_type, id, json));
         }
-        if first.len() == ENTRIES {
+        if first.len() == wanted {
             break;
         }
     }
@@ -59,7 +68,7 @@ fn bundle(record: Vec<GeneratedChange>) -> Option<String> {
             format!(r#"{{"fullUrl":"urn:uuid:{id}","resource":{resource},"request":{{"method":"POST","url":"{resource_type}"}}}}"#)
         })
         .collect();
-    (entries.len() == ENTRIES).then(|| format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#, entries.join(",")))
+    (entries.len() == wanted).then(|| format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#, entries.join(",")))
 }
 
 /// The JSON with `"Type/id"` replaced by `"urn:uuid:id"` wherever the id is among `ids`. A version that is named is not: what is created
@@ -100,25 +109,25 @@ mod tests {
             .map(|(resource_type, id)| format!("{resource_type}/{id}"))
             .collect();
         let mut inner = 0;
-        for bundle in Bundles::behind(&filled).take(50) {
+        for bundle in Bundles::behind(&filled, KINDS[1]).take(50) {
             let parsed = RequestBundle::parse(bundle.as_bytes()).unwrap();
-            assert_eq!((parsed.kind, parsed.entries.len()), (BundleKind::Transaction, ENTRIES));
+            assert_eq!((parsed.kind, parsed.entries.len()), (BundleKind::Transaction, 33));
             let names: HashSet<String> = parsed.entries.iter().filter_map(|entry| entry.full_url.clone()).collect();
-            assert_eq!(names.len(), ENTRIES, "each has a name of its own");
+            assert_eq!(names.len(), 33, "each has a name of its own");
             for piece in bundle.split(r#""reference":""#).skip(1) {
                 let reference = piece.split('"').next().unwrap();
                 inner += usize::from(names.contains(reference));
                 assert!(names.contains(reference) || known.contains(reference), "{reference}");
             }
         }
-        assert!(inner > 50 * ENTRIES, "{inner} references within");
+        assert!(inner > 50 * 33, "{inner} references within");
     }
 
     #[test]
     fn none_is_of_a_patient_that_the_account_holds_already() {
         let filled = Filled::again(1, 1_000).unwrap();
         let stored: HashSet<&str> = filled.resources.iter().map(|(_, id)| id.as_str()).collect();
-        for bundle in Bundles::behind(&filled).take(20) {
+        for bundle in Bundles::behind(&filled, KINDS[1]).take(20) {
             let ids = bundle.split(r#""fullUrl":"urn:uuid:"#).skip(1).filter_map(|piece| piece.split('"').next());
             assert_eq!(ids.filter(|id| stored.contains(id)).count(), 0);
         }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 
 use super::{
-    bundles::{self, Bundles},
+    bundles::Bundles,
     connection::Connection,
     questions::{Holds, Question},
     random::Random,
@@ -87,14 +87,14 @@ pub fn of_question(server: &Server, time: RunFor, question: &Question<'_>) -> an
 /// Sends Bundles. Each run's are rendered before its clock starts; should they not last, the run is shorter.
 pub fn of_bundles(server: &Server, time: RunFor, mut bundles: Bundles) -> anyhow::Result<Measured> {
     let mut send = |number, duration, count| {
-        let requests = bundles.requests(server, count);
+        let (requests, connections) = (bundles.requests(server, count), bundles.kind.connections);
         let sent = AtomicUsize::new(0);
         let next: Next<'_> = &|_, request| {
             let Some(bytes) = requests.get(sent.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
             request.clone_from(bytes);
             Ok(true)
         };
-        run(server, bundles::CONNECTIONS, duration, number, Holds::Created, next)
+        run(server, connections, duration, number, Holds::Created, next)
     };
     let warm_up = send(0, time.warm_up, FIRST_BUNDLES)?;
     let enough = (warm_up.per_second() * time.run.as_secs_f64() * 1.5) as usize + FIRST_BUNDLES;

@@ -126,17 +126,18 @@ fn measure_size(options: &Options, place: &Place, resources: u64, failures: &mut
             }
         }
     }
-    // Last, because it is the only one that changes what the others find.
-    if is_wanted(bundles::NAME) {
-        eprintln!("{size} resources: {}", bundles::NAME);
-        let measured = taken(bundles::NAME, load::of_bundles(&server, time, Bundles::behind(&filled)));
-        let name = format!("{}, {} connections", bundles::NAME, bundles::CONNECTIONS);
-        add_rate(&mut figures, &name, bundles::ENTRIES as u64, measured.as_ref());
-        let written = |measured: &Measured| thousands(measured.written_bytes / (measured.answers * bundles::ENTRIES as u64));
+    // Last, because only they change what the others find.
+    let mut stored = resources;
+    for kind in bundles::KINDS.into_iter().filter(|kind| is_wanted(kind.name)) {
+        eprintln!("{size} resources: {}", kind.name);
+        let measured = taken(kind.name, load::of_bundles(&server, time, Bundles::behind(&filled, kind)));
+        let (name, entries) = (format!("{}, {} connections", kind.name, kind.connections), kind.entries as u64);
+        add_rate(&mut figures, &name, entries, measured.as_ref());
+        let written = |measured: &Measured| thousands(measured.written_bytes / (measured.answers * entries));
         figures.add("– bytes written to the disk per resource", shown(measured.as_ref(), written));
-        let afterwards = |measured: &Measured| thousands(resources + measured.all_answers * bundles::ENTRIES as u64);
-        figures.add("resources afterwards", shown(measured.as_ref(), afterwards));
+        stored += measured.map_or(0, |measured| measured.all_answers * entries);
     }
+    figures.add("resources afterwards", thousands(stored));
     figures.add("server, peak memory", format!("{} MiB", server.peak_mib()?));
     let mean = others.iter().sum::<f64>() / others.len().max(1) as f64;
     figures.add("processors that others used, mean", format!("{mean:.2}"));
