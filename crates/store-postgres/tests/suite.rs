@@ -23,6 +23,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -52,7 +53,10 @@ struct Postgres {
 /// Until so many sessions of the database wait for a lock.
 async fn waiting(client: &Client, wanted: i64) {
     let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let begun = Instant::now();
     while client.query_one(count, &[]).await.unwrap().get::<_, i64>(0) < wanted {
+        // Locks are waited for 10 s.
+        assert!(begun.elapsed().as_secs() < 10, "less than {wanted} wait");
         client.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
     }
 }

@@ -108,7 +108,7 @@ pub(super) async fn store_batch(
     batch: ImportBatch,
 ) -> std::result::Result<ImportProgress, WriteError> {
     let times = store.lease_times();
-    let now = times.now;
+    let (now, clock) = (times.now, &*store.clock);
     let (last_line, rejected) = (NumberColumn(batch.last_line), NumberColumn(batch.rejected));
     let account = async |tx: Tx| Ok(tx.row_if_any(SELECT_ACCOUNT, &[&lease.job_id]).await?.ok_or(StoreError::LeaseLost)?.try_get(0)?);
     let account_id = AccountId(store.connections.read(account).await?);
@@ -121,7 +121,7 @@ pub(super) async fn store_batch(
         }
         let mut counts = (0_u64, 0_u64);
         if !encoded.is_empty() {
-            for outcome in resources::write_all(&tx, job.account_id, encoded, now, beside).await? {
+            for outcome in resources::write_all(&tx, job.account_id, encoded, clock, beside).await? {
                 match outcome.kind {
                     Some(ChangeKind::Create) => counts.0 += 1,
                     // An import deletes nothing.

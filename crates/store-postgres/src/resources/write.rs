@@ -8,7 +8,7 @@ use std::{
 use lethe_auth::AccountId;
 use lethe_fhir::{Instant, ResourceType};
 use lethe_search::DistinctWords;
-use lethe_store::{Change, ChangeKind, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
+use lethe_store::{Change, ChangeKind, Clock, Expect, Guard, StoreError, Write, WriteError, WriteOutcome};
 
 use tokio_postgres::types::ToSql;
 
@@ -68,9 +68,9 @@ pub(super) async fn write(
     writes: Vec<Write>,
 ) -> std::result::Result<Vec<WriteOutcome>, WriteError> {
     let encoded = encode(account_id, writes).await?;
-    let (connections, now) = (&store.connections, store.clock.now());
+    let (connections, clock) = (&store.connections, &*store.clock);
     let (guards, encoded) = (&guards, &encoded);
-    let write = |tx: Tx, beside| async move { write_in_turn(&tx, account_id, encoded, now, beside, Guards::of(guards)).await };
+    let write = |tx: Tx, beside| async move { write_in_turn(&tx, account_id, encoded, clock, beside, Guards::of(guards)).await };
     Ok(if guards.is_empty() {
         write_beside_others(connections, Durability::OnDisk, write).await?
     } else {
@@ -157,10 +157,10 @@ pub(crate) async fn write_all(
     tx: &Tx,
     account_id: AccountId,
     writes: &[EncodedWrite],
-    now: Instant,
+    clock: &dyn Clock,
     beside: Beside,
 ) -> Result<Vec<WriteOutcome>> {
-    write_in_turn(tx, account_id, writes, now, beside, Guards::of(&[])).await
+    write_in_turn(tx, account_id, writes, clock, beside, Guards::of(&[])).await
 }
 
 /// As [`write_all`]; before each write, the guards whose turn it is are looked at.
@@ -168,7 +168,7 @@ async fn write_in_turn(
     tx: &Tx,
     account_id: AccountId,
     writes: &[EncodedWrite],
-    now: Instant,
+    clock: &dyn Clock,
     beside: Beside,
     mut guards: Guards<'_>,
 ) -> Result<Vec<WriteOutcome>> {
@@ -181,7 +181,7 @@ async fn write_in_turn(
     let (newest, places) = ([&account_id.0 as &(dyn ToSql + Sync)], NumberColumn(writes.len() as u64));
     let (newest, seqs) = tokio::try_join!(tx.row(SELECT_NEWEST_TIME, &newest), async { tx.rows(TAKE_SEQS, &[&places]).await })?;
     let newest = newest.try_get::<_, InstantColumn>(0)?.0.max(heads.newest());
-    let stored_on = now.max(lock.times_from).max(newest);
+    let stored_on = clock.now().max(lock.times_from).max(newest);
     match beside {
         Beside::Others if stored_on > lock.times_from.plus_ms(DISORDER_MAX_MS) => return Err(Error::LostRace),
         Beside::Others => (),
