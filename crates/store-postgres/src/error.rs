@@ -53,7 +53,15 @@ pub(crate) fn of_first_connection(error: StoreError) -> StoreError {
 
 /// Whether others were in the way and all of the transaction may be run again.
 fn is_conflict(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+    let ended = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| ended.contains(code)) || is_first_of_lane(error)
+}
+
+/// Whether two, who have the same lane, were the first to write to it. The shards of a spread table have its name with a number.
+fn is_first_of_lane(error: &tokio_postgres::Error) -> bool {
+    let is_of_totals = |table: &str| table.starts_with("type_total");
+    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+        && error.as_db_error().and_then(tokio_postgres::error::DbError::table).is_some_and(is_of_totals)
 }
 
 /// Lets the work on a connection use `?` on every kind of error.

@@ -189,7 +189,8 @@ pub struct ListQuery {
 /// Reading and writing resources. Every method carries the account or the scope (INV-8).
 #[async_trait]
 pub trait Resources: Send + Sync {
-    /// Does all of `writes`, in order, or none, in one transaction. `meta.lastUpdated` never goes backwards within an account.
+    /// Does all of `writes`, in order, or none, in one transaction. Within an account `meta.lastUpdated` never goes backwards:
+    /// whoever writes after an answer gets no earlier time than that had.
     ///
     /// # Errors
     /// [`WriteError`]: nothing was written.

@@ -115,7 +115,7 @@ pub(crate) async fn holds(tx: &Tx, account_id: AccountId, guard: &Guard) -> Resu
     })
 }
 
-/// Within one account, time goes with the order of commits: sorting by it is walking that order.
+/// Within one account, times go with places, but for those who write at the same time (docs/adr/0036): sorting by them is walking by place.
 fn order(sort: &[SortKey], accounts: usize) -> (&[SortKey], Direction) {
     match sort {
         [SortKey { by: SortBy::LastUpdated, is_descending }] if accounts <= 1 => {

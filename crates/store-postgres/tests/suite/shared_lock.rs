@@ -223,3 +223,28 @@ async fn times_that_lie_too_far_apart_are_never_given_side_by_side() {
     assert_eq!(begin, third.as_unix_ms());
     scene.assert_sound().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_are_the_first_of_a_lane_follow_each_other() {
+    let Some(scene) = Scene::new().await else { return };
+    let harness = &scene.harness;
+    scene.put("goes").await.unwrap();
+    let job_id = harness.kick_off(Selection::default()).await;
+    let store = harness.store();
+    let lease = store.claim_purge().await.unwrap().unwrap().lease;
+    harness.plan(&lease).await;
+    let NextBatch::Run(batch) = store.claim_batch(&lease).await.unwrap() else { panic!("a batch waits") };
+    // Whichever lane it has, somebody else is about to write to it first.
+    let begin = "update type_total set lane = 99; begin; insert into type_total (account_id, type_id, lane, resources) \
+        select account_id, type_id, other, 0 from type_total cross join generate_series(0, 15) as other";
+    scene.gate.batch_execute(begin).await.unwrap();
+    let other = harness.backend.client().await;
+    let purge = tokio::spawn(async move { store.purge_batch(&lease, batch).await.unwrap() });
+    waiting(&other, 1).await;
+    scene.gate.batch_execute("commit").await.unwrap();
+    assert_eq!(purge.await.unwrap().deleted, 1);
+    harness.clock.advance_ms(600_000);
+    harness.work().await;
+    assert_eq!(harness.job(job_id).await.state, JobState::Successful);
+    scene.assert_sound().await;
+}
