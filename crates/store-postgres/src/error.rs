@@ -122,7 +122,8 @@ impl From<Error> for StoreError {
             Error::Store(error) => error,
             Error::Write(WriteError::Store(error)) => error,
             Error::Write(refused) => Self::Failed(Box::new(refused)),
-            error @ Error::LostRace => Self::Unavailable(Box::new(error)),
+            // Whoever loses a race writes alone next, and is in nobody's way then.
+            Error::LostRace => Self::NotUnderstood("a version has been replaced, and by none: lethe check tells more".to_owned()),
         }
     }
 }

@@ -1,6 +1,7 @@
 with listed as materialized (
     select seq from purge_listed
     where job_number = $1 and account_id = $2 and role = $3 and type_id = $4 and seq between $5 and $6
+    order by seq
 ),
 
 gone as (

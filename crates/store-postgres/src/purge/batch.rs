@@ -188,9 +188,6 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
     if kind != BatchKind::Recorded.stored() {
         removed::note(tx, job.number, batch.batch, &row, &removed.seqs).await?;
     }
-    if removed.live > 0 {
-        take_from_total(tx, row.account_id, lock, row.resource_type, removed.live).await?;
-    }
     let deleted = removed.live + removed.deletions;
     let held = held_before + removed.held;
     // The set can only shrink after kick-off: what was planned, is not on hold and is not removed here has been changed since.
@@ -207,6 +204,9 @@ async fn purge_in(tx: &Tx, job: &JobRow, batch: ClaimedBatch, now: Instant) -> c
     let root = digest_root.as_ref().map(|root| root.as_slice());
     let settled: Values<'_> = &[&job.number, &NumberColumn(batch.batch), &outcome[0], &outcome[1], &outcome[2], &outcome[3], &root];
     tx.execute(SETTLE, settled).await?;
+    if deleted > 0 {
+        take_from_total(tx, row.account_id, lock, row.resource_type, removed.live).await?;
+    }
     Ok(BatchOutcome { deleted, spared, held })
 }
 

@@ -152,7 +152,7 @@ impl PostgresStore {
         let (began, done) = self.work.write(Durability::InOrder, step).await?;
         let took = began.elapsed();
         if took > LONG_STEP {
-            tracing::debug!(ms = took.as_millis(), "a step of a purge took long; writers of its account waited for it");
+            tracing::debug!(ms = took.as_millis(), "a step of a purge took long; kick-offs of its account waited for it");
         }
         self.rest_after(took).await;
         Ok(done)

@@ -180,7 +180,7 @@ async fn scan_held(
     held::held_in_range(tx, job, &in_force, BatchRow { account_id, resource_type, first_seq, last_seq }).await
 }
 
-/// A place up to `watermark` behind which nothing was stored before `before`, by bisection. OK because within an account time goes back by less than
+/// A place up to `watermark` behind which nothing was stored before `before`, by bisection. OK because within an account time goes back by at most
 /// [`DISORDER_MAX_MS`]. Before it there may be what was stored later.
 pub(super) async fn last_seq_before(
     tx: &Tx,

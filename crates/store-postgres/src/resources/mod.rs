@@ -114,10 +114,6 @@ pub(crate) struct Lock {
     lane: i16,
 }
 
-/// So many turns are taken at a time: PostgreSQL keeps all locks of all sessions in one table, which has room for some thousands. Of a client with more
-/// accounts the others are locked without: then a kick-off waits for a moment in which nobody writes to one of them.
-const TURNS_MAX: usize = 1_000;
-
 /// Takes an account's lock until the transaction ends: nobody else writes to it, and no version of it is on its way (docs/adr/0036). Must come before
 /// any other look at what the account holds.
 pub(crate) async fn lock_account(tx: &Tx, account_id: AccountId) -> Result<Lock> {
@@ -142,7 +138,7 @@ async fn lock(tx: &Tx, account_id: AccountId, take_turn: &str, lock: &str) -> Re
 pub(crate) async fn lock_accounts(tx: &Tx, client_id: &ClientId) -> Result<()> {
     let accounts = accounts_of(tx, &Scope::Client { client_id: client_id.clone() }, ACCOUNT_FIRST).await?;
     let accounts: Vec<i64> = accounts.into_iter().map(|account_id| account_id.0).collect();
-    tx.rows(TAKE_TURNS, &[&accounts.get(..TURNS_MAX).unwrap_or(&accounts)]).await?;
+    tx.rows(TAKE_TURNS, &[&accounts]).await?;
     tx.execute(LOCK_ACCOUNTS, &[&accounts]).await?;
     Ok(())
 }

@@ -56,7 +56,7 @@ where
     Done: Future<Output = Result<T>>,
 {
     match connections.write(durability, |tx| work(tx, Beside::Others)).await {
-        Err(error) if error.is_lost_race() => connections.write(durability, |tx| work(tx, Beside::Nobody)).await,
+        Err(error) if error.is_lost_race() || error.is_conflict() => connections.write(durability, |tx| work(tx, Beside::Nobody)).await,
         done => done,
     }
 }
@@ -208,6 +208,8 @@ async fn write_in_turn(
                 heads.set(write, head);
                 WriteOutcome { kind: Some(kind), version: head.version, last_updated: stored_on }
             }
+            // Another may write what this one has found nothing to do about, and look at what this one writes.
+            None if beside == Beside::Others && writes.len() > 1 => return Err(Error::LostRace),
             None => WriteOutcome {
                 kind: None,
                 version: head.map_or(0, |head| head.version),

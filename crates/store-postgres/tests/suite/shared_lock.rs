@@ -6,7 +6,7 @@ use lethe_auth::Scope;
 use lethe_fhir::{LocalBases, Resource};
 use lethe_jobs::JobState;
 use lethe_purge::Selection;
-use lethe_store::{ChangeKind, Clock, Expect, KickOff, NextBatch, Store, Write, WriteOutcome};
+use lethe_store::{Change, ChangeKind, Clock, Expect, KickOff, NextBatch, Store, Write, WriteOutcome};
 use lethe_store_postgres::PostgresStore;
 use lethe_store_suite::{Harness, TestClock};
 use serde_json::json;
@@ -26,6 +26,11 @@ begin
 end $$;
 create trigger wait_at_gate after insert or delete on lethe.version for each row execute function public.wait_at_gate();
 ";
+
+fn put(id: &str) -> Write {
+    let resource = Resource::from_json(json!({"resourceType": "Patient", "id": id})).unwrap();
+    Write::put(&resource, resource.id.clone().unwrap(), &LocalBases::new([]), Expect::Anything).unwrap()
+}
 
 /// A store with a gate that can be shut.
 struct Scene {
@@ -64,9 +69,7 @@ impl Scene {
     }
 
     fn put_into(&self, store: Arc<dyn Store>, id: &str) -> JoinHandle<WriteOutcome> {
-        let (account, resource) = (self.harness.account.account_id().unwrap(), json!({"resourceType": "Patient", "id": id}));
-        let resource = Resource::from_json(resource).unwrap();
-        let put = Write::put(&resource, resource.id.clone().unwrap(), &LocalBases::new([]), Expect::Anything).unwrap();
+        let (account, put) = (self.harness.account.account_id().unwrap(), put(id));
         tokio::spawn(async move { store.write(account, vec![put]).await.unwrap().remove(0) })
     }
 
@@ -246,5 +249,28 @@ async fn two_who_are_the_first_of_a_lane_follow_each_other() {
     harness.clock.advance_ms(600_000);
     harness.work().await;
     assert_eq!(harness.job(job_id).await.state, JobState::Successful);
+    scene.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_that_finds_what_another_is_about_to_write_waits_for_it() {
+    let Some(scene) = Scene::new().await else { return };
+    let both = |gone: &str, stored: &str| {
+        let (store, account) = (scene.harness.store(), scene.harness.account.account_id().unwrap());
+        let writes = vec![Write { change: Change::Delete, ..put(gone) }, put(stored)];
+        tokio::spawn(async move { store.write(account, writes).await.unwrap() })
+    };
+    scene.put("first").await.unwrap();
+    scene.shut().await;
+    let one = both("other", "slow");
+    scene.waiting(1).await;
+    let two = both("slow", "other");
+    scene.waiting(2).await;
+    scene.open().await;
+    assert_eq!(one.await.unwrap()[0].kind, None);
+    assert_eq!(two.await.unwrap()[0].kind, Some(ChangeKind::Delete), "as if one had come after the other");
+    let mut ids = scene.harness.ids("Patient").await;
+    ids.sort();
+    assert_eq!(ids, ["first", "other"]);
     scene.assert_sound().await;
 }
