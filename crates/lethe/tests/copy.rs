@@ -4,11 +4,12 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fmt::Write, fs, process::Stdio};
+use std::{collections::BTreeMap, fmt::Write, fs, process::Stdio, time::Duration};
 
 use lethe::population::{GeneratedKind, Population};
 use serde_json::Value;
 use support::{Done, Workplace, database::Database, serve};
+use tokio::time::sleep;
 
 /// Puts and deletes, as the embedded store is to hold them.
 fn fill(workplace: &Workplace, user: &str, seed: u64) {
@@ -134,7 +135,9 @@ async fn a_copy_of_a_store_that_is_written_to_meanwhile_is_refused_and_leaves_no
     let mut stopped = copy();
     let running = stopped.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let waiting = "select count(*) from pg_locks where relation = 'version'::regclass and not granted";
-    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
     workplace.json(&["user", "add", "--client", &client_id, "carol", "--json"]);
     client.batch_execute("commit").await.unwrap();
     let refused = Done::from(running.wait_with_output().unwrap());

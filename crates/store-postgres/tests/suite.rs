@@ -23,7 +23,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -38,7 +38,7 @@ use lethe_store::{
 use lethe_store_postgres::{MigrateError, OpenError, PostgresStore, SCHEMA};
 use lethe_store_suite::{Backend, Harness, TestClock};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
@@ -58,6 +58,8 @@ async fn waiting(client: &Client, wanted: i64) {
         // Locks are waited for 10 s.
         assert!(begun.elapsed().as_secs() < 10, "less than {wanted} wait");
         client.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
+        // Whoever looks at all locks without a pause keeps others from taking any.
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -343,11 +345,7 @@ async fn a_kick_off_waits_for_whoever_has_a_place_or_adds_an_account_already() {
         let (store, purge) = (harness.store(), harness.new_purge(&owner, Selection::default()));
         let kick_off = tokio::spawn(async move { store.kick_off(&purge).await.unwrap() });
         // It waits, and nobody has to guess for how long.
-        let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        while writer.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-            assert!(!kick_off.is_finished(), "it did not wait: {begun}");
-            writer.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
-        }
+        waiting(&writer, 1).await;
         writer.simple_query("commit").await.unwrap();
         let KickOff::Started(job) = kick_off.await.unwrap() else { panic!("it starts: the control") };
         assert!(job.watermark > place, "{:?} was taken before {place:?}: {begun}", job.watermark);
@@ -365,10 +363,7 @@ async fn a_transaction_that_was_ended_for_anothers_sake_is_run_again() {
     let purge = harness.new_purge(&Scope::Client { client_id: harness.account.client_id().clone() }, Selection::default());
     let store = harness.store();
     let kick_off = tokio::spawn(async move { store.kick_off(&purge).await });
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while other.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        other.simple_query("select pg_stat_clear_snapshot()").await.unwrap();
-    }
+    waiting(&other, 1).await;
     // Each waits for the other now.
     other.simple_query(&lock(account)).await.unwrap();
     other.simple_query("commit").await.unwrap();

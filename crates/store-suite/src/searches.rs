@@ -17,7 +17,7 @@ use crate::{
     harness::{BASE, account_of, add_client, add_user, everything, types},
 };
 
-pub(crate) fn patient() -> ResourceType {
+pub fn patient() -> ResourceType {
     "Patient".parse().unwrap()
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn read(query: &str) -> (ResourceType, Search) {
     (resource_type, search)
 }
 
-pub(crate) fn criteria(query: &str) -> Vec<Criterion> {
+pub fn criteria(query: &str) -> Vec<Criterion> {
     read(query).1.criteria
 }
 

@@ -1,7 +1,10 @@
 //! Who works at a purge, as the database itself sees it: triggers that note what was committed, by whom and when, make batches slow, and stop them where
 //! they begin.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use tokio_postgres::Client;
 
@@ -53,6 +56,11 @@ pub struct Noted {
     pub batch: Option<i64>,
 }
 
+/// Whoever looks without a pause, above all at locks, keeps those from working for whom it waits.
+async fn look_again() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
 pub struct Recorder(Client);
 
 impl Recorder {
@@ -93,6 +101,7 @@ impl Recorder {
                 return;
             }
             self.assert_goes_on(began, &self.noted().await);
+            look_again().await;
         }
     }
 
@@ -105,6 +114,7 @@ impl Recorder {
                 return noted;
             }
             self.assert_goes_on(began, &noted);
+            look_again().await;
         }
     }
 

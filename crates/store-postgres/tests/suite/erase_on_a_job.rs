@@ -12,7 +12,7 @@ use lethe_store::{CannotEraseFiles, JobId, KickOff, NewPurge, Store};
 use lethe_store_postgres::PostgresStore;
 use lethe_store_suite::{Backend, Harness};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 use super::{
@@ -74,6 +74,7 @@ async fn a_purge_that_waits_to_erase_files_can_be_canceled_and_claims_rows() {
     let other = harness.backend.client().await;
     while other.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(!working.is_finished(), "it waits for the reader: the control");
+        sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(harness.job(job_id).await.phase, Phase::Settle);
     harness.store().cancel_purge(&harness.account, job_id).await.unwrap();

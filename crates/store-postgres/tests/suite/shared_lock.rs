@@ -4,20 +4,28 @@ use std::sync::Arc;
 
 use lethe_auth::Scope;
 use lethe_fhir::{LocalBases, Resource};
-use lethe_jobs::JobState;
-use lethe_purge::Selection;
-use lethe_store::{Change, ChangeKind, Clock, Expect, KickOff, NextBatch, Store, Write, WriteOutcome};
+use lethe_jobs::{JobState, Lease};
+use lethe_purge::{Selection, holds::HoldTarget};
+use lethe_store::{
+    BatchOutcome, Change, ChangeKind, ClaimedBatch, Clock, Expect, Guard, HoldAdded, JobId, KickOff, NewHold, NewPurge, NextBatch,
+    PurgeJob, Store, Write, WriteError, WriteOutcome,
+};
 use lethe_store_postgres::PostgresStore;
-use lethe_store_suite::{Harness, TestClock};
-use serde_json::json;
+use lethe_store_suite::{
+    Harness, TestClock,
+    previews::preview,
+    searches::{criteria, patient},
+};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::{Postgres, is_spread, waiting};
 
 /// Whoever stores or removes a version of "slow" waits for the gate.
 const GATE: &str = "
-create function public.wait_at_gate() returns trigger language plpgsql as $$
+create function public.wait_at_gate() returns trigger language plpgsql set lock_timeout = 0 as $$
 begin
     if coalesce(new.id, old.id) = 'slow' then
         perform pg_advisory_xact_lock_shared(42);
@@ -28,7 +36,11 @@ create trigger wait_at_gate after insert or delete on lethe.version for each row
 ";
 
 fn put(id: &str) -> Write {
-    let resource = Resource::from_json(json!({"resourceType": "Patient", "id": id})).unwrap();
+    put_json(json!({"resourceType": "Patient", "id": id}))
+}
+
+fn put_json(json: Value) -> Write {
+    let resource = Resource::from_json(json).unwrap();
     Write::put(&resource, resource.id.clone().unwrap(), &LocalBases::new([]), Expect::Anything).unwrap()
 }
 
@@ -69,14 +81,52 @@ impl Scene {
     }
 
     fn put_into(&self, store: Arc<dyn Store>, id: &str) -> JoinHandle<WriteOutcome> {
-        let (account, put) = (self.harness.account.account_id().unwrap(), put(id));
-        tokio::spawn(async move { store.write(account, vec![put]).await.unwrap().remove(0) })
+        self.write_into(store, put(id))
+    }
+
+    fn write_into(&self, store: Arc<dyn Store>, write: Write) -> JoinHandle<WriteOutcome> {
+        let account = self.harness.account.account_id().unwrap();
+        tokio::spawn(async move { store.write(account, vec![write]).await.unwrap().remove(0) })
+    }
+
+    /// Plans a job, and claims its first batch.
+    async fn begin(&self, selection: Selection) -> (JobId, Lease<JobId>, ClaimedBatch) {
+        let job_id = self.harness.kick_off(selection).await;
+        let lease = self.harness.store().claim_purge().await.unwrap().unwrap().lease;
+        self.harness.plan(&lease).await;
+        (job_id, lease, self.claim(&lease).await)
+    }
+
+    async fn claim(&self, lease: &Lease<JobId>) -> ClaimedBatch {
+        match self.harness.store().claim_batch(lease).await.unwrap() {
+            NextBatch::Run(batch) => batch,
+            next => panic!("a batch waits: {next:?}"),
+        }
+    }
+
+    /// Removes what a batch has to remove, meanwhile.
+    fn run(&self, lease: Lease<JobId>, batch: ClaimedBatch) -> JoinHandle<BatchOutcome> {
+        let store = self.harness.store();
+        tokio::spawn(async move { store.purge_batch(&lease, batch).await.unwrap() })
+    }
+
+    /// Whoever had the job is gone; another takes it to its end.
+    async fn finish(&self, job_id: JobId) -> PurgeJob {
+        self.harness.clock.advance_ms(600_000);
+        self.harness.work().await;
+        let job = self.harness.job(job_id).await;
+        assert!(job.state == JobState::Successful && job.totals().is_balanced(), "{job:?}");
+        self.assert_sound().await;
+        job
     }
 
     /// All that is stored is as it has to be.
     async fn assert_sound(&self) {
         let violated: Vec<_> = self.harness.store().check().await.unwrap().into_iter().filter(|check| check.violations > Some(0)).collect();
         assert!(violated.is_empty(), "{violated:?}");
+        let totals = self.harness.store().totals(&self.harness.account).await.unwrap();
+        let patients = totals.iter().find(|(resource_type, _)| *resource_type == patient()).map_or(0, |(_, total)| *total);
+        assert_eq!(patients, self.harness.ids("Patient").await.len() as u64, "the total is what a list has");
     }
 
     async fn assert_purged(&self, selection: Selection, left: &[&str]) {
@@ -142,22 +192,13 @@ async fn whoever_writes_what_another_is_writing_waits_and_follows() {
 async fn a_target_goes_or_is_replaced_by_whoever_comes_first_and_nothing_else_waits() {
     for is_batch_first in [false, true] {
         let Some(scene) = Scene::new().await else { return };
-        let harness = &scene.harness;
         for id in ["slow", "other"] {
             scene.put(id).await.unwrap();
         }
-        let job_id = harness.kick_off(Selection::default()).await;
-        let lease = harness.store().claim_purge().await.unwrap().unwrap().lease;
-        harness.plan(&lease).await;
-        let NextBatch::Run(batch) = harness.store().claim_batch(&lease).await.unwrap() else { panic!("a batch waits") };
-        let store = harness.store();
-        let purge = || {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.purge_batch(&lease, batch).await.unwrap() })
-        };
+        let (job_id, lease, batch) = scene.begin(Selection::default()).await;
         scene.shut().await;
         let (put, batch) = if is_batch_first {
-            let batch = purge();
+            let batch = scene.run(lease, batch);
             scene.waiting(1).await;
             assert_eq!(scene.put("other").await.unwrap().version, 2, "it does not wait");
             assert_eq!(scene.put("new").await.unwrap().version, 1, "it does not wait");
@@ -165,18 +206,14 @@ async fn a_target_goes_or_is_replaced_by_whoever_comes_first_and_nothing_else_wa
         } else {
             let put = scene.put("slow");
             scene.waiting(1).await;
-            (put, purge())
+            (put, scene.run(lease, batch))
         };
         scene.waiting(2).await;
         scene.open().await;
         let (put, batch) = (put.await.unwrap(), batch.await.unwrap());
         let expected = if is_batch_first { (ChangeKind::Create, 1, 1, 0) } else { (ChangeKind::Update, 2, 0, 1) };
         assert_eq!((put.kind.unwrap(), put.version, batch.deleted, batch.spared), expected);
-        harness.clock.advance_ms(600_000);
-        harness.work().await;
-        let job = harness.job(job_id).await;
-        assert!(job.state == JobState::Successful && job.totals().is_balanced(), "{job:?}");
-        scene.assert_sound().await;
+        scene.finish(job_id).await;
         scene.assert_purged(Selection::default(), &[]).await;
     }
 }
@@ -230,26 +267,18 @@ async fn times_that_lie_too_far_apart_are_never_given_side_by_side() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_who_are_the_first_of_a_lane_follow_each_other() {
     let Some(scene) = Scene::new().await else { return };
-    let harness = &scene.harness;
     scene.put("goes").await.unwrap();
-    let job_id = harness.kick_off(Selection::default()).await;
-    let store = harness.store();
-    let lease = store.claim_purge().await.unwrap().unwrap().lease;
-    harness.plan(&lease).await;
-    let NextBatch::Run(batch) = store.claim_batch(&lease).await.unwrap() else { panic!("a batch waits") };
+    let (job_id, lease, batch) = scene.begin(Selection::default()).await;
     // Whichever lane it has, somebody else is about to write to it first.
     let begin = "update type_total set lane = 99; begin; insert into type_total (account_id, type_id, lane, resources) \
         select account_id, type_id, other, 0 from type_total cross join generate_series(0, 15) as other";
     scene.gate.batch_execute(begin).await.unwrap();
-    let other = harness.backend.client().await;
-    let purge = tokio::spawn(async move { store.purge_batch(&lease, batch).await.unwrap() });
+    let other = scene.harness.backend.client().await;
+    let purge = scene.run(lease, batch);
     waiting(&other, 1).await;
     scene.gate.batch_execute("commit").await.unwrap();
     assert_eq!(purge.await.unwrap().deleted, 1);
-    harness.clock.advance_ms(600_000);
-    harness.work().await;
-    assert_eq!(harness.job(job_id).await.state, JobState::Successful);
-    scene.assert_sound().await;
+    scene.finish(job_id).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,5 +301,104 @@ async fn a_delete_that_finds_what_another_is_about_to_write_waits_for_it() {
     let mut ids = scene.harness.ids("Patient").await;
     ids.sort();
     assert_eq!(ids, ["first", "other"]);
+    scene.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_who_write_if_there_is_none_yet_one_does() {
+    let Some(scene) = Scene::new().await else { return };
+    let put_if_none = |id: &str| {
+        let (store, account) = (scene.harness.store(), scene.harness.account.account_id().unwrap());
+        let guard = Guard { after: 0, resource_type: patient(), criteria: criteria("Patient?family=yew"), found: None };
+        let put = put_json(json!({"resourceType": "Patient", "id": id, "name": [{"family": "Yew"}]}));
+        tokio::spawn(async move { store.write_if(account, vec![guard], vec![put]).await })
+    };
+    scene.put("first").await.unwrap();
+    scene.shut().await;
+    let one = put_if_none("slow");
+    scene.waiting(1).await;
+    let two = put_if_none("other");
+    scene.waiting(2).await;
+    scene.open().await;
+    one.await.unwrap().unwrap();
+    let two = two.await.unwrap();
+    assert!(matches!(two, Err(WriteError::Guard(0))), "{two:?}");
+    scene.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_writer_is_about_to_refer_to_keeps_its_binary() {
+    let Some(scene) = Scene::new().await else { return };
+    let harness = &scene.harness;
+    let document = |id: &str| json!({"resourceType": "DocumentReference", "id": id, "content": [{"attachment": {"url": "Binary/b"}}]});
+    harness.put(json!({"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "aGVsbG8="})).await;
+    harness.put(document("goes")).await;
+    let documents = Selection { types: Some(vec!["DocumentReference".parse().unwrap()]), ..Selection::default() };
+    let (job_id, lease, targets) = scene.begin(documents).await;
+    assert_eq!(scene.run(lease, targets).await.unwrap().deleted, 1);
+    let next = harness.store().claim_batch(&lease).await.unwrap();
+    assert_eq!(next, NextBatch::PrepareCompanions);
+    harness.store().prepare_companions(&lease).await.unwrap();
+    let companions = scene.claim(&lease).await;
+    scene.shut().await;
+    let slow = scene.write_into(harness.store(), put_json(document("slow")));
+    scene.waiting(1).await;
+    let companions = scene.run(lease, companions);
+    scene.waiting(2).await;
+    scene.open().await;
+    slow.await.unwrap();
+    let companions = companions.await.unwrap();
+    assert_eq!((companions.deleted, companions.spared), (0, 1));
+    scene.finish(job_id).await;
+    assert_eq!((harness.ids("DocumentReference").await, harness.ids("Binary").await), (vec!["slow".to_owned()], vec!["b".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_is_set_behind_the_batch_that_removes_already_and_before_the_next() {
+    let Some(scene) = Scene::new().await else { return };
+    let harness = &scene.harness;
+    for id in ["slow", "other"] {
+        scene.put(id).await.unwrap();
+    }
+    let (job_id, lease, batch) = scene.begin(Selection::default()).await;
+    scene.shut().await;
+    let batch = scene.run(lease, batch);
+    scene.waiting(1).await;
+    let hold = NewHold {
+        hold_id: Uuid::now_v7(),
+        account_id: harness.account.account_id().unwrap(),
+        target: HoldTarget::Account,
+        reason: "a lawsuit".to_owned(),
+        set_by: "the court".to_owned(),
+        until: None,
+    };
+    let store = harness.store();
+    let hold = tokio::spawn(async move { store.add_hold(&hold).await.unwrap() });
+    scene.waiting(2).await;
+    scene.open().await;
+    assert_eq!(batch.await.unwrap().deleted, 1);
+    assert!(matches!(hold.await.unwrap(), HoldAdded::Added(_)));
+    let job = scene.finish(job_id).await;
+    assert_eq!((job.totals().deleted, job.totals().held), (1, 1), "{job:?}");
+    assert_eq!(harness.ids("Patient").await, ["other"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kick_off_that_was_promised_something_sees_what_was_being_written() {
+    let Some(scene) = Scene::new().await else { return };
+    let harness = &scene.harness;
+    scene.put("first").await.unwrap();
+    let promised = preview(harness, &harness.account, Selection::default()).await;
+    scene.shut().await;
+    let slow = scene.put("slow");
+    scene.waiting(1).await;
+    let purge = NewPurge { expect: Some(promised.digest), ..harness.new_purge(&harness.account, Selection::default()) };
+    let store = harness.store();
+    let kick_off = tokio::spawn(async move { store.kick_off(&purge).await.unwrap() });
+    scene.waiting(2).await;
+    scene.open().await;
+    slow.await.unwrap();
+    let outcome = kick_off.await.unwrap();
+    assert!(matches!(outcome, KickOff::Changed { .. }), "{outcome:?}");
     scene.assert_sound().await;
 }
