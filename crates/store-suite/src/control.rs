@@ -1,13 +1,15 @@
 //! What an owner can do with a job: one at a time, cancel, retry, list.
 
+use std::sync::Arc;
+
 use lethe_auth::Scope;
 use lethe_jobs::JobState;
-use lethe_store::{CanceledOrRetried, JobId, KickOff, NextBatch, PurgeJob};
+use lethe_store::{CanceledOrRetried, JobId, KickOff, NextBatch, PurgeJob, Store};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    Backend, Harness,
+    Backend, FaultyStore, Harness,
     harness::{add_client, add_user, everything},
     residences::table_of_ids,
 };
@@ -127,7 +129,7 @@ pub async fn cancel_stops_within_one_batch_and_deletes_nothing_afterwards<B: Bac
     assert!(job.completed_on.is_some());
     assert_eq!(harness.ids("Patient").await.len(), 7, "what was not removed is whole");
     assert_eq!(harness.backend.rows(table_of_ids::<B>()).await, 7 + 2, "and what was removed has left no index row");
-    let (_stop, shutdown) = tokio::sync::watch::channel(false);
+    let (_stop, shutdown) = watch::channel(false);
     assert!(!harness.worker().run_one(&shutdown).await.unwrap(), "nothing is left to do");
     let CanceledOrRetried::Refused(refused) = cancel(&harness, job_id).await else { panic!("it has ended") };
     assert_eq!(refused.state, JobState::Canceled);
@@ -142,6 +144,30 @@ pub async fn a_job_that_has_not_begun_is_canceled_at_once<B: Backend>(harness: H
     assert_eq!(job.state, JobState::Canceled);
     assert_eq!(harness.ids("Patient").await.len(), 2);
     assert_eq!(harness.purge(everything()).await.totals().deleted, 2);
+}
+
+/// However long the plan of a large account takes.
+pub async fn cancel_breaks_a_plan_off<B: Backend>(first: Harness<B>) {
+    drop(first);
+    for step in ["begin_plan", "plan_targets", "plan_companions", "seal_plan"] {
+        let harness = Harness::<B>::open().await;
+        fill(&harness, 5).await;
+        let job_id = harness.kick_off(everything()).await;
+        let stuck = FaultyStore::stuck_in(harness.store(), step);
+        let worker = harness.worker_over(Arc::clone(&stuck) as Arc<dyn Store>);
+        let (_stop, shutdown) = watch::channel(false);
+        let canceled = async {
+            let CanceledOrRetried::Taken(job) = cancel(&harness, job_id).await else { panic!("it runs") };
+            assert_eq!(job.state, JobState::Canceling, "{step}");
+        };
+        assert!(stuck.ends_by(canceled, worker.run_one(&shutdown)).await, "{step} goes on");
+        let job = harness.job(job_id).await;
+        assert_eq!((job.state, job.totals().deleted, job.batches.completed), (JobState::Canceled, 0, 0), "{step}");
+        assert!(job.completed_on.is_some());
+        assert_eq!(harness.ids("Patient").await.len(), 5, "{step}");
+        assert_eq!(harness.purge(everything()).await.totals().deleted, 5, "{step}");
+        harness.assert_bystander_is_whole().await;
+    }
 }
 
 pub async fn cancel_and_retry_are_refused_in_every_other_state<B: Backend>(harness: Harness<B>) {

@@ -135,12 +135,20 @@ impl FaultyStore {
 
     /// Runs `walk` until it is in the step that never answers, and then stops the server; whether it ended for that.
     pub async fn stops(&self, stop: &watch::Sender<bool>, walk: impl Future<Output = Result<bool>>) -> bool {
-        let stopped = async {
-            self.stuck.notified().await;
+        let down = async {
             stop.send_replace(true);
         };
+        self.ends_by(down, walk).await
+    }
+
+    /// Whether a walk ends by what is done while the step is stuck.
+    pub async fn ends_by(&self, deed: impl Future<Output = ()>, walk: impl Future<Output = Result<bool>>) -> bool {
+        let done = async {
+            self.stuck.notified().await;
+            deed.await;
+        };
         let walk = async { assert!(walk.await.unwrap(), "a job waits") };
-        tokio::time::timeout(STOP_MAX, async { tokio::join!(walk, stopped) }).await.is_ok()
+        tokio::time::timeout(STOP_MAX, async { tokio::join!(walk, done) }).await.is_ok()
     }
 
     /// In front of `inner`; the next `steps` steps of the worker fail, as on a full disk.

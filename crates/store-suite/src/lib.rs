@@ -144,6 +144,7 @@ macro_rules! store_suite {
             control: many_kick_offs_at_once_start_one_job;
             control: another_owner_sees_nothing;
             control: cancel_stops_within_one_batch_and_deletes_nothing_afterwards;
+            control: cancel_breaks_a_plan_off;
             control: a_job_that_has_not_begun_is_canceled_at_once;
             control: cancel_and_retry_are_refused_in_every_other_state;
             control: jobs_are_listed_newest_first;

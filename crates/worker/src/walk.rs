@@ -1,6 +1,6 @@
 //! The walk of one purge: plan → execute → settle → certify. Decisions are in `lethe-purge` and `lethe-jobs`, rows in the store.
 
-use std::{error::Error, future::Future, sync::Arc};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use lethe_jobs::{JobEvent, JobState, Lease};
 use lethe_purge::{
@@ -36,6 +36,9 @@ pub(crate) struct Walk {
 
 /// The longest wait before a failure that could not be recorded is recorded again, in milliseconds.
 const FAILURE_PAUSE_MAX_MS: u64 = 2_000;
+
+/// How often a plan looks whether its job was canceled.
+const CANCEL_LOOK: Duration = Duration::from_millis(250);
 
 /// How the last batch left the job.
 #[derive(Clone, Copy, PartialEq)]
@@ -123,7 +126,22 @@ impl Walk {
             }
             self.store.seal_plan(&self.lease).await
         });
-        unless_down(&self.shutdown, plan).await
+        tokio::select! {
+            done = unless_down(&self.shutdown, plan) => done,
+            // What is planned of it by then is withdrawn like any batch that has not begun.
+            () = self.canceled() => Ok(()),
+        }
+    }
+
+    /// Comes to an end when somebody has canceled the job. A look that fails is left to the step that goes on meanwhile.
+    async fn canceled(&self) {
+        loop {
+            tokio::time::sleep(CANCEL_LOOK).await;
+            let job = self.store.purge_job(&self.job.owner, self.job.job_id).await;
+            if job.is_ok_and(|job| job.is_some_and(|job| job.state == JobState::Canceling)) {
+                return;
+            }
+        }
     }
 
     async fn execute(&mut self) -> Result<Drained, Halt> {
