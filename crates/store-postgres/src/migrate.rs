@@ -161,6 +161,35 @@ mod tests {
         .await;
     }
 
+    #[tokio::test]
+    async fn who_waited_for_the_lock_sees_what_was_made_meanwhile() {
+        // A small one: PostgreSQL wakes processes that lag far behind, and then they look again.
+        const SMALL: [&str; 1] = ["create schema lethe; create table lethe.made_once (only_row bigint primary key)"];
+        with_empty_database(async |address| {
+            let connections = || Connections::new(&address, Duration::from_secs(9), 1).unwrap();
+            let (quicker, slower) = (connections(), connections());
+            let waiting = tokio::sync::Notify::new();
+            let make = quicker.write(Durability::OnDisk, |tx| {
+                let waiting = &waiting;
+                async move {
+                    tx.row(LOCK, &[]).await?;
+                    waiting.notify_one();
+                    let waits = "select pg_sleep(0.005), exists (select 1 from pg_locks join pg_database on pg_database.oid = database
+                        where locktype = 'advisory' and not granted and datname = current_database())";
+                    while !tx.row(waits, &[]).await?.try_get::<_, bool>(1)? {}
+                    migrate_in(tx, IfNone::Make, &SMALL).await
+                }
+            });
+            let wait = async {
+                waiting.notified().await;
+                migrate_by(&slower, IfNone::Make, &SMALL).await
+            };
+            let (made, found) = tokio::join!(make, wait);
+            assert_eq!((made.unwrap().1, found.unwrap()), (Some(Schema::Here), Schema::Here));
+        })
+        .await;
+    }
+
     /// What of Citus a migration asks, under its names: it notes which tables are to be spread.
     const LIKE_CITUS: &str = "
         create schema if not exists lethe;
